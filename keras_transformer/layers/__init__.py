@@ -1,0 +1,25 @@
+"""The boxes of Figure 1: ids to vectors, vectors to vectors."""
+
+from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.decoder_block import DecoderBlock
+from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.encoder_block import EncoderBlock
+from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.masks import causal_mask, padding_mask, segment_mask
+from keras_transformer.layers.multi_head_attention import MultiHeadAttention, dot_product_attention
+from keras_transformer.layers.positional_embedding import PositionalEmbedding, sinusoids
+
+__all__ = [
+    "AddAndNorm",
+    "DecoderBlock",
+    "Dropout",
+    "EncoderBlock",
+    "FeedForward",
+    "MultiHeadAttention",
+    "PositionalEmbedding",
+    "causal_mask",
+    "dot_product_attention",
+    "padding_mask",
+    "segment_mask",
+    "sinusoids",
+]

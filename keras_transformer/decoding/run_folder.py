@@ -1,0 +1,148 @@
+"""The folder of a finished run: what `Translator.save` writes and `Translator.load` reads."""
+
+import importlib.metadata
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import keras
+
+from keras_transformer.models import Transformer
+from keras_transformer.text import Tokenizer
+
+FORMAT_VERSION = 1
+DESCRIPTION = "run.json"
+WEIGHTS = "model.weights.h5"
+TOKENIZER = "tokenizer.model"
+TARGET_TOKENIZER = "target_tokenizer.model"
+PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
+NOT_SIZES = ("name", "trainable", "dtype")  # of a model's config: not arguments a run may set
+
+
+class RunError(ValueError):
+    """A run folder cannot be used; the message says why and what to do."""
+
+
+def save_run(translator, folder: Path) -> None:
+    """Writes weights and tokenizers, and `run.json` last, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = translator.target_tokenizer is translator.tokenizer
+    translator.tokenizer.save(folder / TOKENIZER)
+    if not shared:
+        translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
+    save_weights(translator.model, folder / WEIGHTS)
+    config = translator.model.get_config()
+    description = {
+        **translator.about,
+        "format_version": FORMAT_VERSION,
+        "model": {key: value for key, value in config.items() if key not in NOT_SIZES},
+        "dtype": translator.model.dtype_policy.name,
+        "max_source_length": translator.max_source_length,
+        "shared_vocabulary": shared,
+        "special_ids": {
+            name: getattr(translator.target_tokenizer, name)
+            for name in ("pad_id", "bos_id", "eos_id", "unk_id")
+        },
+        "versions": _versions(),
+    }
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    write_whole(folder / DESCRIPTION, text.encode())
+
+
+def save_weights(model, path: Path) -> None:
+    """Saves a model's weights to `path`, which appears whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+        model.save_weights(Path(scratch) / WEIGHTS)
+        os.replace(Path(scratch) / WEIGHTS, path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that appears whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def load_run(folder: Path) -> dict:
+    """The arguments of the `Translator` that a run folder holds."""
+    description = read_description(folder)
+    try:
+        model = Transformer(**description["model"], dtype=description["dtype"])
+        arguments = {
+            "max_source_length": int(description["max_source_length"]),
+            "about": {k: v for k, v in description.items() if k not in _OURS},
+        }
+        shared = description["shared_vocabulary"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or of "
+            "another version. Train again, or copy the whole folder once more."
+        ) from error
+    arguments["tokenizer"] = load_tokenizer(folder / TOKENIZER)
+    if not shared:
+        arguments["target_tokenizer"] = load_tokenizer(folder / TARGET_TOKENIZER)
+    model.build()
+    load_weights(model, folder / WEIGHTS)
+    return {"model": model, **arguments}
+
+
+_OURS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
+_OURS += ("special_ids", "versions")
+
+
+def read_description(folder: Path) -> dict:
+    """What `run.json` says."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        what = "holds no run.json" if folder.is_dir() else "does not exist"
+        raise RunError(
+            f"{folder} {what}, so it is not a finished run. Give the folder that a trainer wrote "
+            "(--output)."
+        )
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        version = description["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error!r}). Train again, or copy the whole folder once more."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise RunError(
+            f"{path} has format version {version!r}; this package reads {FORMAT_VERSION}. "
+            "Use the package version named in it."
+        )
+    return description
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a run folder."""
+    try:
+        return Tokenizer.load(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"The run's tokenizer cannot be read: {error}") from error
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Fills a built model with the weights of a file, which must fit it."""
+    if not path.is_file():
+        raise RunError(f"{path} is missing: copy the whole run folder once more, or train again.")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise RunError(
+            f"{path} is damaged or belongs to another model ({reason}). Copy the whole run folder "
+            "once more, or train again."
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

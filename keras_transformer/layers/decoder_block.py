@@ -1,0 +1,180 @@
+"""One decoder layer."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.masks import causal_mask
+from keras_transformer.layers.multi_head_attention import MultiHeadAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class DecoderBlock(keras.layers.Layer):
+    """One decoder layer: masked self-attention, attention to the source, feed-forward network.
+
+    The right half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
+    With `cross_attention=False` the middle sub-layer is left out: the block of a language model.
+
+    `call` sees a whole target at once, as in training. `step` sees one new position and a cache
+    of what the positions before it left, as in decoding; both give the same numbers.
+
+    Args:
+        d_model: Integer. Width of every position, a multiple of `num_heads`.
+        num_heads: Integer. How many attention heads share that width.
+        d_ff: Integer. Width of the hidden layer of the feed-forward network.
+        dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
+        norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
+        cross_attention: Boolean. Whether there is an encoder to attend to.
+        activation: Name or function of the feed-forward network's non-linearity.
+        use_bias: Boolean. Whether the attentions' projections add a bias.
+
+    Call arguments:
+        inputs: Target positions, shape `(B, T, d_model)`.
+        encoder_output: Source positions, shape `(B, S, d_model)`.
+        attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`, `True` = may be seen: which
+            target positions see which. `None` means `causal_mask`.
+        encoder_mask: Boolean, `(B, S)` for the real source tokens, or `(B, T, S)`.
+        return_attention_scores: Boolean. Whether to return the scores too.
+
+    Returns:
+        The positions, `(B, T, d_model)`; with `return_attention_scores`, a tuple with a dict:
+        `"self"`, `(B, num_heads, T, T)`, and `"cross"`, `(B, num_heads, T, S)`.
+
+    Example:
+
+    >>> block = DecoderBlock(d_model=8, num_heads=2, d_ff=16)
+    >>> tuple(block(keras.ops.ones((3, 5, 8)), keras.ops.ones((3, 7, 8))).shape)
+    (3, 5, 8)
+    """
+
+    def __init__(
+        self,
+        d_model,
+        num_heads,
+        d_ff,
+        dropout_rate=0.1,
+        norm="post",
+        cross_attention=True,
+        activation="relu",
+        use_bias=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.d_model = d_model
+        self.num_heads = num_heads
+        self.d_ff = d_ff
+        self.dropout_rate = dropout_rate
+        self.norm = norm
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+
+        dtype = self.dtype_policy
+        self.self_attention = MultiHeadAttention(d_model, num_heads, use_bias=use_bias, dtype=dtype)
+        self.self_attention_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.cross_attention = None
+        if cross_attention:
+            self.cross_attention = MultiHeadAttention(
+                d_model, num_heads, use_bias=use_bias, dtype=dtype
+            )
+            self.cross_attention_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.feed_forward = FeedForward(d_model, d_ff, activation, dtype=dtype)
+        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+
+    def build(self, inputs_shape, encoder_output_shape=None):
+        self.self_attention.build(inputs_shape)
+        self.self_attention_residual.build(inputs_shape)
+        if self.cross_attention is not None:
+            self.cross_attention.build(inputs_shape, encoder_output_shape)
+            self.cross_attention_residual.build(inputs_shape)
+        self.feed_forward.build(inputs_shape)
+        self.feed_forward_residual.build(inputs_shape)
+
+    def call(
+        self,
+        inputs,
+        encoder_output=None,
+        attention_mask=None,
+        encoder_mask=None,
+        return_attention_scores=False,
+    ):
+        if attention_mask is None:
+            attention_mask = causal_mask(ops.shape(inputs)[1])
+        x = self.self_attention_residual.before(inputs)
+        own = self.self_attention.project_key_value(x)
+        source = self.project_source(encoder_output)
+        x, scores = self._attend(inputs, x, own, attention_mask, source, encoder_mask)
+        return (x, scores) if return_attention_scores else x
+
+    def project_source(self, encoder_output):
+        """Keys and values of the source, `(B, H, S, K)` each: made once, used at every step."""
+        if self.cross_attention is None:
+            return None
+        if encoder_output is None:
+            raise ValueError(
+                "This DecoderBlock attends to an encoder: call it with `encoder_output`, or make "
+                "it with `cross_attention=False`. Received: encoder_output=None"
+            )
+        return self.cross_attention.project_key_value(encoder_output)
+
+    def empty_cache(self, batch_size, length):
+        """Keys and values of no position yet, with room for `length`: zeros `(B, H, L, K)`."""
+        attention = self.self_attention
+        shape = (batch_size, attention.num_heads, length, attention.key_dim)
+        return tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in ("key", "value"))
+
+    def step(self, inputs, index, cache, source=None, encoder_mask=None):
+        """One new position, after the `index` positions that the cache holds.
+
+        Args:
+            inputs: The new position, shape `(B, 1, d_model)`.
+            index: Integer scalar tensor: where it stands, counted from 0.
+            cache: What `empty_cache` or the step before returned.
+            source: What `project_source` returned.
+            encoder_mask: As in `call`.
+
+        Returns:
+            The new position after the block, `(B, 1, d_model)`; the attention scores as in
+            `call`; and the cache with the new position in it.
+        """
+        x = self.self_attention_residual.before(inputs)
+        new = self.self_attention.project_key_value(x)
+        cache = tuple(
+            ops.slice_update(c, (0, 0, index, 0), n) for c, n in zip(cache, new, strict=True)
+        )
+        seen = ops.less_equal(ops.arange(cache[0].shape[2], dtype="int32"), index)[None, None]
+        x, scores = self._attend(inputs, x, cache, seen, source, encoder_mask)
+        return x, scores, cache
+
+    def _attend(self, inputs, x, own, attention_mask, source, encoder_mask):
+        """The sub-layers, once keys and values are there; `x` is `inputs`, normalised if pre."""
+        scores = {}
+        attended, scores["self"] = self.self_attention(
+            query=x, key_value=own, attention_mask=attention_mask, return_attention_scores=True
+        )
+        x = self.self_attention_residual(inputs, attended)
+        if self.cross_attention is not None:
+            if encoder_mask is not None and len(encoder_mask.shape) == 2:
+                encoder_mask = ops.expand_dims(encoder_mask, 1)  # (B, 1, S)
+            attended, scores["cross"] = self.cross_attention(
+                query=self.cross_attention_residual.before(x),
+                key_value=source,
+                attention_mask=encoder_mask,
+                return_attention_scores=True,
+            )
+            x = self.cross_attention_residual(x, attended)
+        transformed = self.feed_forward(self.feed_forward_residual.before(x))
+        return self.feed_forward_residual(x, transformed), scores
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "d_model": self.d_model,
+            "num_heads": self.num_heads,
+            "d_ff": self.d_ff,
+            "dropout_rate": self.dropout_rate,
+            "norm": self.norm,
+            "cross_attention": self.cross_attention is not None,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+        }

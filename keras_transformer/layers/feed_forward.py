@@ -1,0 +1,53 @@
+"""The position-wise feed-forward network."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class FeedForward(keras.layers.Layer):
+    """Two dense layers with a non-linearity between, the same at every position.
+
+    `max(0, x W1 + b1) W2 + b2`: equation 2 in
+    [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.3.
+
+    Args:
+        d_model: Integer. Width of every position, in and out.
+        d_ff: Integer. Width of the hidden layer.
+        activation: Name or function of the non-linearity. The paper's is `"relu"`.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, d_model)`.
+
+    Returns:
+        Tensor of shape `(B, T, d_model)`.
+
+    Example:
+
+    >>> tuple(FeedForward(d_model=8, d_ff=16)(keras.ops.ones((3, 5, 8))).shape)
+    (3, 5, 8)
+    """
+
+    def __init__(self, d_model, d_ff, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.d_model = d_model
+        self.d_ff = d_ff
+        self.activation = keras.activations.get(activation)
+
+        dtype = self.dtype_policy
+        self.hidden = keras.layers.Dense(d_ff, activation=activation, dtype=dtype, name="hidden")
+        self.output_projection = keras.layers.Dense(d_model, dtype=dtype, name="output")
+
+    def build(self, input_shape):
+        self.hidden.build(input_shape)
+        self.output_projection.build((*input_shape[:-1], self.d_ff))
+
+    def call(self, inputs):
+        return self.output_projection(self.hidden(inputs))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "d_model": self.d_model,
+            "d_ff": self.d_ff,
+            "activation": keras.activations.serialize(self.activation),
+        }

@@ -1,0 +1,146 @@
+"""Ids to vectors that know what they mean and where they stand."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_transformer.layers.dropout import Dropout
+
+POSITIONS = ("paper", "t2t", "learned")
+
+
+def sinusoids(positions, d_model, form="paper"):
+    """Positional encodings made of sines and cosines; nothing is learned, nothing ends.
+
+    `"paper"` interleaves them, `PE[p, 2i] = sin(p / 10000^(2i/d))` and `PE[p, 2i+1] = cos(...)`
+    (section 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)). `"t2t"`,
+    Tensor2Tensor's and the one in the pictures of The Illustrated Transformer, puts all sines
+    before all cosines and spaces the wavelengths a little wider, so that the longest is
+    exactly 10000 * 2 pi. The two are not permutations of each other.
+
+    Args:
+        positions: Integer tensor of any shape `(...)`.
+        d_model: Integer. How many numbers encode a position.
+        form: `"paper"` or `"t2t"`.
+
+    Returns:
+        Tensor of shape `(..., d_model)`, float32, values within [-1, 1].
+
+    Example:
+
+    >>> sinusoids(keras.ops.arange(2), 4, form="t2t")[1].numpy().round(4).tolist()
+    [0.8414999842643738, 9.999999747378752e-05, 0.5403000116348267, 1.0]
+    """
+    if form == "paper":
+        frequencies = 10000.0 ** -(np.arange(0, d_model, 2) / d_model)
+    else:
+        half = d_model // 2
+        frequencies = 10000.0 ** -(np.arange(half) / max(half - 1, 1))
+    angles = ops.cast(positions, "float32")[..., None] * frequencies.astype("float32")
+    sines, cosines = ops.sin(angles), ops.cos(angles)
+    if form == "paper":
+        pairs = ops.stack([sines, cosines], axis=-1)
+        return ops.reshape(pairs, (*ops.shape(positions), 2 * len(frequencies)))[..., :d_model]
+    padding = ops.zeros_like(sines[..., : d_model % 2])
+    return ops.concatenate([sines, cosines, padding], axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class PositionalEmbedding(keras.layers.Layer):
+    """Looks up each id's vector, scales it by `sqrt(d_model)`, adds its position's encoding.
+
+    Sections 3.4 and 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The same
+    table also turns vectors back into logits (`logits`), there without the scale.
+
+    Args:
+        vocabulary_size: Integer. Number of ids.
+        d_model: Integer. Width of a vector.
+        positions: `"paper"` (interleaved sinusoids), `"t2t"` (Tensor2Tensor's sinusoids),
+            `"learned"` (a second table), or `None` for no positions at all.
+        dropout_rate: Float. Share of the sum that is dropped in training.
+        max_length: Integer. Rows of the learned table; sinusoids have no end.
+
+    Call arguments:
+        ids: Integer tensor of shape `(B, T)`.
+        positions: Integer tensor that broadcasts to `(B, T)`: where each id stands. `None`
+            counts from 0 in every row.
+
+    Returns:
+        Tensor of shape `(B, T, d_model)`.
+
+    Example:
+
+    >>> embedding = PositionalEmbedding(vocabulary_size=11, d_model=8)
+    >>> tuple(embedding(keras.ops.array([[4, 2, 9]])).shape)
+    (1, 3, 8)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        d_model,
+        positions="paper",
+        dropout_rate=0.0,
+        max_length=1024,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if positions is not None and positions not in POSITIONS:
+            raise ValueError(
+                f"`positions` must be one of {', '.join(POSITIONS)}, or None. "
+                f"Received: {positions!r}"
+            )
+        self.vocabulary_size = vocabulary_size
+        self.d_model = d_model
+        self.positions = positions
+        self.dropout_rate = dropout_rate
+        self.max_length = max_length
+
+        dtype = self.dtype_policy
+        normal = keras.initializers.RandomNormal(stddev=d_model**-0.5)
+        self.tokens = keras.layers.ReversibleEmbedding(
+            vocabulary_size,
+            d_model,
+            embeddings_initializer=normal,
+            reverse_dtype="float32",
+            dtype=dtype,
+            name="tokens",
+        )
+        self.learned_positions = None
+        if positions == "learned":
+            self.learned_positions = keras.layers.Embedding(
+                max_length, d_model, embeddings_initializer=normal, dtype=dtype, name="positions"
+            )
+        self.dropout = Dropout(dropout_rate, dtype=dtype)
+
+    def build(self, input_shape):
+        self.tokens.build(input_shape)
+        if self.learned_positions is not None:
+            self.learned_positions.build(input_shape)
+
+    def call(self, ids, positions=None):
+        x = ops.cast(self.tokens(ids), "float32") * self.d_model**0.5
+        if self.positions is not None:
+            x = x + self._encode_positions(ids, positions)
+        return self.dropout(ops.cast(x, self.compute_dtype))
+
+    def _encode_positions(self, ids, positions):
+        if positions is None:
+            positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
+        if self.positions == "learned":
+            return ops.cast(self.learned_positions(positions), "float32")
+        return sinusoids(positions, self.d_model, self.positions)
+
+    def logits(self, hidden):
+        """Scores every id by the product with its vector: `(B, T, d_model)` to `(B, T, V)`."""
+        return self.tokens(hidden, reverse=True)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "d_model": self.d_model,
+            "positions": self.positions,
+            "dropout_rate": self.dropout_rate,
+            "max_length": self.max_length,
+        }

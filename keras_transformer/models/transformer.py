@@ -1,0 +1,226 @@
+"""The Transformer: two stacks between embeddings, ids in, logits out."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers import PositionalEmbedding, causal_mask, padding_mask, segment_mask
+from keras_transformer.models.decoder import Decoder
+from keras_transformer.models.encoder import Encoder
+from keras_transformer.models.presets import PRESETS
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Transformer(keras.Model):
+    """The encoder-decoder of *Attention Is All You Need*.
+
+    Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). One table of vectors
+    serves source, target and output (section 3.4), unless the target has a vocabulary of its own
+    (`target_vocabulary_size`); then there are two.
+
+    Args:
+        vocabulary_size: Integer. Number of ids, V (of the source, if there are two).
+        num_layers: Integer. Blocks of the encoder, and of the decoder unless told otherwise.
+        d_model: Integer. Width of every position, a multiple of `num_heads`.
+        num_heads: Integer. Attention heads in each block.
+        d_ff: Integer. Width of the feed-forward networks' hidden layer.
+        dropout_rate: Float. Share of sub-layer outputs and embeddings dropped in training.
+        num_decoder_layers: Integer. Blocks of the decoder; `None` means `num_layers`.
+        target_vocabulary_size: Integer. `None` shares one vocabulary.
+        norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
+        positions: `"paper"`, `"t2t"`, `"learned"` or `None`; see `PositionalEmbedding`.
+        max_length: Integer. Rows of learned position tables.
+        pad_id: Integer. The id that fills rows up and is never seen.
+
+    Call arguments:
+        inputs: Dict of integer tensors: `"source"` of shape `(B, S)`, ending with EOS;
+            `"target"` of shape `(B, T)`, starting with BOS (the labels, shifted right). Packed
+            rows also have `"source_segments"`, `"target_segments"` (which pair of its row each
+            token belongs to) and `"source_positions"`, `"target_positions"`.
+        return_attention_scores: Boolean. Whether to return the scores too.
+
+    Returns:
+        Logits of shape `(B, T, V)`, float32; with `return_attention_scores`, a tuple with a
+        dict of lists over the blocks from the bottom up: `"encoder"` `(B, H, S, S)`,
+        `"decoder"` `(B, H, T, T)` and `"cross"` `(B, H, T, S)`.
+
+    Example:
+
+    >>> model = Transformer(
+    ...     vocabulary_size=11, num_layers=2, d_model=8, num_heads=2, d_ff=16
+    ... )
+    >>> source, target = keras.ops.array([[4, 7, 2]]), keras.ops.array([[1, 9]])
+    >>> tuple(model({"source": source, "target": target}).shape)
+    (1, 2, 11)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers=6,
+        d_model=512,
+        num_heads=8,
+        d_ff=2048,
+        dropout_rate=0.1,
+        num_decoder_layers=None,
+        target_vocabulary_size=None,
+        norm="post",
+        positions="paper",
+        max_length=1024,
+        pad_id=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.d_model = d_model
+        self.num_heads = num_heads
+        self.d_ff = d_ff
+        self.dropout_rate = dropout_rate
+        self.num_decoder_layers = num_decoder_layers
+        self.target_vocabulary_size = target_vocabulary_size
+        self.norm = norm
+        self.positions = positions
+        self.max_length = max_length
+        self.pad_id = pad_id
+
+        dtype = self.dtype_policy
+
+        def embedding(size, name):
+            return PositionalEmbedding(
+                size, d_model, positions, dropout_rate, max_length, dtype=dtype, name=name
+            )
+
+        sizes = (d_model, num_heads, d_ff, dropout_rate, norm)
+        decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
+        self.source_embedding = embedding(vocabulary_size, "source_embedding")
+        self.target_embedding = self.source_embedding
+        if target_vocabulary_size is not None:
+            self.target_embedding = embedding(target_vocabulary_size, "target_embedding")
+        self.encoder = Encoder(num_layers, *sizes, dtype=dtype, name="encoder")
+        self.decoder = Decoder(decoder_layers, *sizes, dtype=dtype, name="decoder")
+
+    @classmethod
+    def from_preset(cls, name, vocabulary_size, **changes):
+        """A model of a known size: `"base"` and `"big"` (the paper's) or `"tiny"`.
+
+        Args:
+            name: String, a key of `keras_transformer.models.PRESETS`.
+            vocabulary_size: Integer.
+            **changes: Any other argument of the constructor, to differ from the preset.
+
+        Example:
+
+        >>> Transformer.from_preset("tiny", vocabulary_size=8000, norm="pre").d_model
+        128
+        """
+        if name not in PRESETS:
+            known = ", ".join(sorted(PRESETS))
+            raise ValueError(f"No preset has this name; there are: {known}. Received: {name!r}")
+        return cls(vocabulary_size, **{**PRESETS[name], **changes})
+
+    def build(self, input_shape=None):
+        shape = (None, None, self.d_model)
+        self.source_embedding.build((None, None))
+        if self.target_embedding is not self.source_embedding:
+            self.target_embedding.build((None, None))
+        self.encoder.build(shape)
+        self.decoder.build(shape, shape)
+        self.built = True
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        source, target = inputs["source"], inputs["target"]
+        encoder_mask, attention_mask, cross_mask = self._masks(inputs)
+        encoder_output, encoder_scores = self.encoder(
+            self.source_embedding(source, inputs.get("source_positions"), training=training),
+            encoder_mask,
+            return_attention_scores=True,
+            training=training,
+        )
+        hidden, decoder_scores = self.decoder(
+            self.target_embedding(target, inputs.get("target_positions"), training=training),
+            encoder_output,
+            attention_mask,
+            cross_mask,
+            return_attention_scores=True,
+            training=training,
+        )
+        logits = self.target_embedding.logits(hidden)
+        if not return_attention_scores:
+            return logits
+        return logits, {
+            "encoder": encoder_scores,
+            "decoder": [scores["self"] for scores in decoder_scores],
+            "cross": [scores["cross"] for scores in decoder_scores],
+        }
+
+    def _masks(self, inputs):
+        """Who may see whom, once for all blocks: in the encoder, in the decoder, across.
+
+        Padding of the target needs no mask: it stands after all real tokens, which the causal
+        mask keeps from seeing it.
+        """
+        encoder_mask = padding_mask(inputs["source"], self.pad_id)
+        attention_mask = causal_mask(ops.shape(inputs["target"])[1])
+        if "source_segments" not in inputs:
+            return encoder_mask, attention_mask, encoder_mask
+        source, target = inputs["source_segments"], inputs["target_segments"]
+        real = encoder_mask[:, None, :]
+        return (
+            ops.logical_and(segment_mask(source, source), real),
+            ops.logical_and(segment_mask(target, target), attention_mask),
+            ops.logical_and(segment_mask(target, source), real),
+        )
+
+    def encode(self, source):
+        """The source as the decoder sees it.
+
+        Args:
+            source: Integer tensor of shape `(B, S)`.
+
+        Returns:
+            The encoder's output `(B, S, d_model)` and the mask of its real tokens `(B, S)`.
+        """
+        mask = padding_mask(source, self.pad_id)
+        return self.encoder(self.source_embedding(source), mask), mask
+
+    def decode(self, target, encoder_output, encoder_mask=None):
+        """Logits of every next token of a target that is known: `(B, T)` to `(B, T, V)`."""
+        hidden = self.decoder(
+            self.target_embedding(target), encoder_output, encoder_mask=encoder_mask
+        )
+        return self.target_embedding.logits(hidden)
+
+    def decode_step(self, tokens, index, cache, source, encoder_mask=None):
+        """Logits of the next token, one position at a time.
+
+        Args:
+            tokens: Integer tensor of shape `(B,)`: the tokens at position `index`.
+            index: Integer scalar tensor, counted from 0.
+            cache: `model.decoder.empty_cache(batch_size, length)`, or what the last step gave.
+            source: `model.decoder.project_source(encoder_output)`.
+            encoder_mask: Boolean tensor of shape `(B, S)`.
+
+        Returns:
+            Logits `(B, V)`, float32; the blocks' attention scores; the cache for the next step.
+        """
+        positions = ops.reshape(ops.cast(index, "int32"), (1, 1))
+        x = self.target_embedding(tokens[:, None], positions)
+        hidden, scores, cache = self.decoder.step(x, index, cache, source, encoder_mask)
+        return self.target_embedding.logits(hidden)[:, 0], scores, cache
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "num_layers": self.num_layers,
+            "d_model": self.d_model,
+            "num_heads": self.num_heads,
+            "d_ff": self.d_ff,
+            "dropout_rate": self.dropout_rate,
+            "num_decoder_layers": self.num_decoder_layers,
+            "target_vocabulary_size": self.target_vocabulary_size,
+            "norm": self.norm,
+            "positions": self.positions,
+            "max_length": self.max_length,
+            "pad_id": self.pad_id,
+        }

@@ -1,0 +1,74 @@
+"""What is counted over real tokens: how many are right, and how surprised the model is."""
+
+import keras
+from keras import ops
+
+from keras_transformer.training.losses import gold_logits, log_sum_exp
+
+
+class _TokenMean(keras.metrics.Metric):
+    """A mean over all real tokens seen since the last reset; `values` says of what."""
+
+    def __init__(self, pad_id=0, name=None, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.pad_id = pad_id
+        self.total = self.add_variable((), initializer="zeros", name="total")
+        self.count = self.add_variable((), initializer="zeros", name="count")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        real = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
+        values = self.values(y_true, ops.cast(y_pred, "float32"))
+        self.total.assign_add(ops.sum(ops.cast(values, "float32") * real))
+        self.count.assign_add(ops.sum(real))
+
+    def result(self):
+        return ops.divide_no_nan(self.total, self.count)
+
+    def get_config(self):
+        return {**super().get_config(), "pad_id": self.pad_id}
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TokenAccuracy(_TokenMean):
+    """The share of real tokens whose label has the highest logit, given the ones before.
+
+    Args:
+        pad_id: Integer. Labels with this id are padding.
+
+    Example:
+
+    >>> accuracy = TokenAccuracy()
+    >>> logits = keras.ops.array([[[0.0, 2.0, 1.0], [0.0, 2.0, 1.0], [9.0, 0.0, 0.0]]])
+    >>> float(accuracy(keras.ops.array([[1, 2, 0]]), logits))
+    0.5
+    """
+
+    def __init__(self, pad_id=0, name="accuracy", **kwargs):
+        super().__init__(pad_id, name, **kwargs)
+
+    def values(self, labels, logits):
+        return ops.greater_equal(gold_logits(labels, logits), ops.max(logits, axis=-1))
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Perplexity(_TokenMean):
+    """`exp` of the mean cross-entropy of real tokens, against unsmoothed labels.
+
+    Args:
+        pad_id: Integer. Labels with this id are padding.
+
+    Example:
+
+    >>> perplexity = Perplexity()
+    >>> round(float(perplexity(keras.ops.array([[1, 2, 0]]), keras.ops.zeros((1, 3, 7)))), 3)
+    7.0
+    """
+
+    def __init__(self, pad_id=0, name="perplexity", **kwargs):
+        super().__init__(pad_id, name, **kwargs)
+
+    def values(self, labels, logits):
+        return log_sum_exp(logits) - gold_logits(labels, logits)
+
+    def result(self):
+        return ops.exp(super().result())

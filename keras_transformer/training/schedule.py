@@ -1,0 +1,44 @@
+"""The learning rate of the paper."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly for `warmup_steps`, then falls with the square root of the step.
+
+    `scale * d_model^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, steps counted from 1: equation 3
+    in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.3.
+
+    Args:
+        d_model: Integer. Width of the model.
+        warmup_steps: Integer, at least 1. The step with the highest rate.
+        scale: Float. What the paper's rate is multiplied with.
+
+    Example:
+
+    >>> schedule = WarmupSchedule(d_model=512, warmup_steps=4000)
+    >>> f"{float(schedule(3999)):.4e}"
+    '6.9877e-04'
+    """
+
+    def __init__(self, d_model, warmup_steps=4000, scale=1.0):
+        super().__init__()
+        if warmup_steps < 1:
+            raise ValueError(f"`warmup_steps` must be at least 1. Received: {warmup_steps}")
+        self.d_model = d_model
+        self.warmup_steps = warmup_steps
+        self.scale = scale
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32") + 1.0  # Keras counts from 0
+        rising = step * self.warmup_steps**-1.5
+        return self.scale * self.d_model**-0.5 * ops.minimum(ops.rsqrt(step), rising)
+
+    def get_config(self):
+        return {
+            "d_model": self.d_model,
+            "warmup_steps": self.warmup_steps,
+            "scale": self.scale,
+        }
