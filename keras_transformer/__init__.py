@@ -27,10 +27,14 @@ _HOMES = {
     "models": ["PRESETS", "Decoder", "Encoder", "Transformer"],
     "text": ["Tokenizer"],
     "training": [
+        "BleuCallback",
+        "KeepCheckpoints",
         "Perplexity",
         "TokenAccuracy",
         "TokenCrossEntropy",
+        "TokenRate",
         "WarmupSchedule",
+        "average_checkpoints",
         "smoothed_cross_entropy",
     ],
 }

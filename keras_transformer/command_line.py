@@ -1,0 +1,83 @@
+"""What all command lines share: options from a typed signature, errors in one line."""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, argparse.ArgumentError)
+USAGE_ERROR = 2
+FAILURE = 1
+
+
+def make_parser(program: str, description: str):
+    """A parser whose errors are exceptions, and which takes dashes for underscores."""
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(prog=program, description=description, exit_on_error=False)
+
+
+def with_underscores(arguments: list[str]) -> list[str]:
+    """Options as the parser knows them: `--train-source=a-b` becomes `--train_source=a-b`.
+
+    Example:
+
+    >>> with_underscores(["--train-source=a-b", "--output", "x-y", "-"])
+    ['--train_source=a-b', '--output', 'x-y', '-']
+    """
+    if "--" in arguments:
+        end = arguments.index("--")
+        return with_underscores(arguments[:end]) + arguments[end:]
+    return [
+        re.sub(r"^--[^=]+", lambda option: "--" + option[0][2:].replace("-", "_"), argument)
+        for argument in arguments
+    ]
+
+
+def run(program: str, main: Callable[[], int | None]) -> int:
+    """Runs a program; what a user can mend ends it with one line and an exit code not 0."""
+    quieten_tensorflow()
+    warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
+    try:
+        return main() or 0
+    except argparse.ArgumentError as error:
+        return _complain(program, f"{error} (see {program} --help)", USAGE_ERROR)
+    except EXPECTED_ERRORS as error:
+        return _complain(program, str(error), FAILURE)
+    except KeyboardInterrupt:
+        return _complain(program, "interrupted", 130)
+
+
+def _complain(program: str, message: str, code: int) -> int:
+    line = " ".join(message.split()) or "failed for a reason it does not know"
+    print(f"{program}: error: {line}", file=sys.stderr)
+    return code
+
+
+def quieten_tensorflow() -> None:
+    """Imports the backend without its notes on standard error, which nobody can act on."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _standard_error_kept():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _standard_error_kept() -> Iterator[None]:
+    """Keeps what is written to standard error, and shows it only if the block fails."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(original, kept.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)

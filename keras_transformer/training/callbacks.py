@@ -1,0 +1,136 @@
+"""What happens at the end of an epoch: BLEU of real translations, checkpoints, speed."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+
+SUFFIX = ".weights.h5"
+
+
+def save_checkpoint(model: keras.Model, path: Path) -> None:
+    """Saves a model's weights to a file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writing = path.with_name(f".writing-{path.name}")
+    model.save_weights(writing)
+    os.replace(writing, path)
+
+
+class BleuCallback(keras.callbacks.Callback):
+    """Translates the validation text after an epoch and adds its sacreBLEU to the logs.
+
+    What is scored is what the model writes by itself, as text, with sacreBLEU's defaults: not the
+    (much higher) figure for next tokens after the reference's own. The best epoch's weights are
+    kept. Put it before callbacks that watch `val_bleu`.
+
+    Args:
+        translate: Function from a list of texts to a list of translated texts.
+        sources: The texts to translate.
+        references: Their translations.
+        best_path: Where the weights of the best epoch are kept.
+        every: Integer. Epochs between two scores.
+
+    Attributes:
+        best: The highest BLEU so far, and the epoch it was reached in, counted from 1.
+    """
+
+    def __init__(
+        self,
+        translate: Callable[[list[str]], list[str]],
+        sources: Sequence[str],
+        references: Sequence[str],
+        best_path: str | Path,
+        every: int = 1,
+    ):
+        super().__init__()
+        self.translate = translate
+        self.sources = list(sources)
+        self.references = list(references)
+        self.best_path = Path(best_path)
+        self.every = every
+        self.best = (float("-inf"), 0)
+
+    def score(self) -> float:
+        """BLEU of the model as it is now."""
+        import sacrebleu
+
+        translations = self.translate(self.sources)
+        return sacrebleu.corpus_bleu(translations, [self.references]).score
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        bleu = self.score()
+        if logs is not None:
+            logs["val_bleu"] = bleu
+        if bleu > self.best[0]:
+            self.best = (bleu, epoch + 1)
+            save_checkpoint(self.model, self.best_path)
+
+
+class KeepCheckpoints(keras.callbacks.Callback):
+    """Saves the weights after every epoch and keeps the newest few, to be averaged.
+
+    Args:
+        folder: Where they are kept, as `epoch-0001.weights.h5` and so on.
+        keep: Integer. How many.
+    """
+
+    def __init__(self, folder: str | Path, keep: int = 5):
+        super().__init__()
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """The checkpoints that are there, oldest first."""
+        return sorted(self.folder.glob(f"epoch-*{SUFFIX}"))
+
+    def on_epoch_end(self, epoch, logs=None):
+        save_checkpoint(self.model, self.folder / f"epoch-{epoch + 1:04d}{SUFFIX}")
+        for path in self.paths()[: -self.keep]:
+            path.unlink()
+
+
+class TokenRate(keras.callbacks.Callback):
+    """Adds the speed of training to the logs: real target tokens per second.
+
+    Padding does not count, nor does the time for validation. The tokens are those that the
+    metric called `metric` has counted.
+
+    Args:
+        metric: String. Name of a compiled metric with a `count` of real tokens.
+    """
+
+    def __init__(self, metric: str = "perplexity"):
+        super().__init__()
+        self.metric = metric
+        self.tokens = 0
+        self.seconds = 0.0
+        self._rate = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.perf_counter()
+        self._rate = None
+
+    def on_test_begin(self, logs=None):
+        self._stop()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._stop()
+        if logs is not None:
+            logs["tokens_per_second"] = self._rate
+
+    def _stop(self):
+        if self._rate is not None:
+            return
+        count = next(metric for metric in self._metrics() if metric.name == self.metric).count
+        tokens, seconds = float(count), time.perf_counter() - self._started
+        self.tokens += tokens
+        self.seconds += seconds
+        self._rate = tokens / seconds
+
+    def _metrics(self):
+        for metric in self.model.metrics:
+            yield from getattr(metric, "metrics", [metric])

@@ -1,0 +1,83 @@
+"""Opens the corpora that a recipe names."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_transformer.data import Corpus, InMemoryCorpus, ParallelFiles, TfdsCorpus, TsvFile
+from trainers.recipe import Recipe
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpora:
+    """What a run learns from, chooses by, and writes out for others to judge it by."""
+
+    train: Corpus
+    validation: Corpus | None
+    held_out: dict[str, Pairs] = dataclasses.field(default_factory=dict)
+    languages: tuple[str, str] = ("source", "target")
+
+
+def open_corpora(recipe: Recipe) -> Corpora:
+    """The corpora of a recipe, opened but not read.
+
+    Raises:
+        ValueError: The recipe names none, or names them in a way that does not go together.
+    """
+    if recipe.corpus == "phrasebook":
+        return _phrasebook(recipe)
+    languages = (recipe.source_language, recipe.target_language)
+    if recipe.corpus.startswith("tfds:"):
+        train, validation = (
+            TfdsCorpus(recipe.corpus, split, *languages, data_dir=recipe.data_folder)
+            for split in (recipe.train_split, recipe.validation_split)
+        )
+        return Corpora(train, validation, languages=languages)
+    if recipe.corpus != "files":
+        raise ValueError(
+            f"corpus must be phrasebook, files or tfds:NAME. Received: {recipe.corpus}"
+        )
+    train = _files(recipe, "train")
+    if train is None:
+        raise ValueError(
+            "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
+            "--corpus phrasebook, --corpus tfds:NAME, or a --config that does."
+        )
+    return Corpora(train, _files(recipe, "validation"), languages=languages)
+
+
+def _phrasebook(recipe: Recipe) -> Corpora:
+    from keras_transformer.data.phrasebook import phrasebook
+
+    book = phrasebook(seed=recipe.seed)
+    return Corpora(
+        InMemoryCorpus(book.train), InMemoryCorpus(book.validation), book.held_out, ("en", "fr")
+    )
+
+
+def _files(recipe: Recipe, part: str) -> Corpus | None:
+    """The files of one part, `"train"` or `"validation"`; `None` if none is named."""
+    folder = recipe.data_folder or Path()
+    source, target, tsv = (
+        getattr(recipe, f"{part}_{side}") for side in ("source", "target", "tsv")
+    )
+    if bool(source) != bool(target) or (tsv and source):
+        raise ValueError(
+            f"The {part} text is a pair of files, --{part}-source and --{part}-target, or one "
+            f"file, --{part}-tsv. Received: source={source or None}, target={target or None}, "
+            f"tsv={tsv or None}"
+        )
+    if tsv:
+        return TsvFile(folder / tsv)
+    return ParallelFiles(folder / source, folder / target) if source else None
+
+
+def write_held_out(corpora: Corpora, folder: Path) -> None:
+    """Writes the held-out texts as parallel files, `NAME.LANGUAGE`, a sentence a line."""
+    for name, pairs in corpora.held_out.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for side, language in enumerate(corpora.languages):
+            text = "".join(f"{pair[side]}\n" for pair in pairs)
+            (folder / f"{name}.{language}").write_text(text, encoding="utf-8")

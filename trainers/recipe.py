@@ -1,0 +1,153 @@
+"""What a training run can be told: the schema of `recipes/*.yaml` and of the command line."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+Preset = Literal["auto", "tiny", "base", "big"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A run that trains a translator.
+
+    The corpus is `phrasebook` (built in), `tfds:NAME`, or `files`: parallel text files (plain or
+    .gz), or files with a tab between the two sides. What is left out is chosen by the size of
+    the corpus.
+
+    Args:
+        output: Folder of the run; made if it is not there.
+        overwrite: Whether a finished run in that folder may be replaced.
+        corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
+        data_folder: Folder that file names below start from, or where prepared TFDS data lies.
+        train_source: Text file to learn from, a sentence a line, plain or .gz.
+        train_target: Its translation, line by line.
+        train_tsv: Instead of these two: one file with source, tab, target.
+        validation_source: Text file to choose by, never learnt from.
+        validation_target: Its translation, line by line.
+        validation_tsv: Instead of these two: one file with source, tab, target.
+        train_split: Split of a TFDS corpus to learn from.
+        validation_split: Split of a TFDS corpus to choose by.
+        source_language: Code of the source language.
+        target_language: Code of the target language.
+        max_length: Pairs with more tokens on a side, its end included, are left out.
+        max_ratio: Pairs whose sides' lengths differ by a larger factor are left out; 0 keeps all.
+        vocabulary_size: Ids of the tokenizer; 0 chooses by the size of the corpus.
+        shared_vocabulary: Whether both languages share one vocabulary and one table.
+        tokenizer_type: How sub-words are found, unigram or bpe.
+        preset: Size of the model; auto chooses by the size of the corpus.
+        num_layers: Blocks of the encoder, and of the decoder unless told; 0 as the preset.
+        num_decoder_layers: Blocks of the decoder; 0 as num_layers.
+        d_model: Width of every position; 0 as the preset.
+        num_heads: Attention heads; 0 as the preset.
+        d_ff: Width of the feed-forward networks; 0 as the preset.
+        dropout_rate: Share that dropout drops; negative as the preset.
+        norm: post (the paper's) or pre.
+        positions: paper (interleaved sinusoids), t2t, or learned.
+        init_from: Finished run to go on from: its weights, sizes and tokenizer are used.
+        epochs: Rounds; 0 chooses by the size of the corpus.
+        steps_per_epoch: Steps of a round; 0 means that every pair is seen once.
+        tokens_per_batch: Positions of a batch's longer side, padding included.
+        max_shapes: Most different shapes of batches; each is compiled once.
+        learning_rate_scale: Factor of the paper's learning rate; 0 chooses.
+        warmup_steps: Steps in which the learning rate rises; 0 chooses.
+        label_smoothing: Share of each label given to the other ids.
+        averaged_checkpoints: How many last epochs are averaged at the end; 0 or 1 averages none.
+        bleu_every: Epochs between two BLEU scores of the validation text.
+        patience: Scores without a better BLEU before training ends; 0 never ends early.
+        precision: float32 or mixed_bfloat16.
+        compile_with_xla: Whether training steps are compiled by XLA.
+        tensorboard: Whether logs/ is written for TensorBoard.
+        seed: Where random numbers start.
+    """
+
+    output: Path
+    overwrite: bool = False
+    corpus: str = "files"
+    data_folder: Path | None = None
+    train_source: str = ""
+    train_target: str = ""
+    train_tsv: str = ""
+    validation_source: str = ""
+    validation_target: str = ""
+    validation_tsv: str = ""
+    train_split: str = "train"
+    validation_split: str = "validation"
+    source_language: str = "source"
+    target_language: str = "target"
+    max_length: int = 128
+    max_ratio: float = 0.0
+    vocabulary_size: int = 0
+    shared_vocabulary: bool = True
+    tokenizer_type: Literal["unigram", "bpe"] = "unigram"
+    preset: Preset = "auto"
+    num_layers: int = 0
+    num_decoder_layers: int = 0
+    d_model: int = 0
+    num_heads: int = 0
+    d_ff: int = 0
+    dropout_rate: float = -1.0
+    norm: Literal["post", "pre"] = "post"
+    positions: Literal["paper", "t2t", "learned"] = "paper"
+    init_from: Path | None = None
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    tokens_per_batch: int = 4096
+    max_shapes: int = 8
+    learning_rate_scale: float = 0.0
+    warmup_steps: int = 0
+    label_smoothing: float = 0.1
+    averaged_checkpoints: int = 5
+    bleu_every: int = 1
+    patience: int = 0
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    compile_with_xla: bool = True
+    tensorboard: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
+        zero = (
+            "vocabulary_size num_layers num_decoder_layers d_model num_heads d_ff epochs "
+            "steps_per_epoch learning_rate_scale warmup_steps averaged_checkpoints patience "
+            "max_ratio seed"
+        )
+        for name, least in {**at_least, **dict.fromkeys(zero.split(), 0)}.items():
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name} must be at least {least}. Received: {getattr(self, name)}"
+                )
+
+    def sizes(self) -> dict:
+        """The model's sizes that differ from the preset."""
+        names = ("num_layers", "num_decoder_layers", "d_model", "num_heads", "d_ff")
+        sizes = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if self.dropout_rate >= 0:
+            sizes["dropout_rate"] = self.dropout_rate
+        return {**sizes, "norm": self.norm, "positions": self.positions}
+
+    def completed(self, pairs: int, steps_per_epoch: int, d_model: int | None = None) -> "Recipe":
+        """This recipe with everything chosen that was left to the size of the corpus.
+
+        The aim: a small corpus is gone through often, with the warm-up over before a quarter of
+        the training; a large one less often, at the paper's settings.
+
+        Args:
+            pairs: How many pairs there are to learn from.
+            steps_per_epoch: How many batches they make.
+            d_model: Width of the model, if it is there already.
+        """
+        small = pairs < 300_000
+        steps_per_epoch = self.steps_per_epoch or steps_per_epoch
+        epochs = self.epochs or max(3, min(60, 20_000 // steps_per_epoch))
+        if not self.epochs and not small:
+            epochs = max(3, min(60, 100_000 // steps_per_epoch))
+        steps = epochs * steps_per_epoch
+        return dataclasses.replace(
+            self,
+            preset=self.preset if self.preset != "auto" else ("tiny" if small else "base"),
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            warmup_steps=self.warmup_steps or max(1, min(2000 if small else 4000, steps // 4)),
+            learning_rate_scale=self.learning_rate_scale or (2.0 if small else 1.0),
+        )
