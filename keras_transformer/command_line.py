@@ -60,7 +60,7 @@ def _complain(program: str, message: str, code: int) -> int:
 
 def quieten_tensorflow() -> None:
     """Imports the backend without its notes on standard error, which nobody can act on."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _standard_error_kept():
         import keras  # noqa: F401
 
