@@ -1,0 +1,61 @@
+PYTHON ?= python3
+VENV := .venv
+RUN := runs/phrasebook
+DATA ?= data/multi30k
+IN_VENV := $(VENV)/bin/python
+HELD_OUT := $(RUN)/held_out
+
+.PHONY: help install demo lint test test-slow test-all test-jax multi30k clean
+
+help:
+	@echo "make demo        install into .venv, train on the built-in corpus, translate (10 minutes)"
+	@echo "make test        lint, format, unit and conformance tests"
+	@echo "make test-all    these and the slow system tests"
+	@echo "make multi30k    train English to German on DATA=$(DATA)"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[dev,hub,jax]"
+	touch $@
+
+install: $(VENV)/installed
+
+demo: $(VENV)/installed
+	$(IN_VENV) -m trainers.translation --config trainers/recipes/phrasebook.yaml \
+	  --output $(RUN) --overwrite true
+	@echo; echo "Everyday sentences that were never seen:"
+	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
+	  --source $(HELD_OUT)/everyday.en --reference $(HELD_OUT)/everyday.fr
+	@echo; echo "What does it stand for? Pairs of nouns that never met in training:"
+	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
+	  --source $(HELD_OUT)/coreference.en --reference $(HELD_OUT)/coreference.fr --words il,elle
+	@echo; echo "The sentences of The Illustrated Transformer:"
+	@$(IN_VENV) -m keras_transformer translate --run $(RUN) "I am a student." \
+	  "The animal didn't cross the street because it was too tired." \
+	  "The animal didn't cross the street because it was too wide."
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+test: lint
+	$(IN_VENV) -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed-dev
+	$(IN_VENV) -m pytest -m slow
+
+test-all: test
+	$(IN_VENV) -m pytest -m slow
+
+multi30k: $(VENV)/installed
+	$(IN_VENV) -m trainers.translation --config trainers/recipes/multi30k_en_de.yaml \
+	  --data-folder $(DATA) --output runs/multi30k_en_de --overwrite true
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache
