@@ -237,7 +237,12 @@ class Choice:
                 return [translation.text for translation in translator.translate(texts)]
 
             self.bleu = BleuCallback(
-                translate, sources, references, self.best_path, recipe.bleu_every
+                translate,
+                sources,
+                references,
+                self.best_path,
+                every=recipe.bleu_every,
+                patience=recipe.patience,
             )
 
     @property
@@ -272,10 +277,6 @@ def _watchers(recipe: Recipe, output: Path) -> list:
     callbacks = [keras.callbacks.TerminateOnNaN()]
     if recipe.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(output / "logs"))
-    if recipe.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping("val_bleu", mode="max", patience=recipe.patience)
-        )
     return callbacks
 
 

@@ -31,6 +31,7 @@ class BleuCallback(keras.callbacks.Callback):
         references: Their translations.
         best_path: Where the weights of the best epoch are kept.
         every: Integer. Epochs between two scores.
+        patience: Integer. Training ends after so many scores without a better one; 0 never.
 
     Attributes:
         best: The highest BLEU so far, and the epoch it was reached in, counted from 1.
@@ -43,6 +44,7 @@ class BleuCallback(keras.callbacks.Callback):
         references: Sequence[str],
         best_path: str | Path,
         every: int = 1,
+        patience: int = 0,
     ):
         super().__init__()
         self.translate = translate
@@ -50,7 +52,9 @@ class BleuCallback(keras.callbacks.Callback):
         self.references = list(references)
         self.best_path = Path(best_path)
         self.every = every
+        self.patience = patience
         self.best = (float("-inf"), 0)
+        self._not_better = 0
 
     def score(self) -> float:
         """BLEU of the model as it is now."""
@@ -67,7 +71,12 @@ class BleuCallback(keras.callbacks.Callback):
             logs["val_bleu"] = bleu
         if bleu > self.best[0]:
             self.best = (bleu, epoch + 1)
+            self._not_better = 0
             save_checkpoint(self.model, self.best_path)
+            return
+        self._not_better += 1
+        if self._not_better == self.patience:
+            self.model.stop_training = True
 
 
 class KeepCheckpoints(keras.callbacks.Callback):
