@@ -1,0 +1,26 @@
+"""Sentence pairs to batches of ids: corpora, filters, a cache on disk, batches."""
+
+from keras_transformer.data.batching import TokenBatches
+from keras_transformer.data.buckets import BatchShape
+from keras_transformer.data.corpora import Corpus, Entry, InMemoryCorpus
+from keras_transformer.data.evaluation_batches import EvaluationBatches
+from keras_transformer.data.files import ParallelFiles, TsvFile
+from keras_transformer.data.filter_report import FilterReport
+from keras_transformer.data.filters import PairFilter
+from keras_transformer.data.tfds_corpus import TfdsCorpus
+from keras_transformer.data.token_cache import TokenCache
+
+__all__ = [
+    "BatchShape",
+    "Corpus",
+    "Entry",
+    "EvaluationBatches",
+    "FilterReport",
+    "InMemoryCorpus",
+    "PairFilter",
+    "ParallelFiles",
+    "TfdsCorpus",
+    "TokenBatches",
+    "TokenCache",
+    "TsvFile",
+]

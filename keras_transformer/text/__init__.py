@@ -1,0 +1,7 @@
+"""Strings to ids and back: the first and the last step of the road."""
+
+from keras_transformer.text.any_tokenizer import AnyTokenizer
+from keras_transformer.text.foreign_tokenizer import ForeignTokenizer
+from keras_transformer.text.tokenizer import Tokenizer
+
+__all__ = ["AnyTokenizer", "ForeignTokenizer", "Tokenizer"]

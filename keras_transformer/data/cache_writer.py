@@ -1,0 +1,100 @@
+"""Writing the files of a token cache."""
+
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from keras_transformer.data.corpora import Corpus
+from keras_transformer.data.filter_report import FilterReport
+from keras_transformer.data.filters import PairFilter
+from keras_transformer.text import AnyTokenizer
+
+
+def write_cache(
+    corpus: Corpus,
+    source_tokenizer: AnyTokenizer,
+    target_tokenizer: AnyTokenizer,
+    filters: PairFilter,
+    folder: Path,
+    chunk_size: int,
+) -> dict:
+    """Write the ids and offsets of both sides into an empty folder, chunk by chunk.
+
+    Returns:
+        What `cache.json` says of them: the report, and the facts of each side.
+
+    Raises:
+        ValueError: No pair is left, or the corpus cannot be read.
+    """
+    report = FilterReport()
+    sides = [
+        _SideWriter(folder, "source", source_tokenizer, with_bos=False),
+        _SideWriter(folder, "target", target_tokenizer, with_bos=True),
+    ]
+    tokenize = source_tokenizer.tokenize, target_tokenizer.tokenize
+    for chunk in filters.tokenized(corpus, *tokenize, report, chunk_size):
+        for side, sentences in zip(sides, chunk, strict=True):
+            side.write(sentences)
+    if not report.kept:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in report.left_out.items())
+        raise ValueError(
+            f"No pair is left of {report.read} lines ({reasons or 'none read'}). "
+            "Check the corpus and the filter."
+        )
+    return {"report": asdict(report), **{side.name: side.facts() for side in sides}}
+
+
+class _SideWriter:
+    """Appends the sentences of one side to its two files."""
+
+    def __init__(self, folder: Path, name: str, tokenizer: AnyTokenizer, with_bos: bool):
+        self.name = name
+        self.tokenizer = tokenizer
+        self.with_bos = with_bos
+        self.dtype = np.dtype("uint16" if tokenizer.vocabulary_size() < 65536 else "int32")
+        self.tokens = 0
+        self._ids_path = folder / f"{name}.ids"
+        self._offsets_path = folder / f"{name}.offsets"
+        _append(self._offsets_path, np.zeros(1, np.int64))
+
+    def write(self, sentences: list[list[int]]) -> None:
+        lengths = np.array([len(ids) for ids in sentences], np.int64)
+        if not len(lengths):
+            return
+        flat = np.fromiter(chain.from_iterable(sentences), np.int64, lengths.sum())
+        self._check_range(flat)
+        ends = np.cumsum(lengths + 1 + self.with_bos)
+        ids = np.full(ends[-1], self.tokenizer.eos_id, self.dtype)
+        is_text = np.ones(len(ids), bool)
+        is_text[ends - 1] = False
+        if self.with_bos:
+            starts = ends - lengths - 2
+            is_text[starts] = False
+            ids[starts] = self.tokenizer.bos_id
+        ids[is_text] = flat
+        _append(self._ids_path, ids)
+        _append(self._offsets_path, ends + self.tokens)
+        self.tokens += len(ids)
+
+    def _check_range(self, ids: np.ndarray) -> None:
+        size = self.tokenizer.vocabulary_size()
+        if not 0 <= ids.min() <= ids.max() < size:
+            raise ValueError(
+                f"The {self.name} tokenizer must give ids between 0 and {size - 1}. Received ids "
+                f"between {ids.min()} and {ids.max()}"
+            )
+
+    def facts(self) -> dict:
+        return {
+            "dtype": self.dtype.name,
+            "tokens": self.tokens,
+            "pad_id": self.tokenizer.pad_id,
+            "vocabulary_size": self.tokenizer.vocabulary_size(),
+        }
+
+
+def _append(path: Path, array: np.ndarray) -> None:
+    with open(path, "ab") as file:
+        array.tofile(file)

@@ -1,0 +1,117 @@
+"""Learning a SentencePiece vocabulary from a stream of sentences."""
+
+import io
+import random
+import re
+from collections.abc import Iterable
+
+import sentencepiece
+
+SPECIAL_IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+MODEL_TYPES = ("unigram", "bpe")
+NORMALIZATIONS = ("nmt_nfkc", "identity")
+_QUIET = 2  # SentencePiece's log level that leaves only fatal errors
+
+
+def train_model(
+    sentences: Iterable[str],
+    vocabulary_size: int,
+    *,
+    model_type: str,
+    normalization: str,
+    byte_fallback: bool,
+    character_coverage: float,
+    max_sentences: int,
+    seed: int,
+) -> bytes:
+    """Train a SentencePiece model. `Tokenizer.train` says what the arguments mean.
+
+    Returns:
+        The model, a serialized `ModelProto`.
+    """
+    _check_choice("model_type", model_type, MODEL_TYPES)
+    _check_choice("normalization", normalization, NORMALIZATIONS)
+    if isinstance(sentences, str):
+        raise TypeError("`sentences` must be an iterable of sentences, not one string.")
+    sample = reservoir_sample(map(utf8, sentences), max_sentences, seed)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.Train(
+            sentence_iterator=iter(sample),
+            model_writer=model,
+            vocab_size=vocabulary_size,
+            model_type=model_type,
+            normalization_rule_name=normalization,
+            remove_extra_whitespaces=normalization != "identity",
+            byte_fallback=byte_fallback,
+            character_coverage=character_coverage,
+            minloglevel=_QUIET,
+            **SPECIAL_IDS,
+        )
+    except RuntimeError as error:
+        raise _explained(str(error), vocabulary_size, len(sample)) from None
+    return model.getvalue()
+
+
+def reservoir_sample(sentences: Iterable, size: int, seed: int) -> list:
+    """At most `size` of the sentences, each with the same chance, in memory for `size`.
+
+    The sentences are read once, one after the other. All of them come back, in order, when there
+    are no more than `size`.
+
+    Example:
+
+    >>> reservoir_sample(["a", "b", "c"], size=5, seed=0)
+    ['a', 'b', 'c']
+    """
+    if size < 1:
+        raise ValueError(f"`max_sentences` must be at least 1. Received: {size}")
+    generator = random.Random(seed)
+    sample = []
+    for count, sentence in enumerate(sentences, start=1):
+        if count <= size:
+            sample.append(sentence)
+        elif (place := generator.randrange(count)) < size:
+            sample[place] = sentence
+    return sample
+
+
+def utf8(text: str) -> bytes:
+    """The bytes of a string, of one with lone surrogates too.
+
+    Bytes that Python read with `errors="surrogateescape"` become themselves again. SentencePiece
+    reads every byte that is not UTF-8 as U+FFFD.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    except AttributeError:
+        raise TypeError(f"Text must be a `str`. Received: {type(text).__name__}") from None
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}")
+
+
+def _explained(message: str, vocabulary_size: int, sentences: int) -> Exception:
+    """Our one line for what SentencePiece says when it cannot train."""
+    if found := re.search(r"Vocabulary size too high .*<= (\d+)", message):
+        return ValueError(
+            f"`vocabulary_size` is larger than these {sentences} sentences allow: received "
+            f"{vocabulary_size}, the largest possible is {found[1]}. Ask for fewer or give more "
+            "text."
+        )
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+        return ValueError(
+            f"`vocabulary_size` is too small for the special ids, bytes and characters of these "
+            f"{sentences} sentences: received {vocabulary_size}, the smallest possible is "
+            f"{found[1]}. Ask for more, or lower `character_coverage`."
+        )
+    if "sentences_.empty()" in message or "all_chars_count" in message:
+        return ValueError(
+            f"A vocabulary is learned from text, and none of the {sentences} sentences received "
+            "holds any that SentencePiece takes (not empty, at most 4192 bytes). Give more text."
+        )
+    return ValueError(f"SentencePiece could not train on {sentences} sentences: {message.strip()}")

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_transformer.data.buckets import make_buckets
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 29), st.integers(2, 31)), min_size=1, max_size=97),
+    st.integers(31, 307),
+    st.integers(1, 8),
+)
+@settings(max_examples=100, deadline=None)
+def test_every_pair_is_in_one_bucket_that_holds_it(lengths, tokens_per_batch, max_shapes):
+    lengths = np.array(lengths)
+    buckets = make_buckets(lengths, tokens_per_batch, max_shapes)
+    assert 1 <= len(buckets) <= max_shapes
+    assert sorted(np.concatenate([bucket.pairs for bucket in buckets])) == list(range(len(lengths)))
+    for (size, source_length, target_length), pairs in buckets:
+        assert (lengths[pairs] <= [source_length, target_length]).all()
+        assert size * max(source_length, target_length) <= tokens_per_batch
+        assert 1 <= size <= len(pairs)
+        assert size < 8 or size % 8 == 0
+
+
+def test_batches_use_their_budget():
+    lengths = np.array([[5, 7]] * 103 + [[11, 13]] * 101)
+    sizes = [shape.batch_size for shape, _ in make_buckets(lengths, 300, 2)]
+    assert sizes == [300 // 7 // 8 * 8, 300 // 13 // 8 * 8]
+    sizes = [shape.batch_size for shape, _ in make_buckets(lengths, 300, 2, batch_multiple=1)]
+    assert sizes == [300 // 7, 300 // 13]
+
+
+def test_a_rare_long_pair_shares_its_batch_with_the_longest_others():
+    lengths = np.array([[2, 3]] * 201 + [[5, 7]] * 101 + [[31, 37]])
+    buckets = make_buckets(lengths, 300, 3)
+    assert [tuple(bucket.shape) for bucket in buckets] == [(96, 2, 3), (40, 5, 7), (8, 31, 37)]
+    assert [len(bucket.pairs) for bucket in buckets] == [201, 94, 8]
+    assert buckets[2].pairs.tolist() == [*range(201, 208), 302]
+
+
+def test_few_pairs_make_small_batches():
+    buckets = make_buckets(np.array([[2, 3], [5, 7], [3, 2]]), 4096, 8)
+    assert [(tuple(shape), pairs.tolist()) for shape, pairs in buckets] == [((3, 5, 7), [0, 1, 2])]
+
+
+def test_a_sentence_beyond_the_budget_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"^`tokens_per_batch` must hold the longest sentence, 53 p"
+    ):
+        make_buckets(np.array([[7, 53]]), 52, 8)
