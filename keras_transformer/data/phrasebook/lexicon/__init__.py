@@ -1,0 +1,1 @@
+"""The words, as plain tables: English, French, gender, and what is irregular."""
