@@ -11,7 +11,7 @@ ANIMALS = nouns("""
     fox         renard      m
     wolf/wolves loup        m
     donkey      âne         m
-    sheep/sheep     mouton      m
+    lamb        agneau/agneaux m
     duck        canard      m
     monkey      singe       m
     bear        ours        m

@@ -28,7 +28,12 @@ EAT = verb("eat ate eaten", "manger")
 DRINK = verb("drink drank drunk", "boire", "bois boit buvons buvez boivent", "bu")
 BUY = verb("buy bought bought", "acheter", "achète achète achetons achetez achètent")
 SELL = verb("sell sold sold", "vendre", "vends vend vendons vendez vendent", "vendu")
-READ = verb("read read read", "lire", "lis lit lisons lisez lisent", "lu")
+TRANSLATE = verb(
+    "translate",
+    "traduire",
+    "traduis traduit traduisons traduisez traduisent",
+    "traduit",
+)
 WRITE = verb("write wrote written", "écrire", "écris écrit écrivons écrivez écrivent", "écrit")
 WATCH = verb("watch", "regarder")
 WEAR = verb("wear wore worn", "porter")
@@ -108,7 +113,7 @@ ACTIVITIES: Actions = (
     (DRINK, DRINKS),
     (BUY, FRUIT + FOOD + CLOTHES + BELONGINGS + VEHICLES + FURNITURE),
     (SELL, FRUIT + CLOTHES + BELONGINGS + VEHICLES + FURNITURE),
-    (READ, TEXTS),
+    (TRANSLATE, TEXTS),
     (WRITE, WRITABLE),
     (WATCH, PICTURES + ANIMALS),
     (WEAR, CLOTHES),
@@ -148,7 +153,7 @@ HABITUAL: Actions = (
     (EAT, FRUIT + FOOD),
     (DRINK, DRINKS),
     (BUY, FRUIT + FOOD + DRINKS),
-    (READ, TEXTS),
+    (TRANSLATE, TEXTS),
     (WRITE, WRITABLE),
     (WATCH, PICTURES + ANIMALS),
     (WEAR, CLOTHES),
