@@ -119,12 +119,15 @@ class Transformer(keras.Model):
         return cls(vocabulary_size, **{**PRESETS[name], **changes})
 
     def build(self, input_shape=None):
-        shape = (None, None, self.d_model)
-        self.source_embedding.build((None, None))
-        if self.target_embedding is not self.source_embedding:
-            self.target_embedding.build((None, None))
-        self.encoder.build(shape)
-        self.decoder.build(shape, shape)
+        ids, vectors = (None, None), (None, None, self.d_model)
+        for part, shapes in (
+            (self.source_embedding, [ids]),
+            (self.target_embedding, [ids]),
+            (self.encoder, [vectors]),
+            (self.decoder, [vectors, vectors]),
+        ):
+            if not part.built:  # the same embedding twice, or built by `encode` or `decode`
+                part.build(*shapes)
         self.built = True
 
     def call(self, inputs, training=None, return_attention_scores=False):

@@ -1,0 +1,65 @@
+"""What several folders share: quiet backends, and one process that runs everything on JAX."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).parents[1]
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+@pytest.fixture(scope="session")
+def every_layer():
+    """Every layer of the table in float32, built, with random weights."""
+    from tests.every_layer import CASES
+    from tests.weights import randomize
+
+    layers = {}
+    for name, case in CASES.items():
+        layers[name] = case.make()
+        layers[name].build(*case.build)
+        randomize(layers[name])
+    return layers
+
+
+@dataclasses.dataclass(frozen=True)
+class OnJax:
+    """What `tests/on_jax.py` found: the output of every layer of the table, and facts."""
+
+    outputs: dict
+    facts: dict
+
+
+@pytest.fixture(scope="session")
+def on_jax(every_layer, tmp_path_factory):
+    """The same layers with the same weights in a process with the JAX backend."""
+    folder = tmp_path_factory.mktemp("on_jax")
+    for number, layer in enumerate(every_layer.values()):
+        np.savez(folder / f"{number}.npz", *layer.get_weights())
+    every_layer["Transformer"].save_weights(folder / "transformer.weights.h5")
+    run_python("-m", "tests.on_jax", str(folder), KERAS_BACKEND="jax", XLA_FLAGS=QUICK_TO_COMPILE)
+    outputs = np.load(folder / "outputs.npz")
+    return OnJax(dict(outputs), json.loads((folder / "facts.json").read_text()))
+
+
+def run_python(*arguments, **environment):
+    """Runs Python in a process of its own at the root; returns what it printed."""
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout

@@ -1,0 +1,161 @@
+"""Every public layer once, with small sizes that are all different primes: the table that
+`test_every_layer.py` goes through, here and in a process of its own on JAX."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+import keras_transformer as kt
+from tests.weights import random
+
+B, S, T, H, D, F, V, L = 2, 7, 5, 3, 12, 17, 23, 29  # D must be a multiple of H, and even
+SIZES = {"d_model": D, "num_heads": H, "d_ff": F}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer to be made, what to build it with, and what to call it with."""
+
+    make: Callable
+    build: tuple
+    arguments: dict
+    float32_output: bool = False
+
+
+def real(length, *lengths):
+    """A padding mask: the first `lengths[b]` positions of row `b` are real."""
+    return np.arange(length)[None] < np.array(lengths)[:, None]
+
+
+def ids(rows, length, vocabulary_size, real_positions):
+    numbers = np.random.default_rng(13).integers(3, vocabulary_size, size=(rows, length))
+    return np.where(real_positions, numbers, 0).astype("int32")
+
+
+SOURCE, TARGET = random(B, S, D, seed=1), random(B, T, D, seed=2)
+SOURCE_MASK, TARGET_MASK = real(S, 7, 3), real(T, 4, 5)
+ATTENTION_MASK = np.broadcast_to(SOURCE_MASK[:, None], (B, T, S)).copy()
+SOURCE_IDS, TARGET_IDS = ids(B, S, V, SOURCE_MASK), ids(B, T, V, TARGET_MASK)
+IDS = {"source": SOURCE_IDS, "target": TARGET_IDS}
+SEGMENTS = {
+    "source_segments": np.array([[1, 1, 1, 2, 2, 2, 2], [1, 2, 2, 0, 0, 0, 0]], "int32"),
+    "target_segments": np.array([[1, 1, 2, 2, 0], [1, 1, 1, 2, 2]], "int32"),
+    "source_positions": np.array([[0, 1, 2, 0, 1, 2, 3], [0, 0, 1, 0, 0, 0, 0]], "int32"),
+    "target_positions": np.array([[0, 1, 0, 1, 0], [0, 1, 2, 0, 1]], "int32"),
+}
+
+
+def _embedding(positions):
+    return Case(
+        lambda **options: kt.PositionalEmbedding(
+            V, D, positions, dropout_rate=0.1, max_length=L, **options
+        ),
+        build=((B, T),),
+        arguments={"ids": TARGET_IDS},
+    )
+
+
+def _encoder_block(norm):
+    return Case(
+        lambda **options: kt.EncoderBlock(**SIZES, norm=norm, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    )
+
+
+def _decoder_block(norm):
+    return Case(
+        lambda **options: kt.DecoderBlock(**SIZES, norm=norm, **options),
+        build=((B, T, D), (B, S, D)),
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "encoder_mask": SOURCE_MASK},
+    )
+
+
+def _encoder(norm):
+    return Case(
+        lambda **options: kt.Encoder(2, **SIZES, norm=norm, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    )
+
+
+def _decoder(norm):
+    return Case(
+        lambda **options: kt.Decoder(2, **SIZES, norm=norm, **options),
+        build=((B, T, D), (B, S, D)),
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "encoder_mask": SOURCE_MASK},
+    )
+
+
+def _transformer(inputs=IDS, **settings):
+    return Case(
+        lambda **options: kt.Transformer(
+            V, num_layers=2, **SIZES, max_length=L, **settings, **options
+        ),
+        build=(),
+        arguments={"inputs": inputs},
+        float32_output=True,
+    )
+
+
+CASES = {
+    "AddAndNorm post": Case(
+        lambda **options: kt.AddAndNorm(0.1, **options),
+        build=((B, T, D), (B, T, D)),
+        arguments={"inputs": TARGET, "outputs": random(B, T, D, seed=3)},
+    ),
+    "AddAndNorm pre": Case(
+        lambda **options: kt.AddAndNorm(0.1, norm="pre", **options),
+        build=((B, T, D), (B, T, D)),
+        arguments={"inputs": TARGET, "outputs": random(B, T, D, seed=3)},
+    ),
+    "Dropout": Case(
+        lambda **options: kt.Dropout(0.1, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "FeedForward": Case(
+        lambda **options: kt.FeedForward(D, F, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "FeedForward gelu": Case(
+        lambda **options: kt.FeedForward(D, F, activation="gelu", **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "MultiHeadAttention": Case(
+        lambda **options: kt.MultiHeadAttention(D, H, **options),
+        build=((B, T, D), (B, S, D)),
+        arguments={"query": TARGET, "value": SOURCE, "attention_mask": ATTENTION_MASK},
+    ),
+    "MultiHeadAttention with biases and another key_dim": Case(
+        lambda **options: kt.MultiHeadAttention(D, H, key_dim=11, use_bias=True, **options),
+        build=((B, T, D), (B, S, D)),
+        arguments={"query": TARGET, "value": SOURCE, "key": random(B, S, D, seed=4)},
+    ),
+    "PositionalEmbedding paper": _embedding("paper"),
+    "PositionalEmbedding t2t": _embedding("t2t"),
+    "PositionalEmbedding learned": _embedding("learned"),
+    "PositionalEmbedding without positions": _embedding(None),
+    "EncoderBlock post": _encoder_block("post"),
+    "EncoderBlock pre": _encoder_block("pre"),
+    "DecoderBlock post": _decoder_block("post"),
+    "DecoderBlock pre": _decoder_block("pre"),
+    "DecoderBlock of a language model": Case(
+        lambda **options: kt.DecoderBlock(
+            **SIZES, cross_attention=False, activation="gelu", use_bias=True, **options
+        ),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "Encoder post": _encoder("post"),
+    "Encoder pre": _encoder("pre"),
+    "Decoder post": _decoder("post"),
+    "Decoder pre": _decoder("pre"),
+    "Transformer": _transformer(),
+    "Transformer pre, t2t": _transformer(norm="pre", positions="t2t"),
+    "Transformer of two vocabularies": _transformer(target_vocabulary_size=31, positions="learned"),
+    "Transformer of packed rows": _transformer({**IDS, **SEGMENTS}, num_decoder_layers=1),
+}

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from keras_transformer.layers import FeedForward
+from tests import reference
+from tests.weights import of_feed_forward, random, randomize
+
+B, T, D, F = 2, 5, 7, 17
+INPUTS = random(B, T, D)
+
+
+def make_feed_forward(**options):
+    layer = FeedForward(D, F, **options)
+    layer.build((B, T, D))
+    return randomize(layer)
+
+
+def test_it_is_two_dense_layers_with_zero_as_the_floor_between():
+    layer = make_feed_forward()
+    output = layer(INPUTS)
+    for b in range(B):
+        expected = reference.feed_forward(of_feed_forward(layer), INPUTS[b])
+        np.testing.assert_allclose(output[b], expected, atol=1e-5)
+
+
+def test_it_has_two_kernels_and_two_biases():
+    shapes = [tuple(weight.shape) for weight in make_feed_forward().weights]
+    assert shapes == [(D, F), (F,), (F, D), (D,)]
+
+
+def test_positions_do_not_see_each_other():
+    layer, x = make_feed_forward(), tf.constant(INPUTS)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        third = layer(x)[:, 2]
+    gradient = ops.convert_to_numpy(tape.gradient(third, x))
+    assert (np.abs(gradient[:, 2]) > 0).any()
+    assert (np.delete(gradient, 2, axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh"])
+def test_the_activation_can_be_another(activation):
+    assert (
+        np.abs(make_feed_forward(activation=activation)(INPUTS) - make_feed_forward()(INPUTS)).max()
+        > 0.01
+    )

@@ -1,0 +1,66 @@
+"""Runs in a process of its own, with `KERAS_BACKEND=jax`: `python -m tests.on_jax FOLDER`.
+
+Reads weights that the TensorFlow backend wrote, writes every layer's output, then builds, fits
+and translates, and says whether anything of it imported TensorFlow.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import keras_transformer as kt
+from tests.every_layer import CASES, IDS
+from tests.toy import ToyTokenizer
+
+
+def main(folder):
+    facts = {"backend": keras.backend.backend()}
+    np.savez(folder / "outputs.npz", **{name: output(folder, name) for name in CASES})
+    facts["from_weights_file"] = loaded_from_file(folder).tolist()
+    facts["losses"] = fit_a_step()
+    facts["translations"] = translate()
+    facts["loaded"] = sorted(
+        name for name in ("jax", "tensorflow", "tensorflow_text") if name in sys.modules
+    )
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def output(folder, name):
+    case = CASES[name]
+    layer = case.make()
+    layer.build(*case.build)
+    layer.set_weights(list(np.load(folder / f"{list(CASES).index(name)}.npz").values()))
+    return keras.ops.convert_to_numpy(layer(**case.arguments))
+
+
+def loaded_from_file(folder):
+    model = CASES["Transformer"].make()
+    model.build()
+    model.load_weights(folder / "transformer.weights.h5")
+    return keras.ops.convert_to_numpy(model(IDS))
+
+
+def fit_a_step():
+    model = CASES["Transformer"].make()
+    model.compile(
+        optimizer="adam",
+        loss=kt.TokenCrossEntropy(),
+        metrics=[kt.TokenAccuracy(), kt.Perplexity()],
+    )
+    labels = np.roll(IDS["target"], -1, axis=1)
+    history = model.fit(IDS, labels, batch_size=1, epochs=2, verbose=0)
+    return history.history["loss"]
+
+
+def translate():
+    tokenizer = ToyTokenizer()
+    model = kt.Transformer(tokenizer.vocabulary_size(), 1, d_model=8, num_heads=2, d_ff=17)
+    translations = kt.Translator(model, tokenizer).translate(["i am a student", "thanks"])
+    return [translation.text for translation in translations]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,253 @@
+"""Who may import whom: the imports, read from the source without running it, hold the table.
+
+strings --text--> ids --data--> batches --layers > models--> logits --training--> weights
+strings <--text-- ids <---------------------- decoding <---------------------------'
+"""
+
+import ast
+import dataclasses
+import json
+
+import pytest
+
+from tests.conftest import ROOT, run_python
+
+PACKAGE = "keras_transformer"
+EVERYTHING = None
+
+# Place: which other places of the package it may import.
+MAY_IMPORT = {
+    "text": set(),
+    "data": {"text"},
+    "replicas": set(),
+    "layers": {"replicas"},
+    "models": {"layers"},
+    "training": {"replicas"},
+    "decoding": {"text", "models"},
+    "distribution": set(),
+    "formats": {"text", "models", "decoding"},
+    "illustrate": set(),
+    "command_line": set(),
+    "evaluation": set(),
+    "__init__": EVERYTHING,
+    "__main__": EVERYTHING,
+}
+# Place: whether it may import TensorFlow or JAX. Not named: not at all.
+MAY_IMPORT_A_BACKEND = {
+    "text": "in functions",
+    "data": "anywhere",
+    "replicas": "in functions",
+    "decoding/compiled": "in functions",  # compiles for either backend
+    "distribution": "anywhere",
+    "formats": "in functions",
+    "command_line": "in functions",
+    "__init__": "in functions",
+    "__main__": "in functions",
+}
+BACKENDS = {"tensorflow", "tensorflow_text", "jax", "jaxlib", "torch"}
+PROGRAMS = ("trainers", "benchmarks", "colab")
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """One imported module, or one name imported `from` it."""
+
+    module: str
+    name: str | None
+    in_function: bool
+
+
+def imports(source):
+    """All imports of a source text but those for type checkers only."""
+    found = []
+
+    def visit(node, in_function):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            found.extend(Import(alias.name, None, in_function) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            found.extend(Import(module, alias.name, in_function) for alias in node.names)
+        inner = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inner)
+
+    visit(ast.parse(source), False)
+    return found
+
+
+def files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def name_of(path):
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def place_of(path):
+    return path.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
+
+
+def imported_place(one):
+    """The place of the package that an import is from, or `None`."""
+    parts = one.module.split(".")
+    if parts[0] != PACKAGE:
+        return None
+    if len(parts) > 1:
+        return parts[1]
+    return home_of(one.name) if one.name else "__init__"
+
+
+def public_names(parts):
+    """`__all__` of a place, or of a folder in it; `None` for a module, where all are public."""
+    init = ROOT.joinpath(*parts, "__init__.py")
+    if not init.exists():
+        return None
+    for node in ast.parse(init.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def home_of(name):
+    """Where a name that is imported from the package itself comes from."""
+    for place in MAY_IMPORT:
+        if not place.startswith("__") and name in (public_names([PACKAGE, place]) or ()):
+            return place
+    return name
+
+
+def backends(one, place, path):
+    allowed = MAY_IMPORT_A_BACKEND.get(place)
+    if allowed is None:
+        module = path.relative_to(ROOT / PACKAGE).with_suffix("").as_posix()
+        allowed = MAY_IMPORT_A_BACKEND.get(module)
+    return allowed == "anywhere" or (allowed == "in functions" and one.in_function)
+
+
+every_file = pytest.mark.parametrize("path", files(PACKAGE), ids=name_of)
+every_program = pytest.mark.parametrize(
+    "path", [path for folder in PROGRAMS for path in files(folder)], ids=name_of
+)
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = """
+import a.b, c
+if TYPE_CHECKING:
+    import unseen
+class X:
+    from d import e
+    def f(self):
+        from ..g import h
+"""
+    assert imports(source) == [
+        Import("a.b", None, False),
+        Import("c", None, False),
+        Import("d", "e", False),
+        Import("..g", "h", True),
+    ]
+
+
+@every_file
+def test_a_place_imports_only_what_is_before_it_on_the_road(path):
+    place = place_of(path)
+    assert place in MAY_IMPORT, f"say in the table what {place} may import"
+    for one in imports(path.read_text(encoding="utf-8")):
+        assert not one.module.startswith("."), "imports of the package are written in full"
+        other = imported_place(one)
+        allowed = MAY_IMPORT[place]
+        assert other in (None, place) or allowed is EVERYTHING or other in allowed, one
+
+
+@every_file
+def test_a_backend_is_imported_only_where_the_table_says(path):
+    for one in imports(path.read_text(encoding="utf-8")):
+        if one.module.split(".")[0] in BACKENDS:
+            assert backends(one, place_of(path), path), one
+
+
+@every_file
+def test_the_package_does_not_import_its_programs_or_tests(path):
+    for one in imports(path.read_text(encoding="utf-8")):
+        assert one.module.split(".")[0] not in (*PROGRAMS, "tests"), one
+
+
+@every_file
+def test_keras_is_used_by_its_public_names(path):
+    for one in imports(path.read_text(encoding="utf-8")):
+        assert not one.module.startswith(("keras.src", "tensorflow.keras", "tensorflow.python")), (
+            one
+        )
+
+
+@every_program
+def test_programs_use_public_names_only(path):
+    for one in imports(path.read_text(encoding="utf-8")):
+        parts = one.module.split(".")
+        if parts[0] != PACKAGE:
+            continue
+        assert not any(part.startswith("_") for part in (*parts, one.name or "")), one
+        if len(parts) > 1:
+            public = public_names(parts)
+            assert len(parts) == 2 or public is not None, f"{one.module} is a file inside a place"
+            assert public is None or one.name in public, one
+
+
+@every_program
+def test_programs_touch_no_underscore_names_of_others(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            assert own or node.attr.endswith("__"), ast.unparse(node)
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, *PROGRAMS])
+def test_no_module_is_a_drawer_for_everything(folder):
+    drawers = {"utils", "util", "common", "helpers", "misc"}
+    assert not drawers & {path.stem for path in files(folder)}
+
+
+def test_every_public_name_can_be_had_from_the_package():
+    import keras_transformer as kt
+
+    for name in kt.__all__:
+        value = getattr(kt, name)
+        home = home_of(name)
+        assert name == home or value is getattr(getattr(kt, home), name)
+        assert name == home or name in public_names([PACKAGE, home])
+    assert dir(kt) == kt.__all__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    import keras_transformer as kt
+
+    with pytest.raises(AttributeError, match="'keras_transformer' has no attribute 'Transfomer'"):
+        _ = kt.Transfomer
+
+
+LOADED = f"""
+import json, sys
+def loaded(): return sorted(set({sorted(BACKENDS | {"keras"})}) & sys.modules.keys())
+"""
+
+
+def test_importing_the_package_loads_no_backend():
+    """Nor does the command lines' module, nor the tokenizer, which needs one in a graph only."""
+    program = """
+import keras_transformer
+dir(keras_transformer)
+first = loaded()
+import keras_transformer.command_line
+keras_transformer.Tokenizer
+print(json.dumps([first, loaded()]))
+"""
+    assert json.loads(run_python("-c", LOADED + program)) == [[], []]
+
+
+def test_jax_builds_fits_and_translates_without_tensorflow(on_jax):
+    assert on_jax.facts["backend"] == "jax"
+    assert on_jax.facts["loaded"] == ["jax"]
+    assert on_jax.facts["losses"][-1] < on_jax.facts["losses"][0]
+    assert len(on_jax.facts["translations"]) == 2
