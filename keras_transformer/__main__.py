@@ -1,5 +1,6 @@
 """Using a finished run: `python -m keras_transformer translate` and `evaluate`."""
 
+import codecs
 import sys
 from pathlib import Path
 
@@ -34,8 +35,8 @@ def evaluate(run: Path, source: Path, reference: Path, words: str = "") -> None:
     """
     from keras_transformer import Translator, evaluation
 
-    sources = _read_lines(source, source.read_bytes())
-    references = _read_lines(reference, reference.read_bytes())
+    sources = _read_lines(source, _read_file(source))
+    references = _read_lines(reference, _read_file(reference))
     if len(sources) != len(references):
         raise ValueError(
             f"{source} has {len(sources)} lines, {reference} has {len(references)}: line n of one "
@@ -52,8 +53,17 @@ def evaluate(run: Path, source: Path, reference: Path, words: str = "") -> None:
 COMMANDS = {"translate": translate, "evaluate": evaluate}
 
 
+def _read_file(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no file {path}. Expected a text file, a sentence a line."
+        )
+    return path.read_bytes()
+
+
 def _read_lines(name, content: bytes) -> list[str]:
-    """Lines of UTF-8 text; only a line feed ends a line."""
+    """Lines of UTF-8 text; only a line feed ends a line, a byte order mark is no text."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     texts = []
     for number, line in enumerate(lines, start=1):

@@ -117,6 +117,13 @@ class Recipe:
                 raise ValueError(
                     f"{name} must be at least {least}. Received: {getattr(self, name)}"
                 )
+        if not self.label_smoothing < 1 or self.label_smoothing < 0:
+            raise ValueError(
+                "label_smoothing must be at least 0 and less than 1. Received: "
+                f"{self.label_smoothing}"
+            )
+        if not self.dropout_rate < 1:
+            raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
 
     def sizes(self) -> dict:
         """The model's sizes that differ from the preset."""
@@ -126,7 +133,7 @@ class Recipe:
             sizes["dropout_rate"] = self.dropout_rate
         return {**sizes, "norm": self.norm, "positions": self.positions}
 
-    def completed(self, pairs: int, steps_per_epoch: int, d_model: int | None = None) -> "Recipe":
+    def completed(self, pairs: int, steps_per_epoch: int) -> "Recipe":
         """This recipe with everything chosen that was left to the size of the corpus.
 
         The aim: a small corpus is gone through often, with the warm-up over before a quarter of
@@ -135,7 +142,6 @@ class Recipe:
         Args:
             pairs: How many pairs there are to learn from.
             steps_per_epoch: How many batches they make.
-            d_model: Width of the model, if it is there already.
         """
         small = pairs < 300_000
         steps_per_epoch = self.steps_per_epoch or steps_per_epoch

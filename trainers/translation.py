@@ -8,9 +8,10 @@ later wins.
 
 import contextlib
 import dataclasses
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +35,42 @@ def read_recipe(arguments: list[str]) -> Recipe:
     parser = command_line.make_parser(PROGRAM, "Trains a translator, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
-    options = parser.parse_args(command_line.with_underscores(arguments))
+    arguments = command_line.with_underscores(arguments)
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, text = option.partition("=")
+        if name == "--config":
+            check_recipe_file(Path(text if equals else value))
+    options = parser.parse_args(arguments)
     names = [field.name for field in dataclasses.fields(Recipe)]
     return Recipe(**{name: options[name] for name in names})
+
+
+def check_recipe_file(path: Path) -> None:
+    """Raises a `ValueError` that names the file unless it is YAML with options in it."""
+    import yaml
+
+    if not path.is_file():
+        raise ValueError(
+            f"There is no recipe {path}. Expected a YAML file, such as those in trainers/recipes."
+        )
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a recipe: {error} Expected plain YAML, UTF-8, one `option: value` a "
+            "line."
+        ) from error
+    if not isinstance(options, dict):
+        raise ValueError(
+            f"{path} is not a recipe. Expected one `option: value` a line. Received: "
+            f"{options!r:.80}"
+        )
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    for unknown in [name for name in options if name not in names]:
+        raise ValueError(
+            f"{path} has an option that there is not: {unknown}. Expected those that "
+            f"`{PROGRAM} --help` lists."
+        )
 
 
 def train(recipe: Recipe) -> None:
@@ -79,15 +113,26 @@ def _new_run_folder(recipe: Recipe) -> Iterator[Path]:
             f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
             "it."
         )
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output must be a folder; {output} is a file. Give another name.")
-    was_there = output.exists()
+    above = [output, *output.parents]
+    for path in above:
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"--output must be a folder; {path} is a file. Give another name.")
+    missing = [path for path in above if not path.exists()]
+    before = set(output.iterdir()) if output.exists() else set()
     try:
         yield output
     except BaseException:
-        if not was_there and not (output / "checkpoints").exists():
-            shutil.rmtree(output, ignore_errors=True)
+        if not (output / "checkpoints").exists():
+            _remove([missing[-1]] if missing else set(output.iterdir()) - before)
         raise
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _load_start(recipe: Recipe):
@@ -111,7 +156,7 @@ def train_tokenizers(recipe: Recipe, corpora) -> tuple:
 
 
 def train_tokenizer(recipe: Recipe, sentences):
-    """Learns a vocabulary; if its size is left open, the largest of 8000, 4000, ... that fits."""
+    """Learns a vocabulary; if its size is left open, 8000 or what the text allows."""
     from keras_transformer import Tokenizer
 
     size = recipe.vocabulary_size or AUTO_VOCABULARY
@@ -120,10 +165,11 @@ def train_tokenizer(recipe: Recipe, sentences):
             return Tokenizer.train(
                 sentences(), size, model_type=recipe.tokenizer_type, seed=recipe.seed
             )
-        except ValueError:
-            if recipe.vocabulary_size or size < 500:
+        except ValueError as error:
+            possible = re.search(r"the largest possible is (\d+)", str(error))
+            if recipe.vocabulary_size or not possible:
                 raise
-            size //= 2
+            size = min(size // 2, int(possible[1]))
 
 
 def prepare(recipe: Recipe, corpora, tokenizers: tuple, output: Path) -> Data:

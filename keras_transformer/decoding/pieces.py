@@ -42,10 +42,11 @@ def _join_up(parts: list[str], count_tokens: Callable[[str], int], limit: int) -
     """Puts neighbours together again while they fit, and cuts those that do not."""
     pieces: list[str] = []
     for part in parts:
-        for piece in split_long(part, count_tokens, limit):
-            joined = f"{pieces[-1]} {piece}" if pieces else piece
-            if pieces and count_tokens(joined) <= limit:
-                pieces[-1] = joined
-            else:
-                pieces.append(piece)
+        first, *others = split_long(part, count_tokens, limit)
+        joined = f"{pieces[-1]} {first}" if pieces else first
+        if pieces and count_tokens(joined) <= limit:
+            pieces[-1] = joined
+        else:
+            pieces.append(first)
+        pieces += others
     return pieces

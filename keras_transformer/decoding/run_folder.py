@@ -26,6 +26,13 @@ class RunError(ValueError):
 
 def save_run(translator, folder: Path) -> None:
     """Writes weights and tokenizers, and `run.json` last, each whole or not at all."""
+    for tokenizer in (translator.tokenizer, translator.target_tokenizer):
+        if not hasattr(tokenizer, "save"):
+            raise TypeError(
+                "A run folder holds SentencePiece tokenizers, `keras_transformer.Tokenizer`. "
+                f"Received: {type(tokenizer).__name__}. Keep it in a file of your own, and the "
+                "model with `model.save_weights`."
+            )
     folder.mkdir(parents=True, exist_ok=True)
     shared = translator.target_tokenizer is translator.tokenizer
     translator.tokenizer.save(folder / TOKENIZER)
@@ -51,10 +58,17 @@ def save_run(translator, folder: Path) -> None:
 
 
 def save_weights(model, path: Path) -> None:
-    """Saves a model's weights to `path`, which appears whole or not at all."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-        model.save_weights(Path(scratch) / WEIGHTS)
-        os.replace(Path(scratch) / WEIGHTS, path)
+    """Saves a model's weights to `path`, which appears whole or not at all.
+
+    The optimizer's state, two thirds of what Keras would write, is left out.
+    """
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+            model.save_weights(Path(scratch) / WEIGHTS)
+            os.replace(Path(scratch) / WEIGHTS, path)
+    finally:
+        model.optimizer = optimizer
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -70,12 +84,13 @@ def load_run(folder: Path) -> dict:
     description = read_description(folder)
     try:
         model = Transformer(**description["model"], dtype=description["dtype"])
+        model.build()
         arguments = {
             "max_source_length": int(description["max_source_length"]),
             "about": {k: v for k, v in description.items() if k not in _OURS},
         }
         shared = description["shared_vocabulary"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or of "
             "another version. Train again, or copy the whole folder once more."
@@ -83,7 +98,6 @@ def load_run(folder: Path) -> dict:
     arguments["tokenizer"] = load_tokenizer(folder / TOKENIZER)
     if not shared:
         arguments["target_tokenizer"] = load_tokenizer(folder / TARGET_TOKENIZER)
-    model.build()
     load_weights(model, folder / WEIGHTS)
     return {"model": model, **arguments}
 
@@ -96,7 +110,8 @@ def read_description(folder: Path) -> dict:
     """What `run.json` says."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        what = "holds no run.json" if folder.is_dir() else "does not exist"
+        what = "is a file" if folder.exists() else "does not exist"
+        what = "holds no run.json" if folder.is_dir() else what
         raise RunError(
             f"{folder} {what}, so it is not a finished run. Give the folder that a trainer wrote "
             "(--output)."

@@ -77,9 +77,11 @@ class Translator:
         Returns:
             One `Translation` a text.
         """
-        texts = list(texts)
-        if any(not isinstance(text, str) for text in texts) or isinstance(texts, str):
-            raise TypeError("`texts` must be a list of strings, one text each.")
+        texts = texts if isinstance(texts, str) else list(texts)
+        if isinstance(texts, str) or any(not isinstance(text, str) for text in texts):
+            raise TypeError(
+                f"`texts` must be a list of strings, one text each. Received: {texts!r:.80}"
+            )
         pieces = [self.split(text) for text in texts]
         flat = [piece for of_text in pieces for piece in of_text]
         translated = iter(self._translate_pieces(flat, progress))

@@ -39,6 +39,15 @@ def dot_product_attention(query, key, value, attention_mask=None):
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 
+def _third_of_a_matrix():
+    """Glorot's uniform for a part of one matrix that makes queries, keys and values together.
+
+    Its variance is half of what it would be for three matrices. The paper names no initializer;
+    with this one, fairseq's choice, post-norm models learn sooner.
+    """
+    return keras.initializers.VarianceScaling(scale=0.5, mode="fan_avg", distribution="uniform")
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class MultiHeadAttention(keras.layers.Layer):
     """Several attentions side by side, each in a space of its own.
@@ -91,9 +100,10 @@ class MultiHeadAttention(keras.layers.Layer):
 
         width = self.num_heads * self.key_dim
         options = {"use_bias": use_bias, "dtype": self.dtype_policy}
-        self.query_projection = keras.layers.Dense(width, name="query", **options)
-        self.key_projection = keras.layers.Dense(width, name="key", **options)
-        self.value_projection = keras.layers.Dense(width, name="value", **options)
+        inward = {"kernel_initializer": _third_of_a_matrix(), **options}
+        self.query_projection = keras.layers.Dense(width, name="query", **inward)
+        self.key_projection = keras.layers.Dense(width, name="key", **inward)
+        self.value_projection = keras.layers.Dense(width, name="value", **inward)
         self.output_projection = keras.layers.Dense(d_model, name="output", **options)
 
     def build(self, query_shape, value_shape=None, key_shape=None):

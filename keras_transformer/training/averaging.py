@@ -24,8 +24,12 @@ def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None
     if not paths:
         raise ValueError("There is no checkpoint to average. Expected at least one path.")
     totals = None
-    for path in paths:
-        model.load_weights(path)
-        values = [np.asarray(value, "float64") for value in model.get_weights()]
-        totals = values if totals is None else [t + v for t, v in zip(totals, values, strict=True)]
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None  # the files hold one too
+    try:
+        for path in paths:
+            model.load_weights(path)
+            values = [np.asarray(value, "float64") for value in model.get_weights()]
+            totals = values if totals is None else list(map(np.add, totals, values))
+    finally:
+        model.optimizer = optimizer
     model.set_weights([total / len(paths) for total in totals])

@@ -91,15 +91,18 @@ class KeepCheckpoints(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
         self.keep = keep
+        self._written: list[Path] = []
 
     def paths(self) -> list[Path]:
-        """The checkpoints that are there, oldest first."""
-        return sorted(self.folder.glob(f"epoch-*{SUFFIX}"))
+        """The checkpoints of this training that are there, oldest first."""
+        return list(self._written)
 
     def on_epoch_end(self, epoch, logs=None):
-        save_checkpoint(self.model, self.folder / f"epoch-{epoch + 1:04d}{SUFFIX}")
-        for path in self.paths()[: -self.keep]:
-            path.unlink()
+        path = self.folder / f"epoch-{epoch + 1:04d}{SUFFIX}"
+        save_checkpoint(self.model, path)
+        self._written.append(path)
+        while len(self._written) > self.keep:
+            self._written.pop(0).unlink()
 
 
 class TokenRate(keras.callbacks.Callback):

@@ -1,0 +1,359 @@
+"""What a user may get wrong: one line that says what came, what was expected, what to do."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_transformer import Tokenizer, Transformer, Translator
+from keras_transformer.__main__ import main as use
+from trainers.translation import main as train
+
+ROOT = Path(__file__).parents[1]
+WORDS = ["one", "two", "three", "four", "five", "six", "seven"]
+WORDS += ["un", "deux", "trois", "quatre", "cinq", "sept"]
+LINES = [" ".join(WORDS[(i * 5 + j) % 13] for j in range(2 + i % 5)) for i in range(41)]
+PAIR = "--train-source good.en --train-target good.fr"
+SMALL = "--preset tiny --epochs 1"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder with good and bad files and runs; no case may change what lies there."""
+    folder = tmp_path_factory.mktemp("desk")
+    with contextlib.chdir(folder):
+        write_texts()
+        write_recipes()
+        write_runs()
+    return folder
+
+
+def write_texts():
+    good = "".join(f"{line}\n" for line in LINES)
+    texts = {
+        "good.en": good,
+        "good.fr": "".join(f"{line}\n" for line in reversed(LINES)),
+        "short.fr": "".join(f"{line}\n" for line in LINES[:37]),
+        "empty.txt": "",
+        "blank.txt": " \n" * 41,
+        "long.txt": "".join(f"{line} {line} {line} {line} {line}\n" for line in LINES),
+        "latin.txt": "",
+        "good.tsv": "".join(f"{line}\t{line}\n" for line in LINES),
+    }
+    for name, text in texts.items():
+        Path(name).write_text(text, encoding="utf-8")
+    Path("latin.txt").write_bytes(b"\xe9t\xe9\n" * 41)
+    Path("one_bad_line.txt").write_bytes(b"one\n" * 6 + b"\xe9t\xe9\n" + b"two\n" * 34)
+    Path("data.gz").write_bytes(b"no gzip\n")
+
+
+def write_recipes():
+    recipes = {
+        "unknown_key": "corpus: phrasebook\nd_modell: 64\n",
+        "wrong_type": "corpus: phrasebook\nepochs: many\n",
+        "no_mapping": "- corpus\n- phrasebook\n",
+        "no_yaml": "corpus: [phrasebook\n",
+        "os_system": "corpus: os.system\n",
+        "os_choice": "corpus: phrasebook\ntokenizer_type: os.system\n",
+        "os_class": (
+            "corpus:\n  class_path: os.system\n  init_args:\n    command: touch executed\n"
+        ),
+        "python_tag": "corpus: !!python/object/apply:os.system ['touch executed']\n",
+        "python_name": "seed: !!python/name:os.system\n",
+    }
+    for name, text in recipes.items():
+        Path(f"{name}.yaml").write_text(text)
+
+
+def write_runs():
+    tokenizer = Tokenizer.train(LINES, 283, model_type="bpe")
+    smaller = Tokenizer.train(LINES, 281, model_type="bpe")
+    model = Transformer(281, num_layers=1, d_model=6, num_heads=2, d_ff=7)
+    Translator(model, smaller, max_source_length=17).save("run")
+    damage = {
+        "no_json": lambda run: (run / "run.json").unlink(),
+        "bad_json": lambda run: (run / "run.json").write_text('{"format_version": 1,'),
+        "list_json": lambda run: (run / "run.json").write_text("[1, 2]"),
+        "other_version": lambda run: change(run, format_version=97),
+        "no_sizes": lambda run: change(run, model={"d_modell": 6}),
+        "odd_sizes": lambda run: change(run, model={"vocabulary_size": "many"}),
+        "other_sizes": lambda run: change(run, d_ff=11),
+        "no_weights": lambda run: (run / "model.weights.h5").unlink(),
+        "cut_weights": lambda run: cut(run / "model.weights.h5"),
+        "no_tokenizer": lambda run: (run / "tokenizer.model").unlink(),
+        "cut_tokenizer": lambda run: cut(run / "tokenizer.model"),
+        "more_ids": lambda run: tokenizer.save(run / "tokenizer.model"),
+    }
+    for name, do_damage in damage.items():
+        shutil.copytree("run", f"runs/{name}")
+        do_damage(Path("runs") / name)
+
+
+def change(run, model=None, **changes):
+    path = run / "run.json"
+    description = json.loads(path.read_text())
+    sizes = {name: changes.pop(name) for name in ("d_ff",) if name in changes}
+    description["model"] = model or {**description["model"], **sizes}
+    path.write_text(json.dumps({**description, **changes}))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+TRAINING = {
+    "nothing": ("--output new", "nothing to train on: give --train-source"),
+    "no output": (PAIR, "output"),
+    "unequal files": (
+        "--train-source good.en --train-target short.fr --output new",
+        "good.en has 41, short.fr has 37. Find the line",
+    ),
+    "unequal validation files": (
+        f"{PAIR} --validation-source good.en --validation-target short.fr --output new",
+        "good.en has 41, short.fr has 37. Find the line",
+    ),
+    "empty file": (
+        "--train-source empty.txt --train-target good.fr --output new",
+        "empty.txt is empty. Expected one sentence a line.",
+    ),
+    "not UTF-8": (
+        "--train-source latin.txt --train-target good.fr --output new",
+        "No line of latin.txt and good.fr holds a pair. Expected UTF-8",
+    ),
+    "not gzip": ("--train-tsv data.gz --output new", "data.gz is damaged or no gzip file"),
+    "a missing file": (
+        "--train-source missing.en --train-target good.fr --output new",
+        "There is no file missing.en. Expected a text file",
+    ),
+    "over-long sentences only": (
+        f"--train-source long.txt --train-target long.txt --max-length 3 --output new {SMALL}",
+        "too long: 41",
+    ),
+    "empty sentences only": (
+        "--train-source blank.txt --train-target blank.txt --output new",
+        "none of the 82 sentences received holds any",
+    ),
+    "empty sentences on one side": (
+        "--train-source good.en --train-target blank.txt --output new",
+        "empty side: 41",
+    ),
+    "only a source": (
+        "--train-source good.en --output new",
+        "is a pair of files, --train-source and --train-target",
+    ),
+    "only a target": (
+        "--train-target good.fr --output new",
+        "is a pair of files, --train-source and --train-target",
+    ),
+    "a pair and a TSV": (
+        f"{PAIR} --train-tsv good.tsv --output new",
+        "or one file, --train-tsv. Received:",
+    ),
+    "unknown corpus": (
+        "--corpus europarl --output new",
+        "corpus must be phrasebook, files or tfds:NAME. Received: europarl",
+    ),
+    "unknown tfds name": (
+        "--corpus tfds:no_such_thing/de-en --data-folder data --output new",
+        "tensorflow-datasets knows no 'no_such_thing/de-en'",
+    ),
+    "unknown option": (f"{PAIR} --outptu new", "outptu"),
+    "unknown key": (
+        "--config unknown_key.yaml --output new",
+        "unknown_key.yaml has an option that there is not: d_modell. Expected those that",
+    ),
+    "wrong type": ("--config wrong_type.yaml --output new", "epochs"),
+    "a list for a recipe": ("--config no_mapping.yaml --output new", "no_mapping.yaml"),
+    "no YAML": ("--config no_yaml.yaml --output new", "no_yaml.yaml"),
+    "missing recipe": ("--config missing.yaml --output new", "missing.yaml"),
+    "os.system for a corpus": (
+        "--config os_system.yaml --output new",
+        "Received: os.system",
+    ),
+    "os.system for a choice": ("--config os_choice.yaml --output new", "tokenizer_type"),
+    "os.system for a class": ("--config os_class.yaml --output new", "corpus"),
+    "a tag that calls": ("--config python_tag.yaml --output new", "python_tag.yaml"),
+    "a tag that names": ("--config python_name.yaml --output new", "python_name.yaml"),
+    "a bad number": (f"{PAIR} --epochs many --output new", "epochs"),
+    "a negative number": (
+        f"{PAIR} --epochs -3 --output new",
+        "epochs must be at least 0. Received: -3",
+    ),
+    "smoothing too much": (
+        f"{PAIR} --label-smoothing 1.5 --output new",
+        "label_smoothing must be at least 0 and less than 1. Received: 1.5",
+    ),
+    "dropping all": (
+        f"{PAIR} --dropout-rate 1.0 --output new",
+        "dropout_rate must be less than 1. Received: 1.0",
+    ),
+    "heads that do not divide": (
+        f"{PAIR} --d-model 15 --num-heads 4 --output new",
+        "Received: d_model=15, num_heads=4",
+    ),
+    "a batch that holds no sentence": (
+        f"{PAIR} --tokens-per-batch 2 --output new",
+        "`tokens_per_batch` must hold the longest sentence",
+    ),
+    "vocabulary too large": (
+        f"{PAIR} --vocabulary-size 5003 --output new",
+        "received 5003, the largest possible is",
+    ),
+    "vocabulary too small": (
+        f"{PAIR} --vocabulary-size 101 --output new",
+        "received 101, the smallest possible is",
+    ),
+    "a finished run": (
+        f"{PAIR} --output run",
+        "run holds a finished run. Give another --output, or --overwrite true",
+    ),
+    "a file for output": (f"{PAIR} --output good.en", "--output must be a folder; good.en is"),
+    "a file above output": (f"{PAIR} --output good.en/new {SMALL}", "good.en"),
+    "nothing to go on from": (
+        f"{PAIR} --init-from missing --output new",
+        "missing does not exist, so it is not a finished run",
+    ),
+    "damaged start": (
+        f"{PAIR} --init-from runs/cut_weights --output new",
+        "model.weights.h5 is damaged or belongs to another model",
+    ),
+}
+
+EVALUATE = "--source good.en --reference good.fr"
+USING = {
+    "no command": ("", "translate"),
+    "unknown command": ("transalte --run run", "transalte"),
+    "no run": ("translate", "run"),
+    "missing run": ("translate --run missing one", "missing does not exist, so it is not"),
+    "a file for a run": (
+        "translate --run good.en one",
+        "good.en is a file, so it is not a finished run",
+    ),
+    "no run.json": (
+        "translate --run runs/no_json one",
+        "holds no run.json, so it is not a finished run",
+    ),
+    "damaged run.json": ("translate --run runs/bad_json one", "run.json is damaged"),
+    "a list in run.json": ("translate --run runs/list_json one", "run.json is damaged"),
+    "other version": (
+        "translate --run runs/other_version one",
+        "has format version 97; this package reads 1",
+    ),
+    "no sizes": ("translate --run runs/no_sizes one", "run.json does not describe a model"),
+    "odd sizes": ("translate --run runs/odd_sizes one", "run.json does not describe a model"),
+    "other sizes": (
+        "translate --run runs/other_sizes one",
+        "is damaged or belongs to another model",
+    ),
+    "no weights": (
+        "translate --run runs/no_weights one",
+        "model.weights.h5 is missing: copy the whole",
+    ),
+    "damaged weights": (
+        "translate --run runs/cut_weights one",
+        "weights.h5 is damaged or belongs to",
+    ),
+    "no tokenizer": ("translate --run runs/no_tokenizer one", "There is no tokenizer at"),
+    "damaged tokenizer": ("translate --run runs/cut_tokenizer one", "cannot serve as a tokenizer"),
+    "ids out of range": (
+        "translate --run runs/more_ids one",
+        "has 283 ids, but the model's source vocabulary has 281",
+    ),
+    "evaluate unequal files": (
+        "evaluate --run run --source good.en --reference short.fr",
+        "good.en has 41 lines, short.fr has 37: line n of one must be",
+    ),
+    "evaluate an empty file": (
+        "evaluate --run run --source empty.txt --reference empty.txt",
+        "empty.txt is empty: there is nothing to evaluate",
+    ),
+    "evaluate what is not UTF-8": (
+        "evaluate --run run --source one_bad_line.txt --reference good.fr",
+        "Line 7 of one_bad_line.txt is not UTF-8",
+    ),
+    "evaluate a missing file": (
+        "evaluate --run run --source missing.en --reference good.fr",
+        "missing.en",
+    ),
+    "evaluate a missing run": (f"evaluate --run missing {EVALUATE}", "missing does not exist"),
+}
+
+CASES = {
+    **{f"train: {name}": (train, *case) for name, case in TRAINING.items()},
+    **{f"use: {name}": (use, *case) for name, case in USING.items()},
+}
+
+
+def listing():
+    """Every file and folder here, with what would change if it were written."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns if path.is_file() else 0)
+        for path in Path().rglob("*")
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_line_says_what_is_wrong(name, desk, capfd):
+    main, arguments, expected = CASES[name]
+    with contextlib.chdir(desk):
+        before = listing()
+        assert main(arguments.split()) not in (0, None)
+        assert listing() == before
+    error = capfd.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+    assert error.startswith("python -m ")
+    assert ": error: " in error
+    assert len(error) < 500
+    assert "Traceback" not in error
+
+
+def test_a_program_ends_with_that_line_and_a_code(desk):
+    """In a process of its own: what is not UTF-8 comes through standard input."""
+    before = sorted(desk.rglob("*"))
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_transformer", "translate", "--run", str(desk / "run")],
+        input=b"one two\n\xe9t\xe9\n",
+        capture_output=True,
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stdout == b""
+    assert result.stderr.decode() == (
+        "python -m keras_transformer: error: Line 2 of standard input is not UTF-8 "
+        "(invalid continuation byte at byte 0). Convert it, for instance with iconv.\n"
+    )
+    assert sorted(desk.rglob("*")) == before
+
+
+def test_a_folder_that_was_there_keeps_nothing_of_a_run_that_failed(tmp_path, desk, capsys):
+    (tmp_path / "new").mkdir()
+    with contextlib.chdir(desk):
+        wrong = f"{PAIR} --validation-source good.en --validation-target short.fr"
+        assert train([*wrong.split(), "--output", str(tmp_path / "new")]) == 1
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_interrupting_is_no_traceback(desk, monkeypatch, capsys):
+    def interrupt(self, texts, progress=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Translator, "translate", interrupt)
+    assert use(["translate", "--run", str(desk / "run"), "one"]) == 130
+    assert capsys.readouterr().err == "python -m keras_transformer: error: interrupted\n"
+
+
+def test_standard_input_may_end_without_a_line_feed(desk, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\r\n\ntwo")))
+    assert use(["translate", "--run", str(desk / "run")]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert len(lines) == 4
+    assert lines[1] == ""

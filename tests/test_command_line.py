@@ -1,0 +1,78 @@
+import argparse
+import os
+
+import pytest
+
+from keras_transformer import command_line
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (["--train-source", "a-b"], ["--train_source", "a-b"]),
+        (["--train-source=a-b=c"], ["--train_source=a-b=c"]),
+        (["translate", "-x-y", "-"], ["translate", "-x-y", "-"]),
+        (["--run-me", "--", "--not-me"], ["--run_me", "--", "--not-me"]),
+        ([], []),
+    ],
+)
+def test_dashes_within_options_become_underscores(given, known):
+    assert command_line.with_underscores(given) == known
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        (ValueError("two\n  lines"), "two lines", 1),
+        (FileNotFoundError(2, "No such file", "x.en"), "[Errno 2] No such file: 'x.en'", 1),
+        (ImportError("no jax"), "no jax", 1),
+        (argparse.ArgumentError(None, "bad"), "bad (see program --help)", 2),
+        (KeyboardInterrupt(), "interrupted", 130),
+        (ValueError(), "failed for a reason it does not know", 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_user_can_mend_is_one_line_and_a_code(error, message, code, capsys):
+    def fail():
+        raise error
+
+    assert command_line.run("program", fail) == code
+    captured = capsys.readouterr()
+    assert captured.err == f"program: error: {message}\n"
+    assert captured.out == ""
+
+
+def test_a_mistake_of_ours_is_not_hidden():
+    def fail():
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        command_line.run("program", fail)
+
+
+@pytest.mark.parametrize(("result", "code"), [(None, 0), (0, 0), (3, 3)])
+def test_the_code_is_that_of_the_program(result, code):
+    assert command_line.run("program", lambda: result) == code
+
+
+def test_notes_are_kept_back_unless_the_block_fails(capfd):
+    with command_line._standard_error_kept():
+        os.write(2, b"a note\n")
+    assert capfd.readouterr().err == ""
+
+    def fail():
+        with command_line._standard_error_kept():
+            os.write(2, b"why\n")
+            raise ImportError("broken")
+
+    with pytest.raises(ImportError, match="broken"):
+        fail()
+    assert capfd.readouterr().err == "why\n"
+
+
+def test_a_parser_raises_instead_of_leaving():
+    parser = command_line.make_parser("program", "What it does.")
+    parser.add_argument("--number", type=int, default=3)
+    assert parser.parse_args([]).number == 3
+    with pytest.raises(argparse.ArgumentError, match="many"):
+        parser.parse_args(["--number", "many"])

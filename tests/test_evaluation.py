@@ -1,0 +1,59 @@
+import pytest
+import sacrebleu
+
+from keras_transformer.evaluation import exact_match, report, word_agreement
+
+REFERENCES = ["Il dort.", "Elle mange une pomme.", "Nous partons demain matin."]
+TRANSLATIONS = ["Il dort.", "Il mange une pomme.", "Nous partons demain matin."]
+
+
+def test_exact_match_is_a_share_in_percent():
+    assert exact_match(TRANSLATIONS, REFERENCES) == pytest.approx(200 / 3)
+    assert exact_match(REFERENCES, REFERENCES) == 100
+    assert exact_match(["a "], ["a"]) == 0
+
+
+def test_words_agree_where_both_sides_use_the_same():
+    assert word_agreement(TRANSLATIONS, REFERENCES, ["il", "elle"]) == (50.0, 2)
+    assert word_agreement(TRANSLATIONS, REFERENCES, ["nous"]) == (100.0, 1)
+    assert word_agreement(TRANSLATIONS, REFERENCES, ["vous"]) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("translation", "reference", "agrees"),
+    [
+        ("parce qu'il dort", "Parce qu\u2019il dort", True),
+        ("ils dorment", "il", False),
+        ("elle, puis il", "il, puis elle", False),
+        ("il il", "il", False),
+        ("IL", "il", True),
+        ("", "elle", False),
+    ],
+)
+def test_whole_words_in_their_order_count(translation, reference, agrees):
+    share = word_agreement([translation], [reference], ["il", "elle"])
+    assert share == (100.0 if agrees else 0.0, 1)
+
+
+def test_always_one_pronoun_is_right_half_the_time():
+    references = ["il est là", "elle est là"] * 17
+    assert word_agreement(["il est là"] * 34, references, ["il", "elle"]) == (50.0, 34)
+
+
+def test_the_report_has_the_scores_of_sacrebleu():
+    lines = report(TRANSLATIONS, REFERENCES, ["il", "elle"])
+    bleu = sacrebleu.corpus_bleu(TRANSLATIONS, [REFERENCES]).score
+    chrf = sacrebleu.corpus_chrf(TRANSLATIONS, [REFERENCES]).score
+    assert lines[0] == "sentences    3"
+    assert lines[1] == "exact match  66.67 %"
+    assert lines[2].startswith(f"BLEU         {bleu:.2f}  (nrefs:1|case:mixed|")
+    assert lines[3].startswith(f"chrF2        {chrf:.2f}  (nrefs:1|")
+    assert lines[4:] == ["il, elle     50.00 % of 2 sentences that have one"]
+    assert len(report(TRANSLATIONS, REFERENCES)) == 4
+
+
+def test_unequal_numbers_of_sentences_are_refused():
+    with pytest.raises(ValueError, match=r"(shorter|longer) than"):
+        exact_match(TRANSLATIONS[:2], REFERENCES)
+    with pytest.raises(ValueError, match=r"(shorter|longer) than"):
+        word_agreement(TRANSLATIONS[:2], REFERENCES, ["il"])

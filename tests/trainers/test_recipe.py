@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+
+from trainers.recipe import Recipe
+from trainers.translation import read_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "trainers" / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    def write(text):
+        (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+        return ["--config", str(tmp_path / "recipe.yaml")]
+
+    return write
+
+
+def test_what_is_not_said_is_the_default():
+    assert read_recipe(["--output", "run"]) == Recipe(output=Path("run"))
+
+
+@pytest.mark.parametrize("dashes", [["--d-model", "96"], ["--d_model=96"], ["--d-model=96"]])
+def test_dashes_and_underscores_are_the_same(dashes):
+    assert read_recipe(["--output", "run", *dashes]).d_model == 96
+
+
+def test_what_stands_later_wins(recipe_file):
+    config = recipe_file("d_model: 96\nepochs: 7\n")
+    assert read_recipe([*config, "--output", "run", "--d-model", "32"]).d_model == 32
+    assert read_recipe(["--d-model", "32", *config, "--output", "run"]).d_model == 96
+    assert read_recipe([*config, "--output", "run", "--d-model", "32"]).epochs == 7
+
+
+def test_one_recipe_may_add_to_another(recipe_file, tmp_path):
+    first = recipe_file("d_model: 96\nepochs: 7\n")
+    (tmp_path / "second.yaml").write_text("epochs: 11\n")
+    second = f"--config={tmp_path / 'second.yaml'}"
+    recipe = read_recipe([*first, second, "--output", "run"])
+    assert (recipe.d_model, recipe.epochs) == (96, 11)
+
+
+def test_every_kind_of_value_is_read(recipe_file):
+    config = recipe_file(
+        "output: some/run\noverwrite: true\ncorpus: tfds:a/b\ndata_folder: data\nmax_ratio: 2\n"
+        "norm: pre\ninit_from: other\nlearning_rate_scale: 2.5\nseed: 3\n"
+    )
+    recipe = read_recipe(config)
+    assert recipe == Recipe(
+        output=Path("some/run"), overwrite=True, corpus="tfds:a/b", data_folder=Path("data"),
+        max_ratio=2.0, norm="pre", init_from=Path("other"), learning_rate_scale=2.5, seed=3,
+    )  # fmt: skip
+    assert isinstance(recipe.output, Path)
+    assert isinstance(recipe.data_folder, Path)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_read(path):
+    recipe = read_recipe(["--config", str(path), "--output", "run"])
+    assert recipe != Recipe(output=Path("run"))
+    assert recipe.completed(1_000_003, 997).epochs > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["max_length", "tokens_per_batch", "max_shapes", "bleu_every", "epochs", "seed"]
+)
+def test_numbers_have_a_least_value(name):
+    with pytest.raises(ValueError, match=rf"^{name} must be at least \d\. Received: -2$"):
+        Recipe(output=Path("run"), **{name: -2})
+
+
+def chosen(pairs, steps, **options):
+    return Recipe(output=Path("run"), **options).completed(pairs, steps)
+
+
+@pytest.mark.parametrize("pairs", [17, 1009, 29_000, 299_999])
+def test_a_small_corpus_is_gone_through_often_by_a_small_model(pairs):
+    steps = max(1, pairs // 300)
+    recipe = chosen(pairs, steps)
+    assert recipe.preset == "tiny"
+    assert 10 <= recipe.epochs <= 60
+    assert recipe.steps_per_epoch == steps
+    assert 1 <= recipe.warmup_steps <= max(1, recipe.epochs * steps // 4)
+
+
+@pytest.mark.parametrize("pairs", [300_007, 4_500_000, 36_000_000])
+def test_a_large_corpus_gets_the_papers_settings(pairs):
+    recipe = chosen(pairs, pairs // 700)
+    assert recipe.preset == "base"
+    assert recipe.warmup_steps == 4000
+    assert recipe.learning_rate_scale == 1.0
+    assert 3 <= recipe.epochs <= 60
+    assert recipe.epochs == 3 or recipe.epochs * recipe.steps_per_epoch <= 100_000
+
+
+def test_what_was_chosen_already_is_kept():
+    own = {"preset": "big", "epochs": 5, "steps_per_epoch": 13, "warmup_steps": 7,
+           "learning_rate_scale": 0.3}  # fmt: skip
+    recipe = chosen(1009, 17, **own)
+    assert {name: getattr(recipe, name) for name in own} == own
+    assert recipe == recipe.completed(29_000, 97)
+
+
+def test_only_sizes_that_differ_from_the_preset_are_passed_on():
+    plain = {"norm": "post", "positions": "paper"}
+    assert Recipe(output=Path("run")).sizes() == plain
+    recipe = Recipe(output=Path("run"), d_model=96, num_decoder_layers=1, dropout_rate=0.0)
+    assert recipe.sizes() == {**plain, "d_model": 96, "num_decoder_layers": 1, "dropout_rate": 0.0}

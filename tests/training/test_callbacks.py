@@ -1,0 +1,140 @@
+import time
+
+import keras
+import numpy as np
+import pytest
+import sacrebleu
+
+from keras_transformer import BleuCallback, KeepCheckpoints, TokenRate
+
+REFERENCES = ["the cat sat on the mat", "the dog ran away quickly", "it was too tired to go"]
+GARBLED = ["the cat sat on a mat", "the dog ran off quickly", "it is too tired to go"]
+WRONG = ["nothing", "of", "that"]
+
+
+def fit(model, pairs, callbacks, epochs=3, **options):
+    inputs, labels, _ = pairs
+    options = {"batch_size": 5, "epochs": epochs, "verbose": 0, **options}
+    return model.fit(inputs, labels, callbacks=callbacks, **options).history
+
+
+class Record(keras.callbacks.Callback):
+    """Remembers the weights at the end of each epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append(self.model.get_weights())
+
+
+def equal(some, others):
+    return all(np.array_equal(one, other) for one, other in zip(some, others, strict=True))
+
+
+@pytest.fixture
+def bleu(tmp_path):
+    """Makes the callback with a translator whose translations are known beforehand."""
+
+    def make(*translations, every=1):
+        written = iter(translations)
+        return BleuCallback(
+            lambda texts: next(written), ["one", "two", "three"], REFERENCES,
+            tmp_path / "best.weights.h5", every,
+        )  # fmt: skip
+
+    return make
+
+
+def test_the_score_is_that_of_sacrebleu(bleu, make_model, pairs):
+    history = fit(make_model(), pairs, [bleu(WRONG, GARBLED, REFERENCES)])
+    wanted = [sacrebleu.corpus_bleu(t, [REFERENCES]).score for t in (WRONG, GARBLED, REFERENCES)]
+    assert history["val_bleu"] == wanted
+    assert wanted[0] < wanted[1] < wanted[2] == pytest.approx(100)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(bleu, make_model, pairs):
+    callback, record = bleu(WRONG, REFERENCES, GARBLED), Record()
+    model = make_model()
+    fit(model, pairs, [callback, record])
+    assert callback.best == (pytest.approx(100), 2)
+    assert not equal(model.get_weights(), record.weights[1])
+    model.load_weights(callback.best_path)
+    assert equal(model.get_weights(), record.weights[1])
+
+
+def test_the_first_of_equals_is_best(bleu, make_model, pairs):
+    callback = bleu(GARBLED, GARBLED, WRONG)
+    fit(make_model(), pairs, [callback])
+    assert callback.best[1] == 1
+
+
+def test_it_scores_every_so_often_and_at_the_end(bleu, make_model, pairs):
+    callback = bleu(WRONG, GARBLED, REFERENCES, every=2)
+    history = fit(make_model(), pairs, [callback], epochs=5)
+    assert len(history["val_bleu"]) == 3
+    assert callback.best[1] == 5
+
+
+def test_early_stopping_sees_the_score(bleu, make_model, pairs):
+    stopping = keras.callbacks.EarlyStopping("val_bleu", mode="max", patience=1)
+    history = fit(make_model(), pairs, [bleu(GARBLED, WRONG, REFERENCES), stopping])
+    assert len(history["val_bleu"]) == 2
+
+
+def test_the_model_that_is_scored_is_the_one_of_that_epoch(make_model, pairs, tmp_path):
+    model, record, seen = make_model(), Record(), []
+
+    def translate(texts):
+        seen.append(model.get_weights())
+        return REFERENCES
+
+    fit(model, pairs, [BleuCallback(translate, REFERENCES, REFERENCES, tmp_path / "b.weights.h5"),
+                       record])  # fmt: skip
+    assert all(equal(*both) for both in zip(seen, record.weights, strict=True))
+
+
+def test_the_newest_checkpoints_are_kept(make_model, pairs, tmp_path):
+    keeper, record, model = KeepCheckpoints(tmp_path / "kept", keep=3), Record(), make_model()
+    fit(model, pairs, [keeper, record], epochs=5)
+    names = ["epoch-0003.weights.h5", "epoch-0004.weights.h5", "epoch-0005.weights.h5"]
+    assert [path.name for path in keeper.paths()] == names
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
+    for path, weights in zip(keeper.paths(), record.weights[2:], strict=True):
+        model.load_weights(path)
+        assert equal(model.get_weights(), weights)
+
+
+def test_the_checkpoints_of_another_training_are_not_among_them(make_model, pairs, tmp_path):
+    fit(make_model(), pairs, [KeepCheckpoints(tmp_path, keep=2)], epochs=4)
+    keeper = KeepCheckpoints(tmp_path, keep=2)
+    fit(make_model(), pairs, [keeper], epochs=3)
+    names = ["epoch-0002.weights.h5", "epoch-0003.weights.h5"]
+    assert [path.name for path in keeper.paths()] == names
+    assert all(path.exists() for path in keeper.paths())
+
+
+class Wait(keras.callbacks.Callback):
+    """Makes the end of every epoch slow."""
+
+    def on_test_begin(self, logs=None):
+        time.sleep(0.3)
+
+
+def test_the_rate_counts_real_tokens(make_model, pairs):
+    rate = TokenRate()
+    history = fit(make_model(), pairs, [rate], epochs=3)
+    assert rate.tokens == 3 * pairs[2]
+    assert len(history["tokens_per_second"]) == 3
+    assert all(value > 0 for value in history["tokens_per_second"])
+
+
+def test_the_rate_leaves_validation_out(make_model, pairs):
+    rate = TokenRate()
+    model = make_model()
+    fit(model, pairs, [], epochs=1)  # compiles
+    history = fit(model, pairs, [rate, Wait()], epochs=2, validation_data=pairs[:2])
+    assert rate.tokens == 2 * pairs[2]
+    assert rate.seconds < 0.6
+    seconds = sum(pairs[2] / value for value in history["tokens_per_second"])
+    assert seconds == pytest.approx(rate.seconds, rel=1e-6)
