@@ -157,3 +157,19 @@ class Recipe:
             warmup_steps=self.warmup_steps or max(1, min(2000 if small else 4000, steps // 4)),
             learning_rate_scale=self.learning_rate_scale or (2.0 if small else 1.0),
         )
+
+    def with_sizes_of(self, model) -> "Recipe":
+        """This recipe with the sizes that the model really has, to be written down."""
+        return dataclasses.replace(
+            self,
+            vocabulary_size=model.vocabulary_size,
+            shared_vocabulary=model.target_vocabulary_size is None,
+            num_layers=model.num_layers,
+            num_decoder_layers=model.num_decoder_layers or model.num_layers,
+            d_model=model.d_model,
+            num_heads=model.num_heads,
+            d_ff=model.d_ff,
+            dropout_rate=model.dropout_rate,
+            norm=model.norm,
+            positions=model.positions,
+        )

@@ -6,17 +6,17 @@ Every option of `trainers/recipe.py` can stand in the recipe or on the command l
 later wins.
 """
 
-import contextlib
-import dataclasses
+import math
 import re
-import shutil
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_transformer import command_line
+from trainers.choice import Choice
 from trainers.recipe import Recipe
+from trainers.recipe_file import read_recipe, write_recipe
+from trainers.run_folder import new_run_folder
 
 PROGRAM = "python -m trainers.translation"
 AUTO_VOCABULARY = 8000
@@ -25,52 +25,7 @@ AUTO_VOCABULARY = 8000
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(PROGRAM, lambda: train(read_recipe(arguments)))
-
-
-def read_recipe(arguments: list[str]) -> Recipe:
-    """The recipe that a command line makes, with its `--config` files."""
-    from jsonargparse import ActionConfigFile
-
-    parser = command_line.make_parser(PROGRAM, "Trains a translator, from text to a run folder.")
-    parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
-    parser.add_class_arguments(Recipe, as_group=False)
-    arguments = command_line.with_underscores(arguments)
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, text = option.partition("=")
-        if name == "--config":
-            check_recipe_file(Path(text if equals else value))
-    options = parser.parse_args(arguments)
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    return Recipe(**{name: options[name] for name in names})
-
-
-def check_recipe_file(path: Path) -> None:
-    """Raises a `ValueError` that names the file unless it is YAML with options in it."""
-    import yaml
-
-    if not path.is_file():
-        raise ValueError(
-            f"There is no recipe {path}. Expected a YAML file, such as those in trainers/recipes."
-        )
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} is not a recipe: {error} Expected plain YAML, UTF-8, one `option: value` a "
-            "line."
-        ) from error
-    if not isinstance(options, dict):
-        raise ValueError(
-            f"{path} is not a recipe. Expected one `option: value` a line. Received: "
-            f"{options!r:.80}"
-        )
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    for unknown in [name for name in options if name not in names]:
-        raise ValueError(
-            f"{path} has an option that there is not: {unknown}. Expected those that "
-            f"`{PROGRAM} --help` lists."
-        )
+    return command_line.run(PROGRAM, lambda: train(read_recipe(PROGRAM, arguments)))
 
 
 def train(recipe: Recipe) -> None:
@@ -80,15 +35,16 @@ def train(recipe: Recipe) -> None:
     from trainers.corpora import open_corpora, write_held_out
 
     keras.utils.set_random_seed(recipe.seed)
-    with _new_run_folder(recipe) as output:
+    with new_run_folder(recipe) as output:
         corpora = open_corpora(recipe)
         start = _load_start(recipe)
         tokenizers = (start.tokenizer, start.target_tokenizer) if start else None
         data = prepare(recipe, corpora, tokenizers or train_tokenizers(recipe, corpora), output)
         recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
         translator = make_translator(recipe, data, start)
+        recipe = recipe.with_sizes_of(translator.model)
         write_held_out(corpora, output / "held_out")
-        _write_recipe(recipe, output)
+        write_recipe(recipe, output)
         translator.about |= describe(recipe, corpora, data)
         fit(recipe, translator, data, output)
         translator.save(output)
@@ -102,37 +58,6 @@ class Data(NamedTuple):
     validation: object | None  # EvaluationBatches
     validation_text: list[tuple[str, str]]
     tokenizers: tuple
-
-
-@contextlib.contextmanager
-def _new_run_folder(recipe: Recipe) -> Iterator[Path]:
-    """The run's folder; gone again if nothing came of the run before it was trained."""
-    output = recipe.output
-    if (output / "run.json").exists() and not recipe.overwrite:
-        raise ValueError(
-            f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
-            "it."
-        )
-    above = [output, *output.parents]
-    for path in above:
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"--output must be a folder; {path} is a file. Give another name.")
-    missing = [path for path in above if not path.exists()]
-    before = set(output.iterdir()) if output.exists() else set()
-    try:
-        yield output
-    except BaseException:
-        if not (output / "checkpoints").exists():
-            _remove([missing[-1]] if missing else set(output.iterdir()) - before)
-        raise
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _load_start(recipe: Recipe):
@@ -202,13 +127,14 @@ def make_translator(recipe: Recipe, data: Data, start):
 
     source, target = data.tokenizers
     if start is not None:
+        print(f"Going on from {recipe.init_from}: its sizes and tokenizer are used.")
         start.max_source_length = max(start.max_source_length, recipe.max_length)
         return start
     model = Transformer.from_preset(
         recipe.preset,
         vocabulary_size=source.vocabulary_size(),
         target_vocabulary_size=None if target is source else target.vocabulary_size(),
-        max_length=max(1024, recipe.max_length + 64),
+        max_length=max(1024, 2 * recipe.max_length + 64),  # results may be longer
         pad_id=source.pad_id,
         dtype=recipe.precision,
         **recipe.sizes(),
@@ -253,7 +179,7 @@ def fit(recipe: Recipe, translator, data: Data, output: Path) -> None:
     )
     choice = Choice(recipe, translator, data.validation_text, output / "checkpoints")
     print(f"{model.count_params():,} parameters, shapes {_shapes(data)}", flush=True)
-    model.fit(
+    history = model.fit(
         data.batches.dataset(),
         steps_per_epoch=recipe.steps_per_epoch,
         epochs=recipe.epochs,
@@ -262,58 +188,13 @@ def fit(recipe: Recipe, translator, data: Data, output: Path) -> None:
         callbacks=[TokenRate(), *choice.callbacks, *_watchers(recipe, output)],
         verbose=1 if sys.stdout.isatty() else 2,
     )
+    loss = history.history["loss"][-1]
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"The loss became {loss} in epoch {len(history.epoch)}: training has diverged. "
+            "Lower --learning-rate-scale, or raise --warmup-steps."
+        )
     translator.about["weights"] = choice.decide()
-
-
-class Choice:
-    """Which weights a run ends with: those of the best epoch, or the mean of the last ones."""
-
-    def __init__(self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path):
-        from keras_transformer import BleuCallback, KeepCheckpoints
-
-        self.model = translator.model
-        self.best_path = folder / "best.weights.h5"
-        self.checkpoints = KeepCheckpoints(folder, keep=max(1, recipe.averaged_checkpoints))
-        self.averages = recipe.averaged_checkpoints > 1
-        self.bleu = None
-        if text:
-            sources, references = map(list, zip(*text, strict=True))
-
-            def translate(texts):
-                return [translation.text for translation in translator.translate(texts)]
-
-            self.bleu = BleuCallback(
-                translate,
-                sources,
-                references,
-                self.best_path,
-                every=recipe.bleu_every,
-                patience=recipe.patience,
-            )
-
-    @property
-    def callbacks(self) -> list:
-        """What `fit` is to call; BLEU first, so that others see it."""
-        return [callback for callback in (self.bleu, self.checkpoints) if callback is not None]
-
-    def decide(self) -> str:
-        """Fills the model with the weights to use and says which they are."""
-        from keras_transformer import average_checkpoints
-
-        paths = self.checkpoints.paths()
-        score, epoch = self.bleu.best if self.bleu else (float("-inf"), 0)
-        if self.averages:
-            average_checkpoints(self.model, paths)
-            average = f"average of the last {len(paths)} epochs"
-            if self.bleu is None:
-                return average
-            average_score = self.bleu.score()
-            if average_score >= score:
-                return f"{average}, validation BLEU {average_score:.2f}"
-        if self.bleu is None:
-            return "last epoch"
-        self.model.load_weights(self.best_path)
-        return f"epoch {epoch}, validation BLEU {score:.2f}"
 
 
 def _watchers(recipe: Recipe, output: Path) -> list:
@@ -328,18 +209,6 @@ def _watchers(recipe: Recipe, output: Path) -> list:
 
 def _shapes(data: Data) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in data.batches.shapes)
-
-
-def _write_recipe(recipe: Recipe, output: Path) -> None:
-    import yaml
-
-    values = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in dataclasses.asdict(recipe).items()
-        if value is not None
-    }
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    (output / "recipe.yaml").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,11 +39,12 @@ def dot_product_attention(query, key, value, attention_mask=None):
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 
-def _third_of_a_matrix():
-    """Glorot's uniform for a part of one matrix that makes queries, keys and values together.
+def _part_of_a_matrix():
+    """Glorot's uniform initializer for a third of one matrix that makes query, key and value.
 
-    Its variance is half of what it would be for three matrices. The paper names no initializer;
-    with this one, fairseq's choice, post-norm models learn sooner.
+    Its variance is half of that for three matrices. The paper names no initializer; with this
+    one, fairseq's choice, post-norm models learn sooner. One for each: used twice, an initializer
+    would give the same numbers twice.
     """
     return keras.initializers.VarianceScaling(scale=0.5, mode="fan_avg", distribution="uniform")
 
@@ -100,10 +101,10 @@ class MultiHeadAttention(keras.layers.Layer):
 
         width = self.num_heads * self.key_dim
         options = {"use_bias": use_bias, "dtype": self.dtype_policy}
-        inward = {"kernel_initializer": _third_of_a_matrix(), **options}
-        self.query_projection = keras.layers.Dense(width, name="query", **inward)
-        self.key_projection = keras.layers.Dense(width, name="key", **inward)
-        self.value_projection = keras.layers.Dense(width, name="value", **inward)
+        self.query_projection, self.key_projection, self.value_projection = (
+            keras.layers.Dense(width, kernel_initializer=_part_of_a_matrix(), name=name, **options)
+            for name in ("query", "key", "value")
+        )
         self.output_projection = keras.layers.Dense(d_model, name="output", **options)
 
     def build(self, query_shape, value_shape=None, key_shape=None):

@@ -97,11 +97,14 @@ class PositionalEmbedding(keras.layers.Layer):
         self.max_length = max_length
 
         dtype = self.dtype_policy
-        normal = keras.initializers.RandomNormal(stddev=d_model**-0.5)
+
+        def normal():  # one for each table: used twice, it would give the same numbers twice
+            return keras.initializers.RandomNormal(stddev=d_model**-0.5)
+
         self.tokens = keras.layers.ReversibleEmbedding(
             vocabulary_size,
             d_model,
-            embeddings_initializer=normal,
+            embeddings_initializer=normal(),
             reverse_dtype="float32",
             dtype=dtype,
             name="tokens",
@@ -109,7 +112,7 @@ class PositionalEmbedding(keras.layers.Layer):
         self.learned_positions = None
         if positions == "learned":
             self.learned_positions = keras.layers.Embedding(
-                max_length, d_model, embeddings_initializer=normal, dtype=dtype, name="positions"
+                max_length, d_model, embeddings_initializer=normal(), dtype=dtype, name="positions"
             )
         self.dropout = Dropout(dropout_rate, dtype=dtype)
 

@@ -314,3 +314,11 @@ def test_the_stacks_normalise_their_output_where_the_blocks_do_not():
         output = ops.convert_to_numpy(stack(*arguments))
         np.testing.assert_allclose(output.mean(axis=-1), 0, atol=1e-5)
         np.testing.assert_allclose(output.var(axis=-1), 1, atol=1e-3)
+
+
+def test_no_two_weights_start_alike():
+    model = kt.Transformer(11, 2, 6, 3, 13, positions="learned", max_length=11)
+    model.build()
+    matrices = [np.asarray(weight) for weight in model.get_weights() if weight.ndim > 1]
+    starts = {tuple(matrix.ravel()[:6]) for matrix in matrices}
+    assert len(starts) == len(matrices)

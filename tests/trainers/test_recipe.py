@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from trainers.recipe import Recipe
-from trainers.translation import read_recipe
+from trainers.recipe_file import read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "trainers" / "recipes").glob("*.yaml"))
 
@@ -18,26 +18,26 @@ def recipe_file(tmp_path):
 
 
 def test_what_is_not_said_is_the_default():
-    assert read_recipe(["--output", "run"]) == Recipe(output=Path("run"))
+    assert read_recipe("trainer", ["--output", "run"]) == Recipe(output=Path("run"))
 
 
 @pytest.mark.parametrize("dashes", [["--d-model", "96"], ["--d_model=96"], ["--d-model=96"]])
 def test_dashes_and_underscores_are_the_same(dashes):
-    assert read_recipe(["--output", "run", *dashes]).d_model == 96
+    assert read_recipe("trainer", ["--output", "run", *dashes]).d_model == 96
 
 
 def test_what_stands_later_wins(recipe_file):
     config = recipe_file("d_model: 96\nepochs: 7\n")
-    assert read_recipe([*config, "--output", "run", "--d-model", "32"]).d_model == 32
-    assert read_recipe(["--d-model", "32", *config, "--output", "run"]).d_model == 96
-    assert read_recipe([*config, "--output", "run", "--d-model", "32"]).epochs == 7
+    assert read_recipe("trainer", [*config, "--output", "run", "--d-model", "32"]).d_model == 32
+    assert read_recipe("trainer", ["--d-model", "32", *config, "--output", "run"]).d_model == 96
+    assert read_recipe("trainer", [*config, "--output", "run", "--d-model", "32"]).epochs == 7
 
 
 def test_one_recipe_may_add_to_another(recipe_file, tmp_path):
     first = recipe_file("d_model: 96\nepochs: 7\n")
     (tmp_path / "second.yaml").write_text("epochs: 11\n")
     second = f"--config={tmp_path / 'second.yaml'}"
-    recipe = read_recipe([*first, second, "--output", "run"])
+    recipe = read_recipe("trainer", [*first, second, "--output", "run"])
     assert (recipe.d_model, recipe.epochs) == (96, 11)
 
 
@@ -46,7 +46,7 @@ def test_every_kind_of_value_is_read(recipe_file):
         "output: some/run\noverwrite: true\ncorpus: tfds:a/b\ndata_folder: data\nmax_ratio: 2\n"
         "norm: pre\ninit_from: other\nlearning_rate_scale: 2.5\nseed: 3\n"
     )
-    recipe = read_recipe(config)
+    recipe = read_recipe("trainer", config)
     assert recipe == Recipe(
         output=Path("some/run"), overwrite=True, corpus="tfds:a/b", data_folder=Path("data"),
         max_ratio=2.0, norm="pre", init_from=Path("other"), learning_rate_scale=2.5, seed=3,
@@ -57,7 +57,7 @@ def test_every_kind_of_value_is_read(recipe_file):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_read(path):
-    recipe = read_recipe(["--config", str(path), "--output", "run"])
+    recipe = read_recipe("trainer", ["--config", str(path), "--output", "run"])
     assert recipe != Recipe(output=Path("run"))
     assert recipe.completed(1_000_003, 997).epochs > 0
 

@@ -9,7 +9,8 @@ import yaml
 
 from keras_transformer import Tokenizer, Translator
 from tests.trainers.conftest import TINY
-from trainers.translation import Choice, main, train_tokenizer
+from trainers.choice import Choice
+from trainers.translation import main, train_tokenizer
 
 PARALLEL = "--train-source train.en --train-target train.fr".split()  # noqa: SIM905
 VALIDATION = "--validation-source valid.en --validation-target valid.fr".split()  # noqa: SIM905

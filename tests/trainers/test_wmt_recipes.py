@@ -81,9 +81,11 @@ def test_a_recipe_trains(size, data_folder, tmp_path, capsys):
 @pytest.mark.parametrize(("size", "parameters"), [("base", 63_045_632), ("big", 214_171_648)])
 def test_unshrunk_it_is_the_model_of_the_paper(size, parameters):
     from keras_transformer import Transformer
-    from trainers.translation import read_recipe
+    from trainers.recipe_file import read_recipe
 
-    recipe = read_recipe(["--config", str(RECIPES / f"wmt14_en_de_{size}.yaml"), "--output", "x"])
+    recipe = read_recipe(
+        "trainer", ["--config", str(RECIPES / f"wmt14_en_de_{size}.yaml"), "--output", "x"]
+    )
     with_sizes = Transformer.from_preset(
         recipe.completed(4_500_000, 4500).preset, recipe.vocabulary_size, **recipe.sizes()
     ).get_config()

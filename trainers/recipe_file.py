@@ -1,0 +1,63 @@
+"""Recipes as files and command lines: reading them, and writing down what a run was told."""
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from keras_transformer import command_line
+from trainers.recipe import Recipe
+
+
+def read_recipe(program: str, arguments: list[str]) -> Recipe:
+    """The recipe that a command line makes, with its `--config` files."""
+    from jsonargparse import ActionConfigFile
+
+    parser = command_line.make_parser(program, "Trains a translator, from text to a run folder.")
+    parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
+    parser.add_class_arguments(Recipe, as_group=False)
+    arguments = command_line.with_underscores(arguments)
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, text = option.partition("=")
+        if name == "--config":
+            check_recipe_file(program, Path(text if equals else value))
+    options = parser.parse_args(arguments)
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    return Recipe(**{name: options[name] for name in names})
+
+
+def check_recipe_file(program: str, path: Path) -> None:
+    """Raises a `ValueError` that names the file unless it is YAML with options in it."""
+    if not path.is_file():
+        raise ValueError(
+            f"There is no recipe {path}. Expected a YAML file, such as those in trainers/recipes."
+        )
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} is not a recipe: {error} Expected plain YAML, UTF-8, one `option: value` a "
+            "line."
+        ) from error
+    if not isinstance(options, dict):
+        raise ValueError(
+            f"{path} is not a recipe. Expected one `option: value` a line. Received: "
+            f"{options!r:.80}"
+        )
+    names = [field.name for field in dataclasses.fields(Recipe)]
+    for unknown in [name for name in options if name not in names]:
+        raise ValueError(
+            f"{path} has an option that there is not: {unknown}. Expected those that "
+            f"`{program} --help` lists."
+        )
+
+
+def write_recipe(recipe: Recipe, output: Path) -> None:
+    """Writes `recipe.yaml` into a run folder."""
+    values = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(recipe).items()
+        if value is not None
+    }
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    (output / "recipe.yaml").write_text(text, encoding="utf-8")

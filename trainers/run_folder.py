@@ -1,0 +1,39 @@
+"""The folder that a run writes to: new, and gone again if nothing came of it."""
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trainers.recipe import Recipe
+
+
+@contextlib.contextmanager
+def new_run_folder(recipe: Recipe) -> Iterator[Path]:
+    """The run's folder; gone again if nothing came of the run before it was trained."""
+    output = recipe.output
+    if (output / "run.json").exists() and not recipe.overwrite:
+        raise ValueError(
+            f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
+            "it."
+        )
+    above = [output, *output.parents]
+    for path in above:
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"--output must be a folder; {path} is a file. Give another name.")
+    missing = [path for path in above if not path.exists()]
+    before = set(output.iterdir()) if output.exists() else set()
+    try:
+        yield output
+    except BaseException:
+        if not (output / "checkpoints").exists():
+            _remove([missing[-1]] if missing else set(output.iterdir()) - before)
+        raise
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
