@@ -5,7 +5,7 @@ DATA ?= data/multi30k
 IN_VENV := $(VENV)/bin/python
 HELD_OUT := $(RUN)/held_out
 
-.PHONY: help install demo lint test test-slow test-all test-jax multi30k clean
+.PHONY: help install demo lint test test-slow test-all multi30k clean
 
 help:
 	@echo "make demo        install into .venv, train on the built-in corpus, translate (10 minutes)"

@@ -178,7 +178,11 @@ def fit(recipe: Recipe, translator, data: Data, output: Path) -> None:
         jit_compile=recipe.compile_with_xla,
     )
     choice = Choice(recipe, translator, data.validation_text, output / "checkpoints")
-    print(f"{model.count_params():,} parameters, shapes {_shapes(data)}", flush=True)
+    print(
+        f"{model.count_params():,} parameters; batches of {_shapes(data)} (sentences x source x "
+        f"target), {data.batches.padding:.1%} of it padding",
+        flush=True,
+    )
     history = model.fit(
         data.batches.dataset(),
         steps_per_epoch=recipe.steps_per_epoch,

@@ -35,6 +35,7 @@ class TokenBatches:
 
     Attributes:
         shapes: The `BatchShape`s, those with the fewest positions first.
+        padding: The share of all positions of both sides that is padding.
         steps_per_epoch: Number of batches after which every pair has been seen once on average, a
             constant, for `fit`. `steps_in(epoch)` is the exact number of an epoch and differs from
             it by few; the endless stream of batches does not depend on where `fit` cuts its epochs.
@@ -63,6 +64,8 @@ class TokenBatches:
         self.seed = seed
         self._buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple)
         self.shapes = tuple(bucket.shape for bucket in self._buckets)
+        positions = sum(len(pairs) * sum(shape[1:]) for shape, pairs in self._buckets)
+        self.padding = float(1 - cache.lengths.sum() / positions)
         self.steps_per_epoch = round(
             sum(len(pairs) / shape.batch_size for shape, pairs in self._buckets)
         )

@@ -43,6 +43,7 @@ def test_at_most_an_eighth_is_padding_and_no_pair_is_lost(cache):
         cache.source(n).astype(np.int32).tobytes().rstrip(b"\0") for n in range(len(cache))
     )
     assert 1 - real / positions < 0.13
+    assert batches.padding == pytest.approx(1 - real / positions, abs=1e-3)
     assert set(seen) == set(expected)
     waiting = 3 * len(cache) - seen.total()
     assert 0 <= waiting < sum(shape.batch_size for shape in batches.shapes)
