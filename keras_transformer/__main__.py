@@ -1,6 +1,7 @@
 """Using a finished run: `python -m keras_transformer translate` and `evaluate`."""
 
 import codecs
+import gzip
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def evaluate(run: Path, source: Path, reference: Path, words: str = "") -> None:
 
     Args:
         run: Folder of a finished run.
-        source: Text file to translate, a sentence a line.
+        source: Text file to translate, a sentence a line, plain or .gz.
         reference: Its translation, line by line.
         words: Words, with commas between, whose use is compared too, such as il,elle.
     """
@@ -58,7 +59,7 @@ def _read_file(path: Path) -> bytes:
         raise FileNotFoundError(
             f"There is no file {path}. Expected a text file, a sentence a line."
         )
-    return path.read_bytes()
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
 def _read_lines(name, content: bytes) -> list[str]:
@@ -124,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         function, options = parse(arguments)
+        sys.stdout.reconfigure(encoding="utf-8")  # as the input is read, whatever the locale
         function(**options)
 
     return command_line.run(PROGRAM, work)

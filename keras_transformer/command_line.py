@@ -18,7 +18,9 @@ def make_parser(program: str, description: str):
     """A parser whose errors are exceptions, and which takes dashes for underscores."""
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(prog=program, description=description, exit_on_error=False)
+    return ArgumentParser(
+        prog=program, description=description, exit_on_error=False, allow_abbrev=False
+    )
 
 
 def with_underscores(arguments: list[str]) -> list[str]:
@@ -44,6 +46,9 @@ def run(program: str, main: Callable[[], int | None]) -> int:
     warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
     try:
         return main() or 0
+    except BrokenPipeError:  # the reader has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except argparse.ArgumentError as error:
         return _complain(program, f"{error} (see {program} --help)", USAGE_ERROR)
     except EXPECTED_ERRORS as error:

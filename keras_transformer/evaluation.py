@@ -65,5 +65,6 @@ def report(
         lines.append(f"{score.name:<12} {score.score:.2f}  ({metric.get_signature()})")
     if words:
         share, count = word_agreement(translations, references, words)
-        lines.append(f"{', '.join(words):<12} {share:.2f} % of {count} sentences that have one")
+        found = f"{share:.2f} % of {count} sentences that have one" if count else "in no reference"
+        lines.append(f"{', '.join(words):<12} {found}")
     return lines

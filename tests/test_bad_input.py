@@ -108,6 +108,7 @@ def cut(path):
 
 
 TRAINING = {
+    "no option at all": ("", "required: output"),
     "nothing": ("--output new", "nothing to train on: give --train-source"),
     "no output": (PAIR, "output"),
     "unequal files": (

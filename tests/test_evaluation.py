@@ -57,3 +57,7 @@ def test_unequal_numbers_of_sentences_are_refused():
         exact_match(TRANSLATIONS[:2], REFERENCES)
     with pytest.raises(ValueError, match=r"(shorter|longer) than"):
         word_agreement(TRANSLATIONS[:2], REFERENCES, ["il"])
+
+
+def test_words_that_no_reference_has_are_named():
+    assert report(["oui"], ["oui"], ["il", "elle"])[-1] == "il, elle     in no reference"

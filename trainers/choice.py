@@ -42,7 +42,7 @@ class Choice:
 
         paths = self.checkpoints.paths()
         score, epoch = self.bleu.best if self.bleu else (float("-inf"), 0)
-        if self.averages:
+        if self.averages and len(paths) > 1:
             average_checkpoints(self.model, paths)
             average = f"average of the last {len(paths)} epochs"
             if self.bleu is None:

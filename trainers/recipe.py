@@ -158,10 +158,13 @@ class Recipe:
             learning_rate_scale=self.learning_rate_scale or (2.0 if small else 1.0),
         )
 
-    def with_sizes_of(self, model) -> "Recipe":
-        """This recipe with the sizes that the model really has, to be written down."""
+    def with_facts_of(self, model, languages: tuple[str, str]) -> "Recipe":
+        """This recipe with what the model and the corpus really are, to be written down."""
         return dataclasses.replace(
             self,
+            source_language=languages[0],
+            target_language=languages[1],
+            precision=model.dtype_policy.name,
             vocabulary_size=model.vocabulary_size,
             shared_vocabulary=model.target_vocabulary_size is None,
             num_layers=model.num_layers,

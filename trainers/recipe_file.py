@@ -17,7 +17,7 @@ def read_recipe(program: str, arguments: list[str]) -> Recipe:
     parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
     arguments = command_line.with_underscores(arguments)
-    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, value in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, text = option.partition("=")
         if name == "--config":
             check_recipe_file(program, Path(text if equals else value))
@@ -53,11 +53,11 @@ def check_recipe_file(program: str, path: Path) -> None:
 
 
 def write_recipe(recipe: Recipe, output: Path) -> None:
-    """Writes `recipe.yaml` into a run folder."""
+    """Writes `recipe.yaml` into a run folder; using it again overwrites nothing unasked."""
     values = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dataclasses.asdict(recipe).items()
-        if value is not None
+        if value is not None and name != "overwrite"
     }
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     (output / "recipe.yaml").write_text(text, encoding="utf-8")

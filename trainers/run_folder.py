@@ -26,9 +26,19 @@ def new_run_folder(recipe: Recipe) -> Iterator[Path]:
     try:
         yield output
     except BaseException:
-        if not (output / "checkpoints").exists():
-            _remove([missing[-1]] if missing else set(output.iterdir()) - before)
+        if output.exists() and not (output / "checkpoints").exists():
+            _remove(set(output.iterdir()) - before)
+        with contextlib.suppress(OSError):  # not empty: another run's, or this one was training
+            for path in missing:
+                path.rmdir()
         raise
+
+
+def clear(output: Path) -> None:
+    """Removes what a finished run left, its description first: another takes its place."""
+    _remove(output / name for name in ("run.json", "recipe.yaml", "model.weights.h5"))
+    _remove(output.glob("*tokenizer.model"))
+    _remove(output / name for name in ("checkpoints", "held_out", "logs"))
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -16,7 +16,7 @@ from keras_transformer import command_line
 from trainers.choice import Choice
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
-from trainers.run_folder import new_run_folder
+from trainers.run_folder import clear, new_run_folder
 
 PROGRAM = "python -m trainers.translation"
 AUTO_VOCABULARY = 8000
@@ -42,7 +42,8 @@ def train(recipe: Recipe) -> None:
         data = prepare(recipe, corpora, tokenizers or train_tokenizers(recipe, corpora), output)
         recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
         translator = make_translator(recipe, data, start)
-        recipe = recipe.with_sizes_of(translator.model)
+        recipe = recipe.with_facts_of(translator.model, corpora.languages)
+        clear(output)
         write_held_out(corpora, output / "held_out")
         write_recipe(recipe, output)
         translator.about |= describe(recipe, corpora, data)
@@ -107,7 +108,7 @@ def prepare(recipe: Recipe, corpora, tokenizers: tuple, output: Path) -> Data:
     print(f"Training text:\n{train.report}", flush=True)
     batches = TokenBatches(train, recipe.tokens_per_batch, recipe.max_shapes, recipe.seed)
     if corpora.validation is None:
-        print("No validation text: the last epochs' average will be used.")
+        print("No validation text: the last weights will be used, averaged if there are several.")
         return Data(batches, None, [], tokenizers)
     everything = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
     folder = output / "tokens" / "validation"
@@ -127,9 +128,16 @@ def make_translator(recipe: Recipe, data: Data, start):
 
     source, target = data.tokenizers
     if start is not None:
-        print(f"Going on from {recipe.init_from}: its sizes and tokenizer are used.")
-        start.max_source_length = max(start.max_source_length, recipe.max_length)
-        return start
+        print(f"Going on from {recipe.init_from}: its sizes, precision and tokenizer are used.")
+        length = max(start.max_source_length, recipe.max_length)
+        shared = start.target_tokenizer is start.tokenizer
+        return Translator(
+            start.model,
+            start.tokenizer,
+            None if shared else start.target_tokenizer,
+            max_source_length=length,
+            about=start.about,
+        )
     model = Transformer.from_preset(
         recipe.preset,
         vocabulary_size=source.vocabulary_size(),

@@ -33,12 +33,7 @@ def save_run(translator, folder: Path) -> None:
                 f"Received: {type(tokenizer).__name__}. Keep it in a file of your own, and the "
                 "model with `model.save_weights`."
             )
-    folder.mkdir(parents=True, exist_ok=True)
     shared = translator.target_tokenizer is translator.tokenizer
-    translator.tokenizer.save(folder / TOKENIZER)
-    if not shared:
-        translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
-    save_weights(translator.model, folder / WEIGHTS)
     config = translator.model.get_config()
     description = {
         **translator.about,
@@ -54,6 +49,11 @@ def save_run(translator, folder: Path) -> None:
         "versions": _versions(),
     }
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    translator.tokenizer.save(folder / TOKENIZER)
+    if not shared:
+        translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
+    save_weights(translator.model, folder / WEIGHTS)
     write_whole(folder / DESCRIPTION, text.encode())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_transformer.decoding.compiled import compiled
 from keras_transformer.decoding.generate import generate
 from keras_transformer.decoding.pieces import split_long
-from keras_transformer.decoding.shapes import make_batches
+from keras_transformer.decoding.shapes import make_batches, source_length
 
 EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
 
@@ -51,6 +51,7 @@ class Translator:
         self.max_source_length = max_source_length
         self.about = dict(about or {})
         _check_vocabularies(model, tokenizer, self.target_tokenizer)
+        _check_lengths(model, max_source_length)
         if not model.built:
             model.build()
         search = functools.partial(
@@ -89,7 +90,7 @@ class Translator:
 
     def split(self, text: str) -> list[str]:
         """The pieces that a text is translated in: itself, unless it is too long or empty."""
-        if not text.strip():
+        if not text.strip() or not self.tokenizer.tokenize(text):
             return []
         limit = self.max_source_length - 1  # one place is EOS'
         return split_long(text, lambda piece: len(self.tokenizer.tokenize(piece)), limit)
@@ -153,6 +154,28 @@ def _check_vocabularies(model, tokenizer, target_tokenizer) -> None:
                 f"The {side} tokenizer has {known} ids, but the model's {side} vocabulary has "
                 f"{size}: use the tokenizer that the model was trained with."
             )
+
+    pads = {model.pad_id, tokenizer.pad_id, target_tokenizer.pad_id}
+    if len(pads) > 1:
+        raise ValueError(
+            "Model and tokenizers must pad with the same id, or padding would be read. Received: "
+            f"model {model.pad_id}, source {tokenizer.pad_id}, target {target_tokenizer.pad_id}"
+        )
+
+
+def _check_lengths(model, max_source_length: int) -> None:
+    if max_source_length < 2:
+        raise ValueError(
+            "`max_source_length` must be at least 2, a token and the end. "
+            f"Received: {max_source_length}"
+        )
+    longest = source_length(max_source_length) + EXTRA_LENGTH
+    if model.positions == "learned" and longest > model.max_length:
+        raise ValueError(
+            f"The model has learnt {model.max_length} positions, but sources of up to "
+            f"{max_source_length} tokens need {longest}. Lower `max_source_length` (--max-length), "
+            "or use sinusoids."
+        )
 
 
 def _joined(translations: list[Translation]) -> Translation:

@@ -89,6 +89,11 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def __init__(self, d_model, num_heads, key_dim=None, use_bias=False, **kwargs):
         super().__init__(**kwargs)
+        if num_heads < 1 or d_model < 1:
+            raise ValueError(
+                "`d_model` and `num_heads` must be at least 1. "
+                f"Received: d_model={d_model}, num_heads={num_heads}"
+            )
         if key_dim is None and d_model % num_heads:
             raise ValueError(
                 "`d_model` must be a multiple of `num_heads`, so that every head gets an equal "
@@ -134,6 +139,12 @@ class MultiHeadAttention(keras.layers.Layer):
         if key_value is None:
             key_value = self.project_key_value(value, key)
         if attention_mask is not None:
+            if len(attention_mask.shape) != 3:
+                raise ValueError(
+                    "`attention_mask` must have three axes, (B or 1, T or 1, S): a mask of real "
+                    "tokens (B, S) becomes `mask[:, None, :]`. Received: shape "
+                    f"{tuple(attention_mask.shape)}"
+                )
             attention_mask = ops.expand_dims(attention_mask, -3)  # the same for every head
         heads, scores = dot_product_attention(
             self._split_heads(self.query_projection(query)), *key_value, attention_mask

@@ -31,6 +31,8 @@ def sinusoids(positions, d_model, form="paper"):
     >>> sinusoids(keras.ops.arange(2), 4, form="t2t")[1].numpy().round(4).tolist()
     [0.8414999842643738, 9.999999747378752e-05, 0.5403000116348267, 1.0]
     """
+    if form not in ("paper", "t2t"):
+        raise ValueError(f"`form` must be 'paper' or 't2t'. Received: {form!r}")
     if form == "paper":
         frequencies = 10000.0 ** -(np.arange(0, d_model, 2) / d_model)
     else:
@@ -131,6 +133,11 @@ class PositionalEmbedding(keras.layers.Layer):
         if positions is None:
             positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
         if self.positions == "learned":
+            if ids.shape[1] is not None and ids.shape[1] > self.max_length:
+                raise ValueError(
+                    f"There are {self.max_length} learned positions (`max_length`). Received: ids "
+                    f"of shape {tuple(ids.shape)}"
+                )
             return ops.cast(self.learned_positions(positions), "float32")
         return sinusoids(positions, self.d_model, self.positions)
 

@@ -1,5 +1,6 @@
 """What happens at the end of an epoch: BLEU of real translations, checkpoints, speed."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -98,6 +99,8 @@ class KeepCheckpoints(keras.callbacks.Callback):
         return list(self._written)
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return  # diverged: not worth keeping
         path = self.folder / f"epoch-{epoch + 1:04d}{SUFFIX}"
         save_checkpoint(self.model, path)
         self._written.append(path)
@@ -137,8 +140,13 @@ class TokenRate(keras.callbacks.Callback):
     def _stop(self):
         if self._rate is not None:
             return
-        count = next(metric for metric in self._metrics() if metric.name == self.metric).count
-        tokens, seconds = float(count), time.perf_counter() - self._started
+        counts = [metric.count for metric in self._metrics() if metric.name == self.metric]
+        if not counts:
+            raise ValueError(
+                f"TokenRate reads the tokens that a metric has counted: compile the model with one "
+                f"called {self.metric!r}, such as Perplexity(), or name another."
+            )
+        tokens, seconds = float(counts[0]), time.perf_counter() - self._started
         self.tokens += tokens
         self.seconds += seconds
         self._rate = tokens / seconds

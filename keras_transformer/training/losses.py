@@ -76,6 +76,24 @@ def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
     return cross_entropy(logits) - smoothed_entropy(V, label_smoothing)
 
 
+def weights_of(labels, pad_id, sample_weight=None):
+    """How much each label counts: 1 or its weight, 0 at padding.
+
+    Args:
+        labels: Integer tensor of shape `(B, T)`.
+        pad_id: Integer.
+        sample_weight: A weight for each sentence, `(B,)`, or for each token, `(B, T)`.
+
+    Returns:
+        Float tensor of shape `(B, T)`.
+    """
+    real = ops.cast(ops.not_equal(labels, pad_id), "float32")
+    if sample_weight is None:
+        return real
+    weight = ops.cast(sample_weight, "float32")
+    return real * (weight[:, None] if len(weight.shape) == 1 else weight)
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenCrossEntropy(keras.losses.Loss):
     """The mean of `smoothed_cross_entropy` over all real tokens of a batch.
@@ -94,8 +112,8 @@ class TokenCrossEntropy(keras.losses.Loss):
     1.791759
     """
 
-    def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", dtype=None):
+        super().__init__(name=name, dtype=dtype)
         if not 0 <= label_smoothing < 1:
             raise ValueError(
                 f"`label_smoothing` must be at least 0 and less than 1. Received: {label_smoothing}"
@@ -104,9 +122,7 @@ class TokenCrossEntropy(keras.losses.Loss):
         self.pad_id = pad_id
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        real = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
-        if sample_weight is not None:
-            real = real * ops.cast(sample_weight, "float32")
+        real = weights_of(y_true, self.pad_id, sample_weight)
         losses = smoothed_cross_entropy(y_true, ops.cast(y_pred, "float32"), self.label_smoothing)
         return ops.divide_no_nan(ops.sum(losses * real), ops.sum(real))
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.training.losses import gold_logits, log_sum_exp
+from keras_transformer.training.losses import gold_logits, log_sum_exp, weights_of
 
 
 class _TokenMean(keras.metrics.Metric):
@@ -16,7 +16,7 @@ class _TokenMean(keras.metrics.Metric):
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        real = ops.cast(ops.not_equal(y_true, self.pad_id), "float32")
+        real = weights_of(y_true, self.pad_id, sample_weight)
         values = self.values(y_true, ops.cast(y_pred, "float32"))
         self.total.assign_add(ops.sum(ops.cast(values, "float32") * real))
         self.count.assign_add(ops.sum(real))

@@ -239,3 +239,28 @@ def test_a_run_of_two_vocabularies_needs_both(tokenizer, tmp_path):
     (tmp_path / "target_tokenizer.model").unlink()
     with pytest.raises(RunError, match=r"tokenizer cannot be read: .*target_tokenizer\.model"):
         Translator.load(tmp_path)
+
+
+def test_a_text_of_which_no_token_is_left_has_an_empty_translation(translator):
+    assert [result.text for result in translator.translate(["\u200b", "\x08"])] == ["", ""]
+
+
+def test_model_and_tokenizer_pad_alike(tokenizer):
+    with pytest.raises(ValueError, match=r"must pad with the same id.*model 3, source 0, target 0"):
+        Translator(make_model(tokenizer.vocabulary_size(), pad_id=3), tokenizer)
+
+
+@pytest.mark.parametrize(("limit", "possible"), [(14, True), (16, True), (17, False)])
+def test_learned_positions_must_reach(tokenizer, limit, possible):
+    """16 source positions have results of up to 66 tokens, 17 are padded to 32."""
+    model = make_model(tokenizer.vocabulary_size(), positions="learned", max_length=67)
+    if possible:
+        assert Translator(model, tokenizer, max_source_length=limit)
+        return
+    with pytest.raises(ValueError, match="has learnt 67 positions, but sources of up to 17"):
+        Translator(model, tokenizer, max_source_length=limit)
+
+
+def test_a_source_has_room_for_a_token_and_the_end(tokenizer):
+    with pytest.raises(ValueError, match=r"`max_source_length` must be at least 2.*Received: 1"):
+        Translator(make_model(tokenizer.vocabulary_size()), tokenizer, max_source_length=1)

@@ -146,3 +146,15 @@ def test_a_width_that_heads_cannot_share_is_refused():
     message = r"`d_model` must be a multiple of `num_heads`.*Received: d_model=13, num_heads=3"
     with pytest.raises(ValueError, match=message):
         MultiHeadAttention(d_model=13, num_heads=3)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 5, 5)])
+def test_a_mask_says_for_every_position_what_it_sees(shape):
+    x = np.ones((2, 5, 6), "float32")
+    with pytest.raises(ValueError, match=r"`attention_mask` must have three axes.*Received: shape"):
+        MultiHeadAttention(6, 3)(query=x, value=x, attention_mask=np.ones(shape, bool))
+
+
+def test_there_is_at_least_one_head():
+    with pytest.raises(ValueError, match=r"must be at least 1. Received: d_model=6, num_heads=0"):
+        MultiHeadAttention(6, 0)

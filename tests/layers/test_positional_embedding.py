@@ -148,3 +148,15 @@ def test_an_unknown_kind_of_positions_is_refused():
     message = r"`positions` must be one of paper, t2t, learned, or None. Received: 'rotary'"
     with pytest.raises(ValueError, match=message):
         PositionalEmbedding(V, D, positions="rotary")
+
+
+def test_there_are_no_more_learned_positions_than_were_made():
+    layer = PositionalEmbedding(11, 6, positions="learned", max_length=5)
+    assert layer(np.ones((2, 5), "int32")).shape == (2, 5, 6)
+    with pytest.raises(ValueError, match=r"There are 5 learned positions.*Received: ids of shape"):
+        layer(np.ones((2, 7), "int32"))
+
+
+def test_sinusoids_have_two_forms():
+    with pytest.raises(ValueError, match=r"must be 'paper' or 't2t'. Received: 'leanred'"):
+        sinusoids(np.arange(3), 6, form="leanred")

@@ -138,3 +138,15 @@ def test_the_rate_leaves_validation_out(make_model, pairs):
     assert rate.seconds < 0.6
     seconds = sum(pairs[2] / value for value in history["tokens_per_second"])
     assert seconds == pytest.approx(rate.seconds, rel=1e-6)
+
+
+def test_the_rate_names_the_metric_that_it_lacks(make_model, pairs):
+    with pytest.raises(ValueError, match=r"TokenRate reads.*called 'surprise'"):
+        fit(make_model(), pairs, [TokenRate("surprise")], epochs=1)
+
+
+def test_a_diverged_model_is_no_checkpoint(make_model, tmp_path):
+    keep = KeepCheckpoints(tmp_path)
+    keep.set_model(make_model())
+    keep.on_epoch_end(0, {"loss": float("nan")})
+    assert keep.paths() == []

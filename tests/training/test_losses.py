@@ -186,3 +186,16 @@ def test_it_comes_back_from_its_configuration():
     loss = TokenCrossEntropy(label_smoothing=0.3, pad_id=5, name="other")
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()
+
+
+def test_a_sentence_and_a_token_may_have_a_weight(batch):
+    labels, logits = batch
+    of_sentences = np.linspace(0.5, 2, len(labels)).astype("float32")
+    of_tokens = np.repeat(of_sentences[:, None], labels.shape[1], axis=1)
+    loss = TokenCrossEntropy(0.1)
+    real = (np.asarray(labels) != 0) * of_tokens
+    losses = np.asarray(smoothed_cross_entropy(labels, logits, 0.1))
+    expected = (losses * real).sum() / real.sum()
+    assert float(loss(labels, logits, of_sentences)) == pytest.approx(expected, abs=1e-5)
+    assert float(loss(labels, logits, of_tokens)) == pytest.approx(expected, abs=1e-5)
+    assert float(loss(labels, logits)) != pytest.approx(expected, abs=1e-3)

@@ -74,3 +74,10 @@ def test_it_comes_back_from_its_configuration(metric):
     assert type(again) is type(metric)
     assert again.pad_id == 3
     assert again.name == metric.name
+
+
+def test_a_sentence_may_have_a_weight():
+    logits = np.log(np.array([[[0.1, 0.8, 0.1]], [[0.1, 0.1, 0.8]]], "float32"))
+    accuracy = TokenAccuracy()
+    accuracy.update_state(np.array([[1], [1]]), logits, sample_weight=np.array([3.0, 1.0]))
+    assert float(accuracy.result()) == pytest.approx(0.75)

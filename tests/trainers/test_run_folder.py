@@ -1,0 +1,49 @@
+"""The folder of a run: what a failed one leaves, and what another one replaces."""
+
+import pytest
+
+from trainers.recipe import Recipe
+from trainers.run_folder import clear, new_run_folder
+
+
+def work(output, names):
+    with new_run_folder(Recipe(output=output)):
+        for name in names:
+            (output / name).mkdir(parents=True)
+        raise ValueError("no")
+
+
+def fails_in(output, *names):
+    with pytest.raises(ValueError, match="no"):
+        work(output, names)
+
+
+def test_a_run_that_failed_early_leaves_nothing(tmp_path):
+    fails_in(tmp_path / "runs" / "mine", "tokens")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_that_failed_leaves_its_neighbours_alone(tmp_path):
+    output = tmp_path / "runs" / "mine"
+    fails_in(output, "tokens", "../other")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other"]
+
+
+def test_a_run_that_was_training_keeps_its_checkpoints(tmp_path):
+    fails_in(tmp_path / "mine", "checkpoints")
+    assert (tmp_path / "mine" / "checkpoints").exists()
+
+
+def test_what_was_in_the_folder_stays(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    fails_in(tmp_path, "tokens")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_that_is_replaced_leaves_only_its_tokens(tmp_path):
+    for name in ("run.json", "tokenizer.model", "target_tokenizer.model", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    for name in ("checkpoints", "held_out", "logs", "tokens"):
+        (tmp_path / name).mkdir()
+    clear(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"tokens", "notes.txt"}
