@@ -58,3 +58,7 @@ def test_the_code_in_the_readme_runs(capsys):
         assert "Je suis étudiant." in printed
     assert names["language_model"].output_shape == (None, None, 1000)
     assert names["classifier"].output_shape == (None, 2)
+
+
+def test_the_readme_has_no_gaps():
+    assert not re.findall(r"@[A-Z0-9_]+@|TODO|TBD", (ROOT / "README.md").read_text("utf-8"))
