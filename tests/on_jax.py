@@ -44,14 +44,15 @@ def loaded_from_file(folder):
 
 
 def fit_a_step():
+    keras.utils.set_random_seed(0)
     model = CASES["Transformer"].make()
     model.compile(
-        optimizer="adam",
+        optimizer=keras.optimizers.Adam(0.01),
         loss=kt.TokenCrossEntropy(),
         metrics=[kt.TokenAccuracy(), kt.Perplexity()],
     )
     labels = np.roll(IDS["target"], -1, axis=1)
-    history = model.fit(IDS, labels, batch_size=1, epochs=2, verbose=0)
+    history = model.fit(IDS, labels, batch_size=1, epochs=11, verbose=0)
     return history.history["loss"]
 
 
