@@ -1,5 +1,6 @@
 """The Transformer once more, in plain NumPy and loops: one sentence at a time, no batch, no heads
-folded into another axis, nothing shared with the package. Slow, and easy to check by eye.
+folded into another axis, nothing shared with the package. Slow, and easy to check by eye. At the
+end the search for the best target, and the search through all targets.
 
 Weights are plain containers of arrays, as `tests/weights.py` takes them from the layers:
 
@@ -164,3 +165,67 @@ def transformer(weights, num_heads, norm, form, source, target):
 
     hidden = stack(weights["decoder"], decode, embed(weights["target"], target, form))
     return hidden @ weights["target"].T
+
+
+def length_normalizer(n, length_penalty):
+    return ((5 + n) / 6) ** length_penalty
+
+
+def beam_search(
+    log_probs, max_length, eos_id, beam_size, length_penalty=0.0, top_beams=1, allowed=None
+):
+    """The best hypotheses of one sentence, as (score, log-probability, tokens, finished).
+
+    `log_probs(tokens)` lists the log-probability of each next token; `allowed(tokens, token)` says
+    whether it may come. It never stops before `max_length`, whatever has been found.
+    """
+    beginnings, ended = [(0.0, [])], []
+    for n in range(1, max_length + 1):
+        longer = [
+            (total + log_prob, [*tokens, token])
+            for total, tokens in beginnings
+            for token, log_prob in enumerate(log_probs(tokens))
+            if log_prob > -math.inf and (allowed is None or allowed(tokens, token))
+        ]
+        longer.sort(key=lambda candidate: -candidate[0])
+        best = longer[: 2 * beam_size if beam_size > 1 else 1]
+        for total, tokens in best:
+            if tokens[-1] == eos_id:
+                score = total / length_normalizer(n, length_penalty)
+                ended.append((score, total, tokens, True))
+        beginnings = [(t, tokens) for t, tokens in best if tokens[-1] != eos_id][:beam_size]
+    unfinished = [
+        (total / length_normalizer(max_length, length_penalty), total, tokens, False)
+        for total, tokens in beginnings
+    ]
+    return sorted(ended or unfinished, key=lambda hypothesis: -hypothesis[0])[:top_beams]
+
+
+def follows_rules(tokens, token, pad_id, eos_id, min_length=0, prefix=(), no_repeat_ngram_size=0):
+    """Whether `token` may come after `tokens`; what the prefix says comes in any case."""
+    n, longer = no_repeat_ngram_size, [*tokens, token]
+    if len(tokens) < len(prefix):
+        return token == prefix[len(tokens)]
+    if token == pad_id or (token == eos_id and len(longer) < min_length):
+        return False
+    earlier = [longer[i : i + n] for i in range(len(longer) - n)]
+    return n == 0 or longer[-n:] not in earlier
+
+
+def every_sentence(log_probs, max_length, eos_id, length_penalty=0.0, allowed=None):
+    """All sentences of at most `max_length` tokens that end, best first, as `beam_search`'s."""
+
+    def after(tokens, total):
+        if len(tokens) == max_length:
+            return
+        for token, log_prob in enumerate(log_probs(tokens)):
+            if allowed is not None and not allowed(tokens, token):
+                continue
+            longer = [*tokens, token]
+            if token == eos_id:
+                normalizer = length_normalizer(len(longer), length_penalty)
+                yield (total + log_prob) / normalizer, total + log_prob, longer, True
+            else:
+                yield from after(longer, total + log_prob)
+
+    return sorted(after([], 0.0), key=lambda hypothesis: -hypothesis[0])

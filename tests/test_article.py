@@ -324,12 +324,14 @@ def test_a_vocabulary_of_10000_words_gives_10000_logits():
 def test_the_cell_with_the_highest_probability_is_chosen():
     """The 5 of the figure is a word of another vocabulary than the one below, where it ends."""
 
-    def step(tokens, index, state):
+    def step(tokens, index, ancestry, state):
         return ops.one_hot(ops.full_like(tokens, 5), 7), state
 
-    ids, _, finished = kt.greedy_search(step, (), ops.array([3]), 3, bos_id=0, eos_id=6)
-    assert ops.convert_to_numpy(ids).tolist() == [[5, 5, 5]]
-    assert not finished[0]
+    found = kt.beam_search(
+        step, (), ops.array([3]), length=3, bos_id=0, eos_id=6, pad_id=1, beam_size=1
+    )
+    assert array(found.ids).tolist() == [[[5, 5, 5]]]
+    assert not found.finished[0, 0]
 
 
 # Training
@@ -412,14 +414,19 @@ def trained():
     return model
 
 
-def write(model, french):
-    """The words that the model writes by itself, and their ids."""
-    source, _ = batch_of({french: PAIRS[french]})
-    ids, _, finished = kt.generate(
-        model, source["source"], ops.array([5]), length=5, bos_id=EOS, eos_id=EOS
+def search(model, french, **options):
+    """No id of the six words is padding, so -1 fills up."""
+    source = ops.array(batch_of({french: PAIRS[french]})[0]["source"])
+    return kt.generate(
+        model, source, ops.array([5]), length=5, bos_id=EOS, eos_id=EOS, pad_id=-1, **options
     )
-    ids = ops.convert_to_numpy(ids)[0].tolist()
-    assert finished[0]
+
+
+def write(model, french):
+    """The ids of the words that the model writes by itself."""
+    found = search(model, french, beam_size=1)
+    ids = ops.convert_to_numpy(found.ids)[0, 0].tolist()
+    assert found.finished[0, 0]
     return ids[: ids.index(EOS) + 1]
 
 
@@ -475,3 +482,11 @@ def test_greedy_decoding_keeps_the_most_probable_word_of_each_step(trained, fren
         logits = trained({"source": source, "target": np.array([[EOS, *chosen]])})
         chosen.append(int(array(logits)[0, -1].argmax()))
     assert write(trained, french) == chosen
+
+
+@pytest.mark.parametrize("french", PAIRS)
+def test_two_beams_write_two_translations_the_better_one_first(trained, french):
+    found = search(trained, french, beam_size=2, top_beams=2)
+    first, second = (row[row != -1].tolist() for row in ops.convert_to_numpy(found.ids)[0])
+    assert first == ids_of(PAIRS[french], WORDS).tolist() != second
+    assert found.scores[0, 0] > found.scores[0, 1]

@@ -15,6 +15,9 @@ class ToyTokenizer:
             return [self.words.index(word) for word in text.split()]
         return [self.tokenize(one) for one in text]
 
+    def id_to_token(self, id):
+        return self.words[id]
+
     def detokenize(self, ids):
         if ids and isinstance(ids[0], list):
             return [self.detokenize(row) for row in ids]

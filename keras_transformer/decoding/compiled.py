@@ -1,10 +1,12 @@
 """Functions over a model's weights, compiled by XLA on either backend."""
 
+import functools
+
 import keras
 
 
 def compiled(function, model):
-    """Compiles `function` once for every combination of argument shapes.
+    """Compiles `function` once for every combination of argument shapes and constants.
 
     The weights are looked up at every call, so training may go on between two calls.
 
@@ -25,17 +27,18 @@ def compiled(function, model):
 
 
 def _compiled_by_jax(function, model):
-    import functools
-
     import jax
 
-    @functools.partial(jax.jit, static_argnames=("length",))
-    def run(weights, arguments, length):
-        scope = keras.StatelessScope(zip(model.variables, weights, strict=True))
-        with scope:
-            return function(*arguments, length=length)
+    @functools.cache
+    def with_constants(constants):
+        def run(weights, arguments):
+            with keras.StatelessScope(zip(model.variables, weights, strict=True)):
+                return function(*arguments, **dict(constants))
 
-    def call(*arguments, length):
-        return run([variable.value for variable in model.variables], arguments, length)
+        return jax.jit(run)
+
+    def call(*arguments, **constants):
+        run = with_constants(tuple(sorted(constants.items())))
+        return run([variable.value for variable in model.variables], arguments)
 
     return call

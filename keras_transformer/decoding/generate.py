@@ -1,9 +1,13 @@
 """From a model and source ids to target ids."""
 
-from keras_transformer.decoding.greedy_search import greedy_search
+import keras
+from keras import ops
+
+from keras_transformer.decoding.beam_search import BeamSearch, Task, beam_search
+from keras_transformer.decoding.queue_search import search_queue
 
 
-def generate(model, source, max_lengths, *, length, bos_id, eos_id):
+def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_search, **options):
     """Translates a batch of ids: encodes once, then searches with the cache.
 
     Args:
@@ -11,18 +15,62 @@ def generate(model, source, max_lengths, *, length, bos_id, eos_id):
         source: Integer tensor of shape `(B, S)`, rows ending with EOS.
         max_lengths: Integer tensor of shape `(B,)`: most tokens of each result, EOS included.
         length: Integer, L. Room for so many tokens.
-        bos_id: Integer. The target's first token.
-        eos_id: Integer. The target's last token.
+        beam_size: Integer. How many beginnings of each sentence are kept.
+        search: `beam_search`, or `sample`.
+        **options: The search's other options, `bos_id` and `eos_id` among them.
 
     Returns:
-        Ids `(B, L)`, log-probabilities `(B,)`, and whether each row ended with EOS `(B,)`.
+        `Hypotheses`.
     """
     encoder_output, encoder_mask = model.encode(source)
     projected = model.decoder.project_source(encoder_output)
 
-    def step(tokens, index, cache):
-        logits, _, cache = model.decode_step(tokens, index, cache, projected, encoder_mask)
+    def step(tokens, index, ancestry, cache):
+        logits, _, cache = model.decode_step(
+            tokens, index, ancestry, cache, projected, encoder_mask
+        )
         return logits, cache
 
-    cache = model.decoder.empty_cache(source.shape[0], length)
-    return greedy_search(step, cache, max_lengths, length, bos_id, eos_id, model.pad_id)
+    cache = model.decoder.empty_cache(source.shape[0], length * beam_size)
+    options = {"pad_id": model.pad_id, **options}
+    return search(step, cache, max_lengths, length=length, beam_size=beam_size, **options)
+
+
+def generate_all(
+    model, source, max_lengths, min_lengths=None, prefix=None, *, length, slots, **options
+):
+    """Translates many sentences, a few at a time: `generate` without waiting for the longest.
+
+    Args:
+        model: A `Transformer`.
+        source: Integer tensor of shape `(N, S)`, rows ending with EOS.
+        max_lengths: Integer tensor of shape `(N,)`: most tokens of each result, EOS included.
+        min_lengths: Integer tensor of shape `(N,)`, or `None`.
+        prefix: Integer tensor of shape `(N, P)`, or `None`.
+        length: Integer, L. Room for so many tokens. A sentence that needs more is given up.
+        slots: Integer. How many sentences are at work at a time.
+        **options: The other options of `beam_search`, `bos_id` and `eos_id` among them.
+
+    Returns:
+        `Hypotheses`, and which sentences had room enough, `(N,)`.
+    """
+    search = BeamSearch(length, pad_id=model.pad_id, **options)
+    encoder_output, encoder_mask = model.encode(source)
+    everything = model.decoder.project_source(encoder_output), encoder_mask
+
+    def load(numbers, state):
+        cache, _ = state
+        rows = ops.minimum(numbers, source.shape[0] - 1)
+        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), everything)
+
+    def step(tokens, positions, place, ancestry, state):
+        cache, (projected, mask) = state
+        logits, _, cache = model.decode_step(
+            tokens, place, ancestry, cache, projected, mask, positions
+        )
+        return logits, (cache, (projected, mask))
+
+    cache = model.decoder.empty_cache(slots, length * search.beam_size)
+    state = load(ops.zeros((slots,), "int32"), (cache, None))
+    task = Task(ops.cast(max_lengths, "int32"), min_lengths, prefix)
+    return search_queue(search, step, load, state, task, slots)

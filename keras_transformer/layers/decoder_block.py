@@ -16,8 +16,9 @@ class DecoderBlock(keras.layers.Layer):
     The right half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
     With `cross_attention=False` the middle sub-layer is left out: the block of a language model.
 
-    `call` sees a whole target at once, as in training. `step` sees one new position and a cache
-    of what the positions before it left, as in decoding; both give the same numbers.
+    `call` sees a whole target at once, as in training. `step` sees one new position, or one of
+    each beam of a search, and a cache of what the positions before left, as in decoding; both
+    give the same numbers.
 
     Args:
         d_model: Integer. Width of every position, a multiple of `num_heads`.
@@ -118,33 +119,40 @@ class DecoderBlock(keras.layers.Layer):
         return self.cross_attention.project_key_value(encoder_output)
 
     def empty_cache(self, batch_size, length):
-        """Keys and values of no position yet, with room for `length`: zeros `(B, H, L, K)`."""
-        attention = self.self_attention
-        shape = (batch_size, attention.num_heads, length, attention.key_dim)
-        return tuple(ops.zeros(shape, dtype=self.compute_dtype) for _ in ("key", "value"))
+        """Keys and values of no position yet, with room for `length`: zeros.
 
-    def step(self, inputs, index, cache, source=None, encoder_mask=None):
-        """One new position, after the `index` positions that the cache holds.
+        Keys are `(B, H, K, L)`, as the product with the queries reads them; values `(B, H, L, K)`.
+        """
+        B, H, K = batch_size, self.self_attention.num_heads, self.self_attention.key_dim
+        return (
+            ops.zeros((B, H, K, length), dtype=self.compute_dtype),
+            ops.zeros((B, H, length, K), dtype=self.compute_dtype),
+        )
+
+    def step(self, inputs, start, cache, attention_mask, source=None, encoder_mask=None):
+        """A few new positions, after those that the cache holds.
 
         Args:
-            inputs: The new position, shape `(B, 1, d_model)`.
-            index: Integer scalar tensor: where it stands, counted from 0.
+            inputs: The new positions, shape `(B, W, d_model)`.
+            start: Integer scalar tensor: their keys and values take the cache's places from
+                `start` on.
             cache: What `empty_cache` or the step before returned.
+            attention_mask: Boolean, `(B, W, L)` or `(1, W, L)`, `True` = may be seen: which of
+                the cache's places each new position sees, its own among them.
             source: What `project_source` returned.
             encoder_mask: As in `call`.
 
         Returns:
-            The new position after the block, `(B, 1, d_model)`; the attention scores as in
-            `call`; and the cache with the new position in it.
+            The new positions after the block, `(B, W, d_model)`; the attention scores as in
+            `call`; and the cache with the new positions in it.
         """
         x = self.self_attention_residual.before(inputs)
-        new = self.self_attention.project_key_value(x)
-        cache = tuple(
-            ops.slice_update(c, (0, 0, index, 0), n) for c, n in zip(cache, new, strict=True)
-        )
-        seen = ops.less_equal(ops.arange(cache[0].shape[2], dtype="int32"), index)[None, None]
-        x, scores = self._attend(inputs, x, cache, seen, source, encoder_mask)
-        return x, scores, cache
+        key, value = self.self_attention.project_key_value(x)
+        keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
+        values = ops.slice_update(cache[1], (0, 0, start, 0), value)
+        own = ops.swapaxes(keys, -1, -2), values
+        x, scores = self._attend(inputs, x, own, attention_mask, source, encoder_mask)
+        return x, scores, (keys, values)
 
     def _attend(self, inputs, x, own, attention_mask, source, encoder_mask):
         """The sub-layers, once keys and values are there; `x` is `inputs`, normalised if pre."""

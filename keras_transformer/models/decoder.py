@@ -94,16 +94,16 @@ class Decoder(keras.layers.Layer):
         """Every block's cache of no position yet, with room for `length` positions."""
         return [block.empty_cache(batch_size, length) for block in self.blocks]
 
-    def step(self, inputs, index, cache, source, encoder_mask=None):
-        """One new position through the stack; see `DecoderBlock.step`.
+    def step(self, inputs, start, cache, attention_mask, source, encoder_mask=None):
+        """New positions through the stack; see `DecoderBlock.step`.
 
         Returns:
-            The position, `(B, 1, d_model)`, the blocks' scores and the blocks' caches.
+            The positions, `(B, W, d_model)`, the blocks' scores and the blocks' caches.
         """
         x, scores, new_cache = inputs, [], []
         for block, block_cache, block_source in zip(self.blocks, cache, source, strict=True):
             x, block_scores, block_cache = block.step(
-                x, index, block_cache, block_source, encoder_mask
+                x, start, block_cache, attention_mask, block_source, encoder_mask
             )
             scores.append(block_scores)
             new_cache.append(block_cache)

@@ -193,23 +193,35 @@ class Transformer(keras.Model):
         )
         return self.target_embedding.logits(hidden)
 
-    def decode_step(self, tokens, index, cache, source, encoder_mask=None):
-        """Logits of the next token, one position at a time.
+    def decode_step(
+        self, tokens, index, ancestry, cache, source, encoder_mask=None, positions=None
+    ):
+        """Logits of the next token, one step of W beams at a time.
+
+        What a beam leaves at step `index` lies at place `index * W + slot` of the cache, where
+        `slot` is the one it stands in then (`ancestry`): nothing moves when beams cross.
 
         Args:
-            tokens: Integer tensor of shape `(B,)`: the tokens at position `index`.
-            index: Integer scalar tensor, counted from 0.
-            cache: `model.decoder.empty_cache(batch_size, length)`, or what the last step gave.
+            tokens: Integer tensor of shape `(B, W)`: the tokens of this step.
+            index: Integer scalar tensor: which step, counted from 0.
+            ancestry: Boolean tensor of shape `(B, W, L, W)`: whether each beam stood in each slot
+                at steps 0 to `index`. For a single beam, which steps there were.
+            cache: `model.decoder.empty_cache(B, L * W)`, or what the last step gave.
             source: `model.decoder.project_source(encoder_output)`.
             encoder_mask: Boolean tensor of shape `(B, S)`.
+            positions: Integer tensor of shape `(B,)`: where in its sentence each token stands;
+                `None` means `index`.
 
         Returns:
-            Logits `(B, V)`, float32; the blocks' attention scores; the cache for the next step.
+            Logits `(B, W, V)`, float32; the blocks' attention scores; the cache for the next step.
         """
-        positions = ops.reshape(ops.cast(index, "int32"), (1, 1))
-        x = self.target_embedding(tokens[:, None], positions)
-        hidden, scores, cache = self.decoder.step(x, index, cache, source, encoder_mask)
-        return self.target_embedding.logits(hidden)[:, 0], scores, cache
+        index = ops.cast(index, "int32")
+        positions = ops.reshape(index, (1,)) if positions is None else positions
+        W = tokens.shape[1]
+        x = self.target_embedding(tokens, positions[:, None])
+        seen = ops.reshape(ancestry, (*tokens.shape, -1))  # (B, W, L * W)
+        hidden, scores, cache = self.decoder.step(x, index * W, cache, seen, source, encoder_mask)
+        return self.target_embedding.logits(hidden), scores, cache
 
     def get_config(self):
         return {

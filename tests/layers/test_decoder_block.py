@@ -64,9 +64,11 @@ def test_one_position_at_a_time_gives_the_same_as_all_at_once(norm, cross_attent
     output, scores = block(INPUTS, **arguments(cross_attention), return_attention_scores=True)
     source = block.project_source(SOURCE)
     cache = block.empty_cache(B, T + 6)
+    assert [tuple(part.shape) for part in cache] == [(B, H, D // H, T + 6), (B, H, T + 6, D // H)]
     for t in range(T):
+        seen = np.arange(T + 6)[None, None] <= t
         x, step_scores, cache = block.step(
-            INPUTS[:, t : t + 1], ops.convert_to_tensor(t), cache, source, REAL
+            INPUTS[:, t : t + 1], ops.convert_to_tensor(t), cache, seen, source, REAL
         )
         np.testing.assert_allclose(x[:, 0], output[:, t], atol=1e-5)
         np.testing.assert_allclose(
@@ -76,6 +78,23 @@ def test_one_position_at_a_time_gives_the_same_as_all_at_once(norm, cross_attent
             np.testing.assert_allclose(
                 step_scores["cross"][:, :, 0], scores["cross"][:, :, t], atol=1e-6
             )
+
+
+@every_kind
+def test_several_new_positions_see_what_the_mask_says(norm):
+    """W sentences side by side in one cache, each of which sees its own places only."""
+    W = 3
+    block = make_block(norm)
+    beams = random(B, W, T, D, seed=5)
+    source, cache = block.project_source(SOURCE), block.empty_cache(B, T * W)
+    places = np.arange(T * W)
+    for t in range(T):
+        own = (places % W == np.arange(W)[:, None]) & (places // W <= t)
+        x, scores, cache = block.step(beams[:, :, t], t * W, cache, own[None], source, REAL)
+        assert tuple(scores["self"].shape) == (B, H, W, T * W)
+        for w in range(W):
+            expected = block(beams[:, w], SOURCE, encoder_mask=REAL)[:, t]
+            np.testing.assert_allclose(x[:, w], expected, atol=1e-5)
 
 
 def test_scores_come_out_of_both_attentions():

@@ -156,6 +156,13 @@ def test_the_halves_can_be_used_before_the_whole(ids):
     np.testing.assert_array_equal(model(ids), output)
 
 
+def one_beam(index, length, first=0):
+    """The ancestry of three sentences of one beam each, that began at step `first`."""
+    steps = ops.arange(length, dtype="int32")
+    seen = ops.logical_and(steps >= first, steps <= index)
+    return ops.broadcast_to(seen[:, None], (3, 1, length, 1))
+
+
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled by XLA"])
 def test_one_token_at_a_time_gives_the_same_logits_as_all_at_once(model, ids, compiled):
     import tensorflow as tf
@@ -166,19 +173,67 @@ def test_one_token_at_a_time_gives_the_same_logits_as_all_at_once(model, ids, co
     cache = model.decoder.empty_cache(3, 11)
 
     def step(tokens, index, cache):
-        return model.decode_step(tokens, index, cache, source, encoder_mask)
+        ancestry = one_beam(index, 11)
+        return model.decode_step(tokens, index, ancestry, cache, source, encoder_mask)
 
     if compiled:
         step = tf.function(step, jit_compile=True, autograph=False)
     for t in range(TARGET.shape[1]):
         step_logits, step_scores, cache = step(
-            ops.convert_to_tensor(TARGET[:, t]), ops.convert_to_tensor(t), cache
+            ops.convert_to_tensor(TARGET[:, t : t + 1]), ops.convert_to_tensor(t), cache
         )
-        np.testing.assert_allclose(step_logits, output[:, t], atol=2e-5)
+        assert tuple(step_logits.shape) == (3, 1, output.shape[-1])
+        np.testing.assert_allclose(step_logits[:, 0], output[:, t], atol=2e-5)
         for block in range(SIZES["num_layers"]):
             np.testing.assert_allclose(
                 step_scores[block]["cross"][:, :, 0], scores["cross"][block][:, :, t], atol=1e-5
             )
+
+
+def test_a_sentence_may_begin_at_a_later_step(model):
+    """What lies in the cache from before is not its own, and its first position is 0."""
+    encoder_output, encoder_mask = model.encode(SOURCE)
+    expected = model.decode(TARGET, encoder_output, encoder_mask)
+    source, cache = model.decoder.project_source(encoder_output), model.decoder.empty_cache(3, 11)
+    for t in range(-4, TARGET.shape[1]):
+        index, positions = ops.convert_to_tensor(t + 4), ops.full((3,), max(t, 0), "int32")
+        tokens = ops.convert_to_tensor(TARGET[:, max(t, 0)][:, None])
+        ancestry = one_beam(t + 4, 11, first=4 if t >= 0 else 0)
+        step_logits, _, cache = model.decode_step(
+            tokens, index, ancestry, cache, source, encoder_mask, positions
+        )
+        if t >= 0:
+            np.testing.assert_allclose(step_logits[:, 0], expected[:, t], atol=2e-5)
+
+
+def test_beams_that_cross_see_what_they_came_by(model):
+    """Each goes on from any that was there, so that what is its own lies in many slots."""
+    W, L = 5, 7
+    generator = np.random.default_rng(3)
+    encoder_output, encoder_mask = model.encode(SOURCE)
+    source, cache = (
+        model.decoder.project_source(encoder_output),
+        model.decoder.empty_cache(3, L * W),
+    )
+    written, slots = np.zeros((3, W, 0), "int32"), np.zeros((3, W, 0), "int32")
+    for t in range(L):
+        parents = generator.integers(0, W, (3, W, 1))
+        tokens, own = generator.integers(1, V, (3, W)), np.broadcast_to(np.arange(W), (3, W))
+        written, slots = (
+            np.concatenate(
+                [np.take_along_axis(old, parents, axis=1), new[..., None]], axis=-1
+            ).astype("int32")
+            for old, new in ((written, tokens), (slots, own))
+        )
+        ancestry = np.zeros((3, W, L, W), bool)
+        ancestry[:, :, : t + 1] = slots[..., None] == np.arange(W)
+        step_logits, _, cache = model.decode_step(
+            ops.convert_to_tensor(written[..., t]), ops.convert_to_tensor(t),
+            ops.convert_to_tensor(ancestry), cache, source, encoder_mask,
+        )  # fmt: skip
+    for w in range(W):
+        expected = model.decode(written[:, w], encoder_output, encoder_mask)[:, -1]
+        np.testing.assert_allclose(step_logits[:, w], expected, atol=2e-5)
 
 
 def test_steps_are_float32_logits_under_bfloat16():
@@ -186,14 +241,15 @@ def test_steps_are_float32_logits_under_bfloat16():
     encoder_output, encoder_mask = model.encode(SOURCE)
     source = model.decoder.project_source(encoder_output)
     cache = model.decoder.empty_cache(3, 5)
+    tokens, index = ops.convert_to_tensor(TARGET[:, :1]), ops.convert_to_tensor(0)
     step_logits, scores, cache = model.decode_step(
-        ops.convert_to_tensor(TARGET[:, 0]), ops.convert_to_tensor(0), cache, source, encoder_mask
+        tokens, index, one_beam(index, 5), cache, source, encoder_mask
     )
     assert step_logits.dtype.name == "float32"
     assert scores[0]["self"].dtype.name == "float32"
     assert {tensor.dtype.name for tensor in keras.tree.flatten((cache, source))} == {"bfloat16"}
     expected = logits(make_model(), SOURCE, TARGET)[:, 0]
-    np.testing.assert_allclose(step_logits, expected, atol=0.05 * np.abs(expected).max())
+    np.testing.assert_allclose(step_logits[:, 0], expected, atol=0.05 * np.abs(expected).max())
 
 
 def packed(pairs, source_length, target_length):
