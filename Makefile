@@ -21,7 +21,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[dev,hub,jax]"
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[dev,hub,jax,ctranslate2]"
 	touch $@
 
 install: $(VENV)/installed
