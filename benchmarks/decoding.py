@@ -1,0 +1,300 @@
+"""How fast translations are written: ours, CTranslate2, Hugging Face `generate`.
+
+    python -m benchmarks.decoding --shapes --peers-python peers/bin/python
+    python -m benchmarks.decoding --run RUN --source FILE --reference FILE
+    python -m benchmarks.decoding --lengths [--run RUN --source FILE]
+
+`--shapes` times search alone, ids to ids: random weights, 20 source tokens, exactly 24 output
+tokens, 4 beams. CTranslate2 has our weights, converted; Hugging Face has a Marian model of the
+same sizes. `--run` times the translation of a file with a trained run, text to text, tokenising
+included, 4 beams without length penalty, and scores it by cased BLEU. `--lengths` times ours
+alone: an output token at four lengths, a sentence in texts of three sizes.
+
+Every engine is a process of its own, since frameworks in one process disturb each other's threads.
+They stay loaded and take turns, one call each, while the others wait. Times are medians of
+`--repeats` calls; the first call, which compiles, is told apart. What is not installed is skipped.
+`--peers-python` is the interpreter that has the peers; ours needs ctranslate2 too, to convert.
+
+All have as many threads, and everything is timed with one thread and with one for each processor
+(`--threads`): where other work goes on, threads that wait for each other can be slower than one.
+The file of `--json` has each engine's faster figure.
+
+Notes:
+    Nothing was recorded yet.
+"""
+
+import argparse
+import contextlib
+import functools
+import gzip
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.engines import OURS, PEERS, SIZES, has_our_weights
+
+ROOT = Path(__file__).parents[1]
+SOURCE, OUTPUT = 20, 24
+LENGTHS = (16, 32, 64, 128)
+SENTENCES = (64, 256, 1024)
+PAUSE = 0.3  # seconds before a call: the threads of the engine before go on spinning for a while
+COLUMNS = {  # and how their numbers are written
+    "size": "{}",
+    "batch": "{}",
+    "threads": "{}",
+    "engine": "{}",
+    "output_tokens_per_second": "{:,.0f}",
+    "seconds": "{:.3f}",
+    "times_ours": "{:.2f}",
+    "first_call": "{:.2f}",
+    "BLEU": "{:.2f}",
+}
+
+
+class Worker:
+    """An engine in a process of its own, which waits until it is asked."""
+
+    def __init__(self, python, job, errors):
+        self.engine, self.errors = job["engine"], errors
+        self.process = subprocess.Popen(
+            [python, "-m", "benchmarks.engines"],
+            cwd=ROOT,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        self.first_answer = self.ask(job)
+
+    def ask(self, request):
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.errors.seek(0)
+            raise SystemExit(f"{self.engine} failed:\n{self.errors.read().decode()[-3000:]}")
+        return json.loads(answer)
+
+    def close(self):
+        with self.process:
+            self.process.stdin.close()
+
+
+@contextlib.contextmanager
+def workers(arguments, peers, **job):
+    """The engines that are installed, by name, ours first."""
+    with contextlib.ExitStack() as stack:
+        job["converted"] = stack.enter_context(tempfile.TemporaryDirectory())
+
+        def start(engine, python):
+            errors = stack.enter_context(tempfile.TemporaryFile())
+            worker = Worker(python, {**job, "engine": engine}, errors)
+            stack.callback(worker.close)
+            return worker
+
+        found = {OURS: start(OURS, sys.executable)}
+        converting = {}
+        if any(map(has_our_weights, peers)):
+            converting = found[OURS].ask({"export": job["converted"]})
+        for peer in peers:
+            missing = converting.get("missing") if has_our_weights(peer) else None
+            if missing is None:
+                worker = start(peer, arguments.peers_python)
+                missing = worker.first_answer.get("missing")
+            if missing is None:
+                found[peer] = worker
+            else:
+                print(f"{peer} is skipped: {missing}", flush=True)
+        made_of = {k: v for one in found.values() for k, v in one.first_answer["made_of"].items()}
+        print(", ".join(f"{name} {version}" for name, version in made_of.items()), flush=True)
+        yield found
+
+
+def take_turns(found, request, repeats):
+    """Every engine's answers, first the one for which it had to compile."""
+    answers = {engine: [] for engine in found}
+    for _ in range(1 + repeats):
+        for engine, worker in found.items():
+            time.sleep(PAUSE)
+            answers[engine].append(worker.ask(request))
+    return answers
+
+
+def seconds_of(answers):
+    return statistics.median(answer["seconds"] for answer in answers[1:])
+
+
+def rows_of(answers, setting, count):
+    """A row of the table for each engine; `count` says how many tokens an output has."""
+    rows, (size, batch, threads) = [], setting
+    for engine, its in answers.items():
+        seconds = seconds_of(its)
+        rows.append(
+            {
+                "size": size,
+                "batch": batch,
+                "threads": threads,
+                "engine": engine,
+                "output_tokens_per_second": count(its[-1]["output"]) / seconds,
+                "seconds": seconds,
+                "first_call": its[0]["seconds"],
+                "times_ours": seconds / seconds_of(answers[OURS]),
+            }
+        )
+    return rows
+
+
+def exactly(expected, written):
+    """The number of tokens that were written, which must be as many as were asked for."""
+    if written != expected:
+        raise SystemExit(f"{written} tokens were written instead of {expected}")
+    return written
+
+
+def time_shapes(arguments):
+    """Search alone, with random weights."""
+    rows = []
+    for size, threads in itertools.product(arguments.sizes, arguments.threads):
+        with workers(arguments, arguments.peers, threads=threads, size=size) as found:
+            for batch in arguments.batches:
+                request = {"batch": batch, "source": SOURCE, "output": OUTPUT}
+                answers = take_turns(found, request, arguments.repeats)
+                count = functools.partial(exactly, batch * OUTPUT)
+                rows += rows_of(answers, (size, batch, threads), count)
+    return rows
+
+
+def time_run(arguments):
+    """A file, text to text, with a trained run."""
+    import sacrebleu
+
+    from keras_transformer import Tokenizer
+
+    texts, references = read_lines(arguments.source), read_lines(arguments.reference)
+    paths = [arguments.run / f"{name}.model" for name in ("tokenizer", "target_tokenizer")]
+    paths = [str(path) for path in paths if path.is_file()]
+    tokenizer = Tokenizer.load(paths[-1])
+    peers = list(filter(has_our_weights, arguments.peers))
+    bleu = sacrebleu.BLEU()
+
+    def count(output):
+        return sum(len(ids) + 1 for ids in tokenizer.tokenize(output))  # and EOS
+
+    rows = []
+    for threads in arguments.threads:
+        job = {"threads": threads, "run": str(arguments.run), "tokenizers": paths}
+        with workers(arguments, peers, **job) as found:
+            answers = take_turns(found, {"texts": texts}, arguments.repeats)
+        rows += rows_of(answers, ("run", len(texts), threads), count)
+        for row, its in zip(rows[-len(answers) :], answers.values(), strict=True):
+            row["BLEU"] = bleu.corpus_score(its[-1]["output"], [references]).score
+    return rows
+
+
+def time_lengths(arguments):
+    """Ours alone: an output token at several lengths, a sentence in texts of several sizes."""
+    lines, threads = [], max(arguments.threads)
+    for size in arguments.sizes:
+        with workers(arguments, [], threads=threads, size=size) as found:
+            for batch in arguments.batches:
+                cells = []
+                for length in LENGTHS:
+                    request = {"batch": batch, "source": length, "output": length}
+                    answers = take_turns(found, request, arguments.repeats)[OURS]
+                    cells.append(f"{seconds_of(answers) / length / batch * 1e3:.3f}")
+                lines.append([size, str(batch), *cells])
+    print_table(["ms/output token", "batch", *map(str, LENGTHS)], lines)
+    if arguments.run is None:
+        return
+    cells, texts = [], itertools.cycle(read_lines(arguments.source))
+    with workers(arguments, [], threads=threads, run=str(arguments.run)) as found:
+        for sentences in SENTENCES:
+            request = {"texts": list(itertools.islice(texts, sentences))}
+            answers = take_turns(found, request, arguments.repeats)[OURS]
+            cells.append(f"{seconds_of(answers) / sentences * 1e3:.2f}")
+    print_table(["sentences", *map(str, SENTENCES)], [["ms/sentence", *cells]])
+
+
+def print_table(head, lines):
+    """A table in Markdown."""
+    for line in (head, ["---"] * len(head), *lines):
+        print(f"| {' | '.join(line)} |", flush=True)
+
+
+def print_rows(rows):
+    lines = [
+        [COLUMNS[key].format(row[key]) if key in row else "" for key in COLUMNS] for row in rows
+    ]
+    print_table([key.replace("_", " ") for key in COLUMNS], lines)
+
+
+def read_lines(path):
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    return text.removesuffix("\n").split("\n")
+
+
+def usable_processors():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.decoding",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("--shapes", action="store_true", help="time search with random weights")
+    option("--lengths", action="store_true", help="time ours by length and number of sentences")
+    option("--run", type=lambda path: Path(path).resolve(), help="folder of a trained run")
+    option("--source", type=Path, help="text to translate, a sentence a line, plain or .gz")
+    option("--reference", type=Path, help="its translation, line by line")
+    option("--sizes", nargs="+", choices=SIZES, default=["tiny", "base"])
+    option("--batches", nargs="+", type=int, default=[1, 32])
+    option("--peers", nargs="*", choices=PEERS, default=PEERS)
+    option("--peers-python", default=sys.executable, help="interpreter that has the peers")
+    option("--threads", nargs="+", type=int, default=sorted({1, usable_processors()}))
+    option("--repeats", type=int, default=5)
+    option("--json", type=Path, help="file to write the rows of the table to")
+    parsed = parser.parse_args(arguments)
+    if not (parsed.shapes or parsed.lengths or parsed.reference):
+        parser.error("say what to time: --shapes, --lengths, or --run with --reference")
+    if (parsed.run is None) != (parsed.source is None) or (parsed.reference and not parsed.run):
+        parser.error("--run, --source and --reference go together")
+    if shutil.which(parsed.peers_python) is None:
+        parser.error(f"--peers-python: there is no interpreter {parsed.peers_python}")
+    return parsed
+
+
+def best(rows):
+    """For the file: of every engine, size and batch the fastest row, whatever the threads."""
+    keys, kept = ("engine", "size", "batch", "output_tokens_per_second"), {}
+    for row in sorted(rows, key=lambda row: row["output_tokens_per_second"]):
+        kept[row["engine"], row["size"], row["batch"]] = {key: row[key] for key in keys}
+    return list(kept.values())
+
+
+def main(arguments=None):
+    arguments = parse(arguments)
+    rows = time_shapes(arguments) if arguments.shapes else []
+    if arguments.reference:
+        rows += time_run(arguments)
+    if rows:
+        print_rows(rows)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(best(rows), indent=2) + "\n")
+    if arguments.lengths:
+        time_lengths(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The engines that `benchmarks.decoding` times, each in a process of its own.
+
+`python -m benchmarks.engines` is one: it reads a job, then requests, and answers each, all in lines
+of JSON. Imports are where they are needed, so that a peer needs nothing of ours.
+"""
+
+import functools
+import importlib.metadata
+import json
+import os
+import random
+import sys
+import time
+
+SEARCH = {"beam_size": 4, "length_penalty": 0.0}
+SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, vocabulary
+    "tiny": (4, 128, 256, 4, 8192),
+    "base": (6, 512, 2048, 8, 32000),
+    "toy": (1, 16, 32, 2, 64),  # to try the program
+}
+MAX_BATCH = 64  # sentences of similar length that CTranslate2 takes at once from a file
+PAD, BOS, EOS, UNK = range(4)
+
+
+class NumberTokenizer:
+    """Stands for a tokenizer where there is no text."""
+
+    pad_id, bos_id, eos_id, unk_id = PAD, BOS, EOS, UNK
+
+    def __init__(self, size):
+        self.size = size
+
+    def vocabulary_size(self):
+        return self.size
+
+    def id_to_token(self, id):
+        return ("<pad>", "<s>", "</s>", "<unk>")[id] if id < 4 else f"t{id}"
+
+
+def random_rows(job, request):
+    """The source's ids, without the EOS that ends each row."""
+    generator, vocabulary = random.Random(0), SIZES[job["size"]][-1]
+    columns = range(request["source"] - 1)
+    return [[generator.randrange(4, vocabulary) for _ in columns] for _ in range(request["batch"])]
+
+
+def start_ours(job):
+    """Our engine, as every other: a function that makes a request ready to be run."""
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
+    import keras_transformer as kt
+    from keras_transformer.formats import export_ctranslate2
+
+    if "run" in job:
+        translator = kt.Translator.load(job["run"])
+    else:
+        layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+        model = kt.Transformer(vocabulary, layers, d_model, heads, d_ff)
+        translator = kt.Translator(model, NumberTokenizer(vocabulary))
+
+    @functools.partial(tf.function, jit_compile=True, autograph=False)
+    def search(source, lengths, *, length):
+        options = {**SEARCH, "bos_id": BOS, "eos_id": EOS, "min_lengths": lengths}
+        return kt.generate(translator.model, source, lengths, length=length, **options).ids
+
+    def prepare(request):
+        if "export" in request:
+            return lambda: export_ctranslate2(translator, request["export"])
+        if "texts" in request:
+            return lambda: [one.text for one in translator.translate(request["texts"], **SEARCH)]
+        source = np.array([[*row, EOS] for row in random_rows(job, request)], "int32")
+        lengths = np.full(len(source), request["output"], "int32")
+        run = functools.partial(search, source, lengths, length=request["output"])
+        return lambda: int((np.asarray(run()) != PAD).sum())
+
+    return prepare
+
+
+def start_ctranslate2(compute_type, job):
+    """CTranslate2 with our weights, and for texts with our tokenizer."""
+    import ctranslate2
+    import sentencepiece
+
+    # A batch of its own is shared by the threads; of a file's batches each takes one.
+    kind = "inter_threads" if "run" in job else "intra_threads"
+    threads = {"inter_threads": 1, "intra_threads": 1, kind: job["threads"]}
+    translator = ctranslate2.Translator(job["converted"], compute_type=compute_type, **threads)
+
+    def run_rows(tokens, length):
+        limits = {"min_decoding_length": length, "max_decoding_length": length}
+        results = translator.translate_batch(tokens, **limits, **SEARCH)
+        return sum(len(result.hypotheses[0]) for result in results)
+
+    def run_texts(texts, source, target):
+        tokens = source.encode(texts, out_type=str, num_threads=job["threads"])
+        results = translator.translate_batch(
+            tokens,
+            max_batch_size=MAX_BATCH,
+            max_decoding_length=max(map(len, tokens)) + 51,  # as ours: 50 more than with EOS
+            **SEARCH,
+        )
+        return target.decode([result.hypotheses[0] for result in results])
+
+    def prepare(request):
+        if "texts" in request:
+            load = sentencepiece.SentencePieceProcessor
+            sides = [load(model_file=path) for path in job["tokenizers"]]
+            return functools.partial(run_texts, request["texts"], sides[0], sides[-1])
+        tokens = [[f"t{id}" for id in row] for row in random_rows(job, request)]
+        return functools.partial(run_rows, tokens, request["output"])
+
+    return prepare
+
+
+def start_hugging_face(job):
+    """Hugging Face's `generate` with random weights."""
+    import torch
+    from transformers import MarianConfig, MarianMTModel
+
+    torch.set_num_threads(job["threads"])
+    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+    sizes = {"d_model": d_model, "vocab_size": vocabulary, "max_position_embeddings": 256}
+    for side in ("encoder", "decoder"):
+        sizes |= {f"{side}_layers": layers, f"{side}_ffn_dim": d_ff}
+        sizes |= {f"{side}_attention_heads": heads}
+    ids = {"pad_token_id": PAD, "eos_token_id": EOS, "decoder_start_token_id": BOS}
+    config = MarianConfig(
+        **sizes,
+        **ids,
+        bos_token_id=BOS,
+        forced_eos_token_id=None,
+        activation_function="relu",
+        scale_embedding=True,
+    )
+    model = MarianMTModel(config).eval()
+
+    def prepare(request):
+        source = torch.tensor([[*row, EOS] for row in random_rows(job, request)])
+        limits = {"min_new_tokens": request["output"], "max_new_tokens": request["output"]}
+        search = {"num_beams": SEARCH["beam_size"], "length_penalty": SEARCH["length_penalty"]}
+
+        def run():
+            with torch.inference_mode():
+                written = model.generate(source, do_sample=False, **limits, **search)
+            return written.shape[0] * (written.shape[1] - 1)  # without BOS
+
+        return run
+
+    return prepare
+
+
+ENGINES = {  # what starts it, and the packages that it is made of
+    "keras_transformer": (start_ours, ("keras", "tensorflow")),
+    "ctranslate2-float32": (functools.partial(start_ctranslate2, "float32"), ("ctranslate2",)),
+    "ctranslate2-int8": (functools.partial(start_ctranslate2, "int8"), ("ctranslate2",)),
+    "hf-generate": (start_hugging_face, ("transformers", "torch")),
+}
+OURS, *PEERS = ENGINES
+
+
+def has_our_weights(peer):
+    return peer.startswith("ctranslate2")
+
+
+def work():
+    """A worker: reads a job, then requests; answers each; all are lines of JSON."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def answer(function, *arguments):
+        try:
+            message = function(*arguments)
+        except ImportError as error:
+            message = {"missing": str(error)}
+        print(json.dumps(message), file=answers, flush=True)
+
+    job = json.loads(sys.stdin.readline())
+    start, packages = ENGINES[job["engine"]]
+    prepare, ready = None, {}
+
+    def begin():
+        nonlocal prepare
+        prepare = start(job)
+        return {"made_of": {name: importlib.metadata.version(name) for name in packages}}
+
+    def call(request):
+        if request not in ready:
+            ready[request] = prepare(json.loads(request))
+        started = time.perf_counter()
+        output = ready[request]()
+        return {"seconds": time.perf_counter() - started, "output": output}
+
+    answer(begin)
+    for request in sys.stdin:
+        answer(call, request)
+
+
+if __name__ == "__main__":
+    work()
