@@ -9,7 +9,20 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "decoding": ["RunError", "Translation", "Translator", "generate", "greedy_search"],
+    "decoding": [
+        "BeamSearch",
+        "Hypotheses",
+        "Hypothesis",
+        "RunError",
+        "Sampling",
+        "Score",
+        "Translation",
+        "Translator",
+        "beam_search",
+        "generate",
+        "generate_all",
+        "sample",
+    ],
     "layers": [
         "AddAndNorm",
         "DecoderBlock",

@@ -3,54 +3,84 @@
 import numpy as np
 
 LENGTHS = (16, 32, 64, 128, 256)  # source positions, EOS included
-BATCHES = (1, 8, 32, 128)
-POSITIONS = 4096  # of the source in one batch
+BATCHES = (1, 8, 32, 64, 128, 256)  # sentences that wait for their turn
+POSITIONS = 8192  # of the source in one batch
+SLOTS = 16  # sentences at work at a time
+USUAL_EXTRA = 16  # a result is seldom longer than its source by more
 
 
-def source_length(tokens: int) -> int:
-    """The length that so many source positions are padded to.
+def padded_length(tokens: int, lengths: tuple[int, ...] = LENGTHS) -> int:
+    """The length that so many positions are padded to.
 
     Example:
 
-    >>> [source_length(n) for n in (1, 16, 17, 300)]
+    >>> [padded_length(n) for n in (1, 16, 17, 300)]
     [16, 16, 32, 512]
     """
-    for length in LENGTHS:
+    for length in lengths:
         if tokens <= length:
             return length
-    return -(-tokens // LENGTHS[-1]) * LENGTHS[-1]
+    return -(-tokens // lengths[-1]) * lengths[-1]
 
 
-def batch_sizes(sentences: int, length: int) -> list[int]:
-    """How many sentences of one length go together: full batches, then one that holds the rest.
+def rooms(length: int, most: int) -> list[int]:
+    """How much room results get: little at first, all that they may need if that was too little.
+
+    Args:
+        length: The padded length of the source.
+        most: The most tokens of a result.
 
     Example:
 
-    >>> batch_sizes(300, length=16), batch_sizes(3, length=16), batch_sizes(1, length=64)
-    ([128, 128, 128], [8], [1])
+    >>> rooms(32, most=80), rooms(64, most=20), rooms(16, most=300)
+    ([48, 82], [32], [32, 320])
+    """
+    usual, full = length + USUAL_EXTRA, length + 50
+    if most > full or most < usual:
+        full = padded_length(most, (32,))
+    return [usual, full] if usual < full else [full]
+
+
+def batch_sizes(sentences: int, length: int, limit: int | None = None) -> list[int]:
+    """How many sentences of one length go together: all, or as many as `POSITIONS` allows.
+
+    Example:
+
+    >>> batch_sizes(600, length=16), batch_sizes(3, length=16), batch_sizes(1, length=64)
+    ([256, 256, 256], [8], [1])
     """
     most = max(size for size in BATCHES if size == 1 or size * length <= POSITIONS)
-    sizes = [most] * (sentences // most)
-    rest = sentences % most
-    return sizes + ([next(size for size in BATCHES if size >= rest)] if rest else [])
+    most = min(most, limit or most)
+    if sentences >= most:  # one shape for all; places that stay empty cost little
+        return [most] * -(-sentences // most)
+    return [next(size for size in BATCHES if size >= sentences)]
 
 
-def make_batches(lengths: list[int]) -> list[tuple[int, int, list[int]]]:
-    """Groups sentences, shortest first.
+def make_batches(lengths: list[int], limit: int | None = None) -> list[tuple[int, int, list[int]]]:
+    """Groups sentences, longest first.
 
     Args:
         lengths: Source positions of each sentence.
+        limit: One of `BATCHES`: no batch has more sentences.
 
     Returns:
         A list of (batch size, source length, the sentences' places in `lengths`).
     """
-    order = np.argsort(lengths, kind="stable")
+    order = np.argsort([-length for length in lengths], kind="stable")
     groups: dict[int, list[int]] = {}
     for place in order:
-        groups.setdefault(source_length(lengths[place]), []).append(int(place))
+        groups.setdefault(padded_length(lengths[place]), []).append(int(place))
     batches = []
     for length, places in groups.items():
-        for size in batch_sizes(len(places), length):
+        for size in batch_sizes(len(places), length, limit):
             batches.append((size, length, places[:size]))
             places = places[size:]
     return batches
+
+
+def padded(rows: list[list[int]], shape: tuple[int, int], pad_id: int) -> np.ndarray:
+    """Rows of ids in an array of a fixed shape, filled up with `pad_id`."""
+    array = np.full(shape, pad_id, "int32")
+    for place, row in enumerate(rows):
+        array[place, : len(row)] = row
+    return array

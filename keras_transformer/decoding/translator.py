@@ -1,33 +1,22 @@
 """Strings in, strings out."""
 
-import dataclasses
-import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-
-from keras_transformer.decoding.compiled import compiled
-from keras_transformer.decoding.generate import generate
+from keras_transformer.decoding.beam_search import BeamSearch
+from keras_transformer.decoding.drawing import Sampling
 from keras_transformer.decoding.pieces import split_long
-from keras_transformer.decoding.shapes import make_batches, source_length
+from keras_transformer.decoding.searcher import Found, Request, Searcher
+from keras_transformer.decoding.shapes import padded_length
+from keras_transformer.decoding.translation import (
+    Hypothesis,
+    Score,
+    Translation,
+    joined,
+    translation,
+)
 
 EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
-
-
-@dataclasses.dataclass(frozen=True)
-class Translation:
-    """What a text was translated to.
-
-    Attributes:
-        text: The translation.
-        score: Sum of its tokens' log-probabilities, EOS included; 0 for an empty text.
-        finished: Whether the model ended it by itself, or the length limit did.
-    """
-
-    text: str
-    score: float
-    finished: bool = True
 
 
 class Translator:
@@ -54,18 +43,24 @@ class Translator:
         _check_lengths(model, max_source_length)
         if not model.built:
             model.build()
-        search = functools.partial(
-            generate,
-            model,
-            bos_id=self.target_tokenizer.bos_id,
-            eos_id=self.target_tokenizer.eos_id,
-        )
-        self._search = compiled(search, model)
+        self._searcher = Searcher(model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id)
 
     def translate(
-        self, texts: Iterable[str], progress: Callable[[int, int], None] | None = None
+        self,
+        texts: Iterable[str],
+        beam_size: int = 4,
+        top_beams: int = 1,
+        length_penalty: float = 0.6,
+        *,
+        max_length: int | None = None,
+        min_length: int = 0,
+        prefixes: Iterable[str] | None = None,
+        no_repeat_ngram_size: int = 0,
+        sampling: Sampling | None = None,
+        return_attention: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[Translation]:
-        """Translates each text with greedy search.
+        """Translates each text with beam search.
 
         Results come in the texts' order and do not depend on their company. An empty text has an
         empty translation; one longer than `max_source_length` tokens is cut between sentences
@@ -73,20 +68,71 @@ class Translator:
 
         Args:
             texts: The texts, one sentence or line each.
+            beam_size: How many beginnings the search goes on with; 1 is greedy search.
+            top_beams: How many hypotheses each text gets, at most `beam_size`.
+            length_penalty: Strength of the length penalty; 0 compares log-probabilities.
+            max_length: The most tokens of a translation, EOS included; `None` allows 50 more than
+                the text has.
+            min_length: The fewest tokens of a translation, EOS included.
+            prefixes: What each translation must start with, a string a text.
+            no_repeat_ngram_size: So many tokens in a row never occur twice; 0 allows it.
+            sampling: Draws `top_beams` translations at random instead; `beam_size` plays no part.
+            return_attention: Whether hypotheses tell their cross-attention.
             progress: Called with how many pieces are done and how many there are.
 
         Returns:
             One `Translation` a text.
+
+        Raises:
+            ValueError: A number makes no sense; a prefix is too long.
+            TypeError: `texts` or `prefixes` is not a list of strings.
         """
-        texts = texts if isinstance(texts, str) else list(texts)
-        if isinstance(texts, str) or any(not isinstance(text, str) for text in texts):
-            raise TypeError(
-                f"`texts` must be a list of strings, one text each. Received: {texts!r:.80}"
+        texts, settings = _strings("texts", texts), {"length_penalty": length_penalty}
+        settings |= {"top_beams": top_beams, "no_repeat_ngram_size": no_repeat_ngram_size}
+        settings["beam_size"] = max(beam_size, top_beams) if sampling else beam_size
+        BeamSearch(length=1, bos_id=1, eos_id=2, **settings)  # refuses what makes no sense
+        _check_limits(max_length, min_length)
+        prefixes = [""] * len(texts) if prefixes is None else _strings("prefixes", prefixes)
+        if len(prefixes) != len(texts):
+            raise ValueError(
+                "`prefixes` must have one string for each text, empty for none. "
+                f"Received: {len(prefixes)} prefixes for {len(texts)} texts"
             )
-        pieces = [self.split(text) for text in texts]
-        flat = [piece for of_text in pieces for piece in of_text]
-        translated = iter(self._translate_pieces(flat, progress))
-        return [_joined([next(translated) for _ in of_text]) for of_text in pieces]
+        requests, counts = self._requests(texts, prefixes, max_length, min_length, sampling)
+        tell = progress or (lambda done, total: None)
+        found = self._searcher.search(
+            requests, lambda done: tell(done, len(requests)), sampling, **settings
+        )
+        translations = iter(self._read(requests, found, return_attention))
+        return [joined([next(translations) for _ in range(count)]) for count in counts]
+
+    def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[Score]:
+        """How probable given translations are.
+
+        Nothing is cut: a long text is read whole, also beyond what the model has learnt to read.
+
+        Args:
+            sources: The texts.
+            targets: A translation of each.
+
+        Returns:
+            One `Score` a pair: log-probabilities of the target's tokens, EOS included.
+        """
+        sources, targets = _strings("sources", sources), _strings("targets", targets)
+        if len(sources) != len(targets):
+            raise ValueError(
+                "`targets` must have one translation for each source. "
+                f"Received: {len(targets)} targets for {len(sources)} sources"
+            )
+        rows = [
+            [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize(texts)] if texts else []
+            for tokenizer, texts in ((self.tokenizer, sources), (self.target_tokenizer, targets))
+        ]
+        self._check_positions(max((len(ids) for side in rows for ids in side), default=0))
+        return [
+            Score(sum(log_probs), tuple(log_probs), self._pieces(self.target_tokenizer, ids))
+            for log_probs, ids in zip(self._searcher.log_probs(*rows), rows[1], strict=True)
+        ]
 
     def split(self, text: str) -> list[str]:
         """The pieces that a text is translated in: itself, unless it is too long or empty."""
@@ -95,35 +141,69 @@ class Translator:
         limit = self.max_source_length - 1  # one place is EOS'
         return split_long(text, lambda piece: len(self.tokenizer.tokenize(piece)), limit)
 
-    def _translate_pieces(self, pieces: list[str], progress) -> list[Translation]:
-        eos = self.tokenizer.eos_id
-        ids = [[*row, eos] for row in self.tokenizer.tokenize(pieces)] if pieces else []
-        results: list[Translation | None] = [None] * len(pieces)
-        done = 0
-        for size, length, places in make_batches([len(row) for row in ids]):
-            for place, result in zip(places, self._run(ids, size, length, places), strict=True):
-                results[place] = result
-            done += len(places)
-            if progress is not None:
-                progress(done, len(pieces))
-        return results
+    def _requests(self, texts, prefixes, max_length, min_length, sampling):
+        """What to search for, and how many pieces each text has."""
+        requests, counts = [], []
+        tokenized = self.tokenizer.tokenize(texts) if texts else []
+        for number, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
+            pieces = [ids] if ids and text.strip() else []
+            if len(ids) >= self.max_source_length:
+                pieces = self.tokenizer.tokenize(self.split(text))
+            prefix_ids = self.target_tokenizer.tokenize(prefix) if prefix.strip() else []
+            for place, piece in enumerate(pieces):
+                request = Request(
+                    source=[*piece, self.tokenizer.eos_id],
+                    max_length=max_length or len(piece) + 1 + EXTRA_LENGTH,
+                    min_length=min_length,
+                    prefix=prefix_ids if place == 0 else [],
+                    seed=((sampling.seed if sampling else 0) * 1_000_003 + number * 31 + place)
+                    % 2**31,
+                )
+                _check_request(request, number)
+                requests.append(request)
+            counts.append(len(pieces))
+        self._check_positions(max((request.max_length for request in requests), default=0))
+        return requests, counts
 
-    def _run(self, ids, size: int, length: int, places: list[int]) -> list[Translation]:
-        """One batch of static shape; rows beyond `places` stay empty."""
-        source = np.full((size, length), self.tokenizer.pad_id, "int32")
-        max_lengths = np.zeros((size,), "int32")
-        for row, place in enumerate(places):
-            source[row, : len(ids[place])] = ids[place]
-            max_lengths[row] = len(ids[place]) + EXTRA_LENGTH
-        output, scores, finished = map(
-            np.asarray, self._search(source, max_lengths, length=length + EXTRA_LENGTH)
-        )
-        rows = [row[:limit].tolist() for row, limit in zip(output, max_lengths, strict=True)]
-        texts = self.target_tokenizer.detokenize(rows[: len(places)])
-        return [
-            Translation(text, float(score), bool(end))
-            for text, score, end in zip(texts, scores, finished, strict=False)
+    def _read(
+        self, requests: list[Request], found: list[list[Found]], return_attention: bool
+    ) -> list[Translation]:
+        """Ids to texts."""
+        flat = [
+            (request, one) for request, some in zip(requests, found, strict=True) for one in some
         ]
+        ids = [one.ids for _, one in flat]
+        texts = self.target_tokenizer.detokenize(ids) if ids else []
+        attention = [None] * len(flat)
+        if return_attention:
+            attention = self._searcher.attention([request.source for request, _ in flat], ids)
+        hypotheses = iter(
+            Hypothesis(
+                text,
+                one.score,
+                one.log_prob,
+                one.finished,
+                self._pieces(self.target_tokenizer, one.ids),
+                scores,
+            )
+            for text, (_, one), scores in zip(texts, flat, attention, strict=True)
+        )
+        return [
+            translation(
+                [next(hypotheses) for _ in some], self._pieces(self.tokenizer, request.source)
+            )
+            for request, some in zip(requests, found, strict=True)
+        ]
+
+    def _pieces(self, tokenizer, ids: list[int]) -> tuple[str, ...]:
+        return tuple(tokenizer.id_to_token(id) for id in ids)
+
+    def _check_positions(self, longest: int) -> None:
+        if self.model.positions == "learned" and longest > self.model.max_length:
+            raise ValueError(
+                f"The model has learnt {self.model.max_length} positions, but {longest} are "
+                "needed. Give shorter texts or a lower `max_length`."
+            )
 
     def save(self, folder: str | Path) -> None:
         """Writes the run folder that `load` reads: `run.json`, tokenizer and weights."""
@@ -169,7 +249,7 @@ def _check_lengths(model, max_source_length: int) -> None:
             "`max_source_length` must be at least 2, a token and the end. "
             f"Received: {max_source_length}"
         )
-    longest = source_length(max_source_length) + EXTRA_LENGTH
+    longest = padded_length(max_source_length) + EXTRA_LENGTH
     if model.positions == "learned" and longest > model.max_length:
         raise ValueError(
             f"The model has learnt {model.max_length} positions, but sources of up to "
@@ -178,11 +258,29 @@ def _check_lengths(model, max_source_length: int) -> None:
         )
 
 
-def _joined(translations: list[Translation]) -> Translation:
-    if len(translations) == 1:
-        return translations[0]
-    return Translation(
-        text=" ".join(translation.text for translation in translations),
-        score=sum((translation.score for translation in translations), 0.0),
-        finished=all(translation.finished for translation in translations),
-    )
+def _strings(name: str, texts: Iterable[str]) -> list[str]:
+    texts = texts if isinstance(texts, str) else list(texts)
+    if isinstance(texts, str) or any(not isinstance(text, str) for text in texts):
+        raise TypeError(
+            f"`{name}` must be a list of strings, one text each. Received: {texts!r:.80}"
+        )
+    return texts
+
+
+def _check_limits(max_length: int | None, min_length: int) -> None:
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"`max_length` must be at least 1, for EOS. Received: {max_length}")
+    if min_length < 0 or (max_length is not None and min_length > max_length):
+        raise ValueError(
+            "`min_length` must be at least 0 and at most `max_length`. "
+            f"Received: min_length={min_length}, max_length={max_length}"
+        )
+
+
+def _check_request(request: Request, number: int) -> None:
+    if len(request.prefix) >= request.max_length:
+        raise ValueError(
+            f"The prefix of text {number + 1} has {len(request.prefix)} tokens, but a translation "
+            f"of it may have {request.max_length}, EOS included: shorten the prefix, or raise "
+            "`max_length`."
+        )
