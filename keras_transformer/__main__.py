@@ -49,7 +49,9 @@ def translate(
     """
     from keras_transformer import Sampling, Translator
 
-    sampling = Sampling(temperature, top_k, top_p, seed) if sample else None
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    if not sample and sampling != Sampling():
+        raise ValueError("--temperature, --top-k, --top-p and --seed are for --sample: add it.")
     translator = Translator.load(run)
     texts = text or _read_lines("standard input", sys.stdin.buffer.read())
     translations = translator.translate(
@@ -61,7 +63,7 @@ def translate(
         min_length=min_length,
         prefixes=[prefix] * len(texts),
         no_repeat_ngram_size=no_repeat_ngram_size,
-        sampling=sampling,
+        sampling=sampling if sample else None,
         progress=_progress(len(texts)),
     )
     _warn_of_pieces(translator, translations)
@@ -124,6 +126,13 @@ def evaluate(
     print("\n".join(evaluation.report([t.text for t in translations], references, wanted)))
 
 
+FLAGS = {  # options without a value
+    "translate": {
+        "scores": "Print scores too, before the translation, with a tab between.",
+        "sample": "Draw --top-beams translations at random instead of searching for them.",
+    },
+    "score": {"tokens": "Print the log-probability of every token too."},
+}
 COMMANDS = {"translate": translate, "score": score, "evaluate": evaluate}
 
 
@@ -200,11 +209,12 @@ def parse(arguments: list[str]):
     commands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
         options = command_line.make_parser(f"{PROGRAM} {name}", function.__doc__.splitlines()[0])
+        flags = FLAGS.get(name, {})
+        options.add_function_arguments(function, as_group=False, skip={"text", *flags})
+        for flag, meaning in flags.items():
+            options.add_argument(f"--{flag}", action="store_true", help=meaning)
         if name == "translate":
-            options.add_function_arguments(function, as_group=False, skip={"text"})
             options.add_argument("text", nargs="*", type=str, help="Texts to translate.")
-        else:
-            options.add_function_arguments(function, as_group=False)
         commands.add_subcommand(name, options, help=function.__doc__.splitlines()[0])
     parsed = parser.parse_args(command_line.with_underscores(arguments))
     return COMMANDS[parsed.command], parsed[parsed.command].as_dict()

@@ -226,6 +226,7 @@ TRAINING = {
     ),
 }
 
+TRANSLATE = "translate --run run"
 EVALUATE = "--source good.en --reference good.fr"
 USING = {
     "no command": ("", "translate"),
@@ -265,6 +266,79 @@ USING = {
     "ids out of range": (
         "translate --run runs/more_ids one",
         "has 283 ids, but the model's source vocabulary has 281",
+    ),
+    "no beam": (f"{TRANSLATE} --beam-size 0 one", "`beam_size` must be at least 1. Received: 0"),
+    "more results than beams": (
+        f"{TRANSLATE} --beam-size 3 --top-beams 5 one",
+        "Received: top_beams=5, beam_size=3",
+    ),
+    "no result": (f"{TRANSLATE} --top-beams 0 one", "Received: top_beams=0, beam_size=4"),
+    "a beam and a half": (f"{TRANSLATE} --beam-size 1.5 one", "beam_size"),
+    "a penalty below 0": (
+        f"{TRANSLATE} --length-penalty -0.7 one",
+        "`length_penalty` must be at least 0: 0 for none, 0.6 in the paper. Received: -0.7",
+    ),
+    "a penalty that is no number": (f"{TRANSLATE} --length-penalty nan one", "length_penalty"),
+    "a penalty without end": (f"{TRANSLATE} --length-penalty .inf one", "Received: inf"),
+    "translations of nothing": (
+        f"{TRANSLATE} --max-length 0 one",
+        "`max_length` must be at least 1, for EOS. Received: 0",
+    ),
+    "longer than the longest": (
+        f"{TRANSLATE} --min-length 8 --max-length 7 one",
+        "at most `max_length`. Received: min_length=8, max_length=7",
+    ),
+    "shorter than nothing": (
+        f"{TRANSLATE} --min-length -1 one",
+        "`min_length` must be at least 0 and at most `max_length`. Received: min_length=-1",
+    ),
+    "less than no repeats": (
+        f"{TRANSLATE} --no-repeat-ngram-size -2 one",
+        "`no_repeat_ngram_size` must be at least 0, for no rule. Received: -2",
+    ),
+    "a prefix that is too long": (
+        f"{TRANSLATE} --max-length 1 --prefix two one",
+        "The prefix of text 1 has",
+    ),
+    "a cold sample": (
+        f"{TRANSLATE} --sample --temperature 0 one",
+        "`temperature` divides the logits: it must be greater than 0",
+    ),
+    "a sample of nothing": (
+        f"{TRANSLATE} --sample --top-p 0 one",
+        "greater than 0, and 1 for all. Received: 0.0",
+    ),
+    "a sample of more than all": (f"{TRANSLATE} --sample --top-p 1.5 one", "Received: 1.5"),
+    "a sample of less than nothing": (
+        f"{TRANSLATE} --sample --top-k -1 one",
+        "at least 1, or 0 for all. Received: -1",
+    ),
+    "no samples": (
+        f"{TRANSLATE} --sample --top-beams 0 one",
+        "Received: top_beams=0",
+    ),
+    "score unequal files": (
+        "score --run run --source good.en --target short.fr",
+        "good.en has 41 lines, short.fr has 37: line n of one must be",
+    ),
+    "score a missing file": (
+        "score --run run --source good.en --target missing.fr",
+        "There is no file missing.fr. Expected a text file",
+    ),
+    "score what is not UTF-8": (
+        "score --run run --source good.en --target one_bad_line.txt",
+        "Line 7 of one_bad_line.txt is not UTF-8",
+    ),
+    "score what is not gzip": ("score --run run --source data.gz --target good.fr", "gzip"),
+    "score one side": ("score --run run --source good.en", "target"),
+    "score a missing run": (
+        "score --run missing --source good.en --target good.fr",
+        "missing does not exist",
+    ),
+    "evaluate without a beam": (f"evaluate --run run {EVALUATE} --beam-size 0", "Received: 0"),
+    "evaluate below 0": (
+        f"evaluate --run run {EVALUATE} --length-penalty -3",
+        "`length_penalty` must be at least 0",
     ),
     "evaluate unequal files": (
         "evaluate --run run --source good.en --reference short.fr",
@@ -344,7 +418,7 @@ def test_a_folder_that_was_there_keeps_nothing_of_a_run_that_failed(tmp_path, de
 
 
 def test_interrupting_is_no_traceback(desk, monkeypatch, capsys):
-    def interrupt(self, texts, progress=None):
+    def interrupt(self, texts, *numbers, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Translator, "translate", interrupt)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "training": {"replicas"},
     "decoding": {"text", "models"},
     "distribution": set(),
-    "formats": {"text", "models", "decoding"},
+    "formats": {"text", "layers", "models", "decoding"},
     "illustrate": set(),
     "command_line": set(),
     "evaluation": set(),

@@ -20,7 +20,9 @@ class Choice:
             sources, references = map(list, zip(*text, strict=True))
 
             def translate(texts):
-                return [translation.text for translation in translator.translate(texts, beam_size=1)]
+                return [
+                    translation.text for translation in translator.translate(texts, beam_size=1)
+                ]
 
             self.bleu = BleuCallback(
                 translate,

@@ -105,9 +105,11 @@ class Searcher:
         def run(shape):
             size, length, rows = shape
             batch = [requests[waiting[row]] for row in rows]
-            sizes = rooms(length, max(request.max_length for request in batch))
+            most = max(request.max_length for request in batch)
+            sizes = rooms(length, most)
             if sampling:
-                return self._run_sampling(batch, size, length, sizes[-1], sampling, settings)
+                room = next(room for room in sizes if room >= most)
+                return self._run_sampling(batch, size, length, room, sampling, settings)
             return self._run_search(batch, size, length, sizes[attempt], settings)
 
         with ThreadPoolExecutor(WORKERS) as workers:

@@ -33,12 +33,10 @@ def rooms(length: int, most: int) -> list[int]:
     Example:
 
     >>> rooms(32, most=80), rooms(64, most=20), rooms(16, most=300)
-    ([48, 82], [32], [32, 320])
+    ([48, 82], [80, 114], [32, 320])
     """
-    usual, full = length + USUAL_EXTRA, length + 50
-    if most > full or most < usual:
-        full = padded_length(most, (32,))
-    return [usual, full] if usual < full else [full]
+    full = length + 50 if most <= length + 50 else padded_length(most, (32,))
+    return [length + USUAL_EXTRA, full]
 
 
 def batch_sizes(sentences: int, length: int, limit: int | None = None) -> list[int]:

@@ -73,7 +73,7 @@ class Translator:
             length_penalty: Strength of the length penalty; 0 compares log-probabilities.
             max_length: The most tokens of a translation, EOS included; `None` allows 50 more than
                 the text has.
-            min_length: The fewest tokens of a translation, EOS included.
+            min_length: The fewest tokens of a translation, as far as it may have so many.
             prefixes: What each translation must start with, a string a text.
             no_repeat_ngram_size: So many tokens in a row never occur twice; 0 allows it.
             sampling: Draws `top_beams` translations at random instead; `beam_size` plays no part.
@@ -156,7 +156,7 @@ class Translator:
                     max_length=max_length or len(piece) + 1 + EXTRA_LENGTH,
                     min_length=min_length,
                     prefix=prefix_ids if place == 0 else [],
-                    seed=((sampling.seed if sampling else 0) * 1_000_003 + number * 31 + place)
+                    seed=((sampling.seed if sampling else 0) * 1_000_003 + number * 4099 + place)
                     % 2**31,
                 )
                 _check_request(request, number)
@@ -202,7 +202,7 @@ class Translator:
         if self.model.positions == "learned" and longest > self.model.max_length:
             raise ValueError(
                 f"The model has learnt {self.model.max_length} positions, but {longest} are "
-                "needed. Give shorter texts or a lower `max_length`."
+                "needed. Give shorter texts, or `translate` a lower `max_length`."
             )
 
     def save(self, folder: str | Path) -> None:

@@ -1,4 +1,6 @@
-"""Fits and translates on the backend at hand: `python -m tests.decoding.on_either_backend FOLDER`.
+"""Searches, fits and translates on the backend at hand.
+
+`python -m tests.decoding.on_either_backend FOLDER`
 
 The folder holds a run to start from, `start`; what was found is written beside it.
 """
@@ -18,7 +20,10 @@ from keras_transformer import (
     TokenRate,
     Translator,
     WarmupSchedule,
+    beam_search,
 )
+from keras_transformer.decoding.beam_search import Task
+from tests.decoding.languages import BOS, EOS, LIMITS, Language, rare_ends, search_in_turns
 
 TEXTS = ["one two three", "", "four five six seven one two", "red cat", "dog", "street one"]
 LONG = "one two three four five six seven. red cat dog street one two. three four five."
@@ -31,6 +36,37 @@ def batches():
     target[:, 0] = 1
     target[2:5, 4:] = 0
     return {"source": source, "target": target[:, :-1]}, target[:, 1:]
+
+
+def compiled(function):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def searches():
+    """What is found in a random language, by a batch and by a queue, eager and compiled."""
+    language = Language(7, 13, 13, 11, change=rare_ends)
+
+    def batch(limits):
+        return beam_search(
+            language.step, language.state(13, 3), limits, length=13, bos_id=BOS, eos_id=EOS,
+            beam_size=3, top_beams=2,
+        )  # fmt: skip
+
+    def queue(limits):
+        return search_in_turns(language, Task(limits), 4, beam_size=3, top_beams=2)[0]
+
+    limits = keras.ops.convert_to_tensor(np.array(LIMITS, "int32"))
+    return {
+        f"{search.__name__}, {how}": [np.asarray(part).tolist() for part in run(limits)]
+        for search in (batch, queue)
+        for how, run in (("eager", search), ("compiled", compiled(search)))
+    }
 
 
 def work(folder):
@@ -73,4 +109,5 @@ def work(folder):
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
+    (place / "searches.json").write_text(json.dumps(searches()))
     (place / "found.json").write_text(json.dumps(work(place)))

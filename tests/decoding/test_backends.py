@@ -6,16 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_transformer import Translator
+from keras_transformer.decoding.hypotheses import Hypotheses
 from tests.decoding.conftest import LIMIT, make_model
-from tests.decoding.on_either_backend import work
+from tests.decoding.on_either_backend import searches, work
 
 
 @pytest.fixture(scope="module")
-def found(tokenizer, tmp_path_factory):
-    """What there is to find, on TensorFlow and on JAX."""
+def folder(tokenizer, tmp_path_factory):
+    """A run to start from, and what was found there on JAX."""
     folder = tmp_path_factory.mktemp("backends")
     model = make_model(tokenizer.vocabulary_size(), dropout_rate=0.0)
     Translator(model, tokenizer, max_source_length=LIMIT).save(folder / "start")
@@ -28,7 +30,26 @@ def found(tokenizer, tmp_path_factory):
         check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    """What a run does, on TensorFlow and on JAX."""
     return work(folder), json.loads((folder / "found.json").read_text())
+
+
+def test_searches_find_the_same(folder):
+    """Eager and compiled, in a batch and in a queue."""
+    tensorflow, jax = searches(), json.loads((folder / "searches.json").read_text())
+    wanted = Hypotheses(*map(np.array, tensorflow["batch, eager"]))
+    assert len(jax) == len(tensorflow) == 4
+    for all_ in (*tensorflow.values(), *jax.values()):
+        found = Hypotheses(*map(np.array, all_))
+        np.testing.assert_array_equal(found.ids, wanted.ids)
+        np.testing.assert_array_equal(found.finished, wanted.finished)
+        np.testing.assert_allclose(found.log_probs, wanted.log_probs, atol=1e-5)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5)
 
 
 def test_the_process_ran_on_jax_without_tensorflow(found):
