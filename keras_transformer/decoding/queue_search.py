@@ -1,10 +1,12 @@
 """Beam search for many sentences in few slots: when one is over, the next takes its place."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 from keras import ops
 
-from keras_transformer.decoding.beam_search import Task, keep_unless
+from keras_transformer.decoding.beam_search import BeamSearch, Task, keep_unless
 from keras_transformer.decoding.hypotheses import Hypotheses
 
 
@@ -46,79 +48,100 @@ def search_queue(search, step, load, state, task, slots):
     Returns:
         `Hypotheses` of the N sentences, and which of their searches are complete, `(N,)`.
     """
-    N, L = task.max_lengths.shape[0], search.length
-    patience = max(1, slots // 8)  # so many free slots are worth a refill
+    return QueueSearch(search, step, load, task, slots).run(state)
 
-    def of(numbers):
-        """The `Task` of some sentences; nothing is asked of N."""
-        asked = [
-            None if part is None else ops.take(part, ops.minimum(numbers, N - 1), axis=0)
-            for part in task
-        ]
-        return Task(ops.where(numbers < N, asked[0], 0), *asked[1:])
 
-    def refill(queue, progress, state, place):
-        """Puts away what was found and begins with the next sentences."""
-        own = of(queue.numbers)
-        free = ops.logical_not(search.goes_on(progress, own))
-        complete = ops.logical_not(search.may_improve(progress, own))
-        rows = ops.where(free, queue.numbers, N)[:, None]
-        turn = queue.next + ops.cumsum(ops.cast(free, "int32")) - 1
-        numbers = ops.where(free, ops.minimum(turn, N), queue.numbers)
-        queue = Queue(
-            ops.minimum(queue.next + ops.sum(ops.cast(free, "int32")), N),
-            numbers,
-            Hypotheses(
+@dataclasses.dataclass(frozen=True)
+class QueueSearch:
+    """The parts of `search_queue`, whose arguments it has."""
+
+    search: BeamSearch
+    step: Callable
+    load: Callable
+    task: Task
+    slots: int
+
+    @property
+    def sentences(self):
+        """How many there are, N."""
+        return self.task.max_lengths.shape[0]
+
+    def run(self, state):
+        """Refills slots and writes in them, until every sentence had its turn."""
+        queue, *_ = ops.while_loop(
+            lambda queue, *_: (queue.next < self.sentences) | ops.any(self.taken(queue)),
+            self.refill_and_write,
+            (self.begin(), ops.zeros((), "int32"), self.search.begin(self.slots), state),
+        )
+        found = (tensor[: self.sentences] for tensor in queue.found)
+        return Hypotheses(*found), queue.complete[: self.sentences]
+
+    def begin(self):
+        """All slots free, nothing found."""
+        rows = self.sentences + 1
+        return Queue(
+            next=ops.zeros((), "int32"),
+            numbers=ops.full((self.slots,), self.sentences, "int32"),
+            found=self.search.results(self.search.begin(rows), Task(ops.zeros((rows,), "int32"))),
+            complete=ops.zeros((rows,), "bool"),
+        )
+
+    def taken(self, queue):
+        """Which slots have a sentence, `(B,)`."""
+        return queue.numbers < self.sentences
+
+    def task_of(self, queue):
+        """The `Task` of the sentences in the slots; nothing is asked where there is none."""
+        rows = ops.minimum(queue.numbers, self.sentences - 1)
+        asked = [None if part is None else ops.take(part, rows, axis=0) for part in self.task]
+        return Task(ops.where(self.taken(queue), asked[0], 0), *asked[1:])
+
+    def refill_and_write(self, queue, time, progress, state):
+        free = ops.logical_not(self.search.goes_on(progress, self.task_of(queue)))
+        queue = self.next_sentences(self.put_away(queue, progress, free), free)
+        fresh = self.search.begin(self.slots, time % self.search.length)
+        progress = keep_unless(free, fresh, progress)
+        return queue, *self.write(queue, time, progress, self.load(queue.numbers, state))
+
+    def put_away(self, queue, progress, free):
+        """Keeps what was found in the slots that are free now."""
+        task = self.task_of(queue)
+        rows = ops.where(free, queue.numbers, self.sentences)[:, None]
+        results = self.search.results(progress, task)
+        complete = ops.logical_not(self.search.may_improve(progress, task))
+        return queue._replace(
+            found=Hypotheses(
                 *(
-                    ops.scatter_update(all_, rows, new)
-                    for all_, new in zip(queue.found, search.results(progress, own), strict=True)
+                    ops.scatter_update(old, rows, new)
+                    for old, new in zip(queue.found, results, strict=True)
                 )
             ),
-            ops.scatter_update(queue.complete, rows, complete),
+            complete=ops.scatter_update(queue.complete, rows, complete),
         )
-        progress = keep_unless(free, search.begin(slots, place), progress)
-        return queue, progress, load(numbers, state)
 
-    def write(queue, time, progress, state):
-        """Writes tokens until enough slots are free."""
-        own = of(queue.numbers)
+    def next_sentences(self, queue, free):
+        """Gives each free slot the next sentence, if there is one."""
+        turns = queue.next + ops.cumsum(ops.cast(free, "int32"))  # after each slot's
+        return queue._replace(
+            next=ops.minimum(turns[-1], self.sentences),
+            numbers=ops.where(free, ops.minimum(turns - 1, self.sentences), queue.numbers),
+        )
 
-        def too_few_free(time, progress, state):
-            busy = ops.sum(ops.cast(search.goes_on(progress, own), "int32"))
-            least = ops.where(queue.next < N, slots - patience, 0)
-            return busy > least
+    def write(self, queue, time, progress, state):
+        """Writes tokens until a few slots are free, or all if no sentence is left to begin with."""
+        task, length = self.task_of(queue), self.search.length
+        patience = max(1, self.slots // 8)  # so many free slots are worth a refill
+        least_busy = ops.where(queue.next < self.sentences, self.slots - patience, 0)
+
+        def enough_busy(time, progress, state):
+            return ops.sum(ops.cast(self.search.goes_on(progress, task), "int32")) > least_busy
 
         def write_one(time, progress, state):
             beams = progress.beams
-            last = ops.maximum(own.max_lengths - 1, 0)  # where a search that is over may stay
+            last = ops.maximum(task.max_lengths - 1, 0)  # where a search that is over may stay
             positions = ops.minimum(progress.index, last)
-            logits, state = step(beams.tokens, positions, time % L, beams.ancestry, state)
-            return time + 1, search.advance(progress, own, logits, (time + 1) % L), state
+            logits, state = self.step(beams.tokens, positions, time % length, beams.ancestry, state)
+            next_place = (time + 1) % length
+            return time + 1, self.search.advance(progress, task, logits, next_place), state
 
-        return ops.while_loop(too_few_free, write_one, (time, progress, state))
-
-    def work(queue, time, progress, state):
-        queue, progress, state = refill(queue, progress, state, time % L)
-        return queue, *write(queue, time, progress, state)
-
-    def unfinished(queue, time, progress, state):
-        return ops.logical_or(queue.next < N, ops.any(queue.numbers < N))
-
-    none = search.begin(N + 1)
-    nothing = search.results(none, Task(ops.zeros((N + 1,), "int32")))
-    queue, *_ = ops.while_loop(
-        unfinished,
-        work,
-        (
-            Queue(
-                ops.zeros((), "int32"),
-                ops.full((slots,), N, "int32"),
-                nothing,
-                ops.zeros((N + 1,), "bool"),
-            ),
-            ops.zeros((), "int32"),
-            search.begin(slots),
-            state,
-        ),
-    )
-    return Hypotheses(*(tensor[:N] for tensor in queue.found)), queue.complete[:N]
+        return ops.while_loop(enough_busy, write_one, (time, progress, state))

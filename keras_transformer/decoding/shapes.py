@@ -6,6 +6,7 @@ LENGTHS = (16, 32, 64, 128, 256)  # source positions, EOS included
 BATCHES = (1, 8, 32, 64, 128, 256)  # sentences that wait for their turn
 POSITIONS = 8192  # of the source in one batch
 SLOTS = 16  # sentences at work at a time
+EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
 USUAL_EXTRA = 16  # a result is seldom longer than its source by more
 
 
@@ -35,8 +36,8 @@ def rooms(length: int, most: int) -> list[int]:
     >>> rooms(32, most=80), rooms(64, most=20), rooms(16, most=300)
     ([48, 82], [80, 114], [32, 320])
     """
-    full = length + 50 if most <= length + 50 else padded_length(most, (32,))
-    return [length + USUAL_EXTRA, full]
+    full = length + EXTRA_LENGTH
+    return [length + USUAL_EXTRA, full if most <= full else padded_length(most, (32,))]
 
 
 def batch_sizes(sentences: int, length: int, limit: int | None = None) -> list[int]:

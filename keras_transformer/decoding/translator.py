@@ -7,7 +7,7 @@ from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.drawing import Sampling
 from keras_transformer.decoding.pieces import split_long
 from keras_transformer.decoding.searcher import Found, Request, Searcher
-from keras_transformer.decoding.shapes import padded_length
+from keras_transformer.decoding.shapes import EXTRA_LENGTH, padded_length
 from keras_transformer.decoding.translation import (
     Hypothesis,
     Score,
@@ -15,8 +15,6 @@ from keras_transformer.decoding.translation import (
     joined,
     translation,
 )
-
-EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
 
 
 class Translator:

@@ -100,10 +100,10 @@ def search_in_turns(language, task, slots, step=None, length=None, **options):
     return search_queue(search, step or language.turn, language.load, state, task, slots)
 
 
-def table_search(table, limits, steps=None, length=11, **options):
+def table_search(table, limits, steps=None, length=11, find=beam_search, **options):
     """Searches where the next token depends on the last one, by a table of probabilities.
 
-    `steps` is filled with the indices of the steps that were taken.
+    `find` is the search, `steps` is filled with the indices of the steps that were taken.
     """
     with np.errstate(divide="ignore"):
         logits = np.log(np.asarray(table, "float32"))
@@ -114,7 +114,7 @@ def table_search(table, limits, steps=None, length=11, **options):
         return ops.take(logits, tokens, axis=0), state
 
     options = {"bos_id": BOS, "eos_id": EOS, **options}
-    found = beam_search(step, (), np.asarray(limits, "int32"), length=length, **options)
+    found = find(step, (), np.asarray(limits, "int32"), length=length, **options)
     return Hypotheses(*map(ops.convert_to_numpy, found))
 
 

@@ -24,6 +24,7 @@ from tests.decoding.languages import (
     rare_ends,
     search,
     table_of,
+    table_search,
 )
 
 SETTINGS = [
@@ -43,21 +44,6 @@ def draw_all(language, limits, step=None, beam_size=5, **options):
         np.asarray(limits, "int32"), length=language.length, bos_id=language.bos_id, eos_id=EOS,
         beam_size=beam_size, **options,
     )  # fmt: skip
-    return Hypotheses(*map(ops.convert_to_numpy, found))
-
-
-def draw_from_table(table, limits, steps=None, length=11, **options):
-    """Draws where the next token depends on the last one, by a table of probabilities."""
-    with np.errstate(divide="ignore"):
-        logits = np.log(np.asarray(table, "float32"))
-
-    def step(tokens, index, ancestry, state):
-        if steps is not None:
-            steps.append(int(index))
-        return ops.take(logits, tokens, axis=0), state
-
-    options = {"bos_id": BOS, "eos_id": EOS, **options}
-    found = sample(step, (), np.asarray(limits, "int32"), length=length, **options)
     return Hypotheses(*map(ops.convert_to_numpy, found))
 
 
@@ -269,7 +255,7 @@ def test_scores_are_float32_whatever_the_logits_are():
 def test_every_sentence_has_its_own_limit():
     table = table_of(_1={3: 0.7, 4: 0.3}, _3={3: 1}, _4={4: 1})
     limits, steps = [2, 0, 5, 3, 7], []
-    found = draw_from_table(table, limits, steps, beam_size=3)
+    found = table_search(table, limits, steps, beam_size=3, find=sample)
     assert (found.ids != PAD).sum(axis=-1).tolist() == [[limit] * 3 for limit in limits]
     assert not found.finished.any()
     assert (found.scores[1] == 0).all()
@@ -278,18 +264,18 @@ def test_every_sentence_has_its_own_limit():
 
 def test_it_stops_when_all_samples_are_over():
     table, steps = table_of(_1={3: 0.9, EOS: 0.1}, _3={EOS: 1}), []
-    found = draw_from_table(table, [11, 11, 7], steps, beam_size=5)
+    found = table_search(table, [11, 11, 7], steps, beam_size=5, find=sample)
     assert steps == [0, 1]
     assert found.finished.all()
     steps.clear()
-    draw_from_table(table, [0, 0], steps)
+    table_search(table, [0, 0], steps, find=sample)
     assert steps == []
 
 
 def test_what_is_over_stays_as_it_is():
     """After the end this language says anything."""
     table = table_of(_1={EOS: 0.5, 3: 0.5}, _2={4: 1}, _3={3: 1})
-    found = draw_from_table(table, [11], beam_size=13)
+    found = table_search(table, [11], beam_size=13, find=sample)
     ended = [tokens for tokens in sentences(found, 0) if tokens[0] == EOS]
     assert sorted(sentences(found, 0)) == sorted(
         [*[[EOS]] * len(ended), *[[3] * 11] * (13 - len(ended))]
@@ -320,15 +306,15 @@ def test_forbidden_tokens_take_no_place_among_the_most_probable():
     """Padding and, too early, EOS: 3 and 4 are the two best of the rest."""
     table = np.tile([0.4, 0, 0.3, 0.15, 0.1, 0.05], (6, 1))
     for setting in ({"top_k": 2}, {"top_p": 0.8}):
-        found = draw_from_table(
-            table, [7] * 3, beam_size=11, min_lengths=np.array([7] * 3), **setting
+        found = table_search(
+            table, [7] * 3, beam_size=11, min_lengths=np.array([7] * 3), **setting, find=sample
         )
         assert set(found.ids[..., :6].ravel().tolist()) == {3, 4}
 
 
 def test_padding_is_never_drawn_and_keeps_its_probability():
     table = np.tile([0.9, 0, 0.05, 0.05], (4, 1))
-    found = draw_from_table(table, [3], beam_size=13)
+    found = table_search(table, [3], beam_size=13, find=sample)
     assert (found.ids[0, :, 0] != PAD).all()
     lengths = (found.ids != PAD).sum(axis=-1)
     np.testing.assert_allclose(found.log_probs, lengths * math.log(0.05), rtol=1e-5)
@@ -340,7 +326,7 @@ def test_a_sample_that_nothing_may_follow_does_not_exist(setting):
     table = table_of(_1={5: 0.5, 3: 0.5}, _3={EOS: 1}, _5={PAD: 1})
     for dead in (table[5], [0, 0, math.nan, 0.5, 0.5, 0, 0]):
         table[5] = dead
-        found, steps = draw_from_table(table, [7], beam_size=17, **setting), []
+        found, steps = table_search(table, [7], beam_size=17, **setting, find=sample), []
         alive = int((found.ids[0, :, 0] == 3).sum())
         assert 0 < alive < 17
         assert sentences(found, 0) == [[3, EOS]] * alive + [[]] * (17 - alive)
@@ -348,7 +334,7 @@ def test_a_sample_that_nothing_may_follow_does_not_exist(setting):
         np.testing.assert_allclose(found.log_probs[0, :alive], math.log(0.5), rtol=1e-5)
         assert (found.scores[0, alive:] == -np.inf).all()
         assert (found.log_probs[0, alive:] == -np.inf).all()
-        draw_from_table(table, [7], steps, prefix=filled([[5]]), **setting)
+        table_search(table, [7], steps, prefix=filled([[5]]), **setting, find=sample)
         assert steps == [0, 1]
 
 
@@ -519,7 +505,7 @@ def test_what_cannot_be_drawn_from_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**options)
     with pytest.raises(ValueError, match=message):
-        draw_from_table(table_of(_1={EOS: 1}), [5], **options)
+        table_search(table_of(_1={EOS: 1}), [5], **options, find=sample)
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -528,7 +514,7 @@ def test_what_cannot_be_drawn_from_is_refused(options, message):
 ])  # fmt: skip
 def test_what_no_search_takes_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        draw_from_table(table_of(_1={EOS: 1}), [5], **options)
+        table_search(table_of(_1={EOS: 1}), [5], **options, find=sample)
 
 
 def test_a_sampling_does_not_change():

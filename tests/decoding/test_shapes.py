@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from keras_transformer.decoding.shapes import (
     BATCHES,
+    EXTRA_LENGTH,
     LENGTHS,
     POSITIONS,
     batch_sizes,
@@ -13,7 +14,6 @@ from keras_transformer.decoding.shapes import (
     padded_length,
     rooms,
 )
-from keras_transformer.decoding.translator import EXTRA_LENGTH
 
 lengths = st.integers(1, 700)
 
