@@ -24,10 +24,17 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     """
     encoder_output, encoder_mask = model.encode(source)
     projected = model.decoder.project_source(encoder_output)
+    output_weights = model.target_embedding.output_weights()
 
     def step(tokens, index, ancestry, cache):
         logits, _, cache = model.decode_step(
-            tokens, index, ancestry, cache, projected, encoder_mask
+            tokens,
+            index,
+            ancestry,
+            cache,
+            projected,
+            encoder_mask,
+            output_weights=output_weights,
         )
         return logits, cache
 
@@ -57,6 +64,7 @@ def generate_all(
     search = BeamSearch(length, pad_id=model.pad_id, **options)
     encoder_output, encoder_mask = model.encode(source)
     everything = model.decoder.project_source(encoder_output), encoder_mask
+    output_weights = model.target_embedding.output_weights()
 
     def load(numbers, state):
         cache, _ = state
@@ -66,7 +74,7 @@ def generate_all(
     def step(tokens, positions, place, ancestry, state):
         cache, (projected, mask) = state
         logits, _, cache = model.decode_step(
-            tokens, place, ancestry, cache, projected, mask, positions
+            tokens, place, ancestry, cache, projected, mask, positions, output_weights
         )
         return logits, (cache, (projected, mask))
 

@@ -194,7 +194,15 @@ class Transformer(keras.Model):
         return self.target_embedding.logits(hidden)
 
     def decode_step(
-        self, tokens, index, ancestry, cache, source, encoder_mask=None, positions=None
+        self,
+        tokens,
+        index,
+        ancestry,
+        cache,
+        source,
+        encoder_mask=None,
+        positions=None,
+        output_weights=None,
     ):
         """Logits of the next token, one step of W beams at a time.
 
@@ -211,6 +219,7 @@ class Transformer(keras.Model):
             encoder_mask: Boolean tensor of shape `(B, S)`.
             positions: Integer tensor of shape `(B,)`: where in its sentence each token stands;
                 `None` means `index`.
+            output_weights: `model.target_embedding.output_weights()`, if made beforehand.
 
         Returns:
             Logits `(B, W, V)`, float32; the blocks' attention scores; the cache for the next step.
@@ -221,7 +230,7 @@ class Transformer(keras.Model):
         x = self.target_embedding(tokens, positions[:, None])
         seen = ops.reshape(ancestry, (*tokens.shape, -1))  # (B, W, L * W)
         hidden, scores, cache = self.decoder.step(x, index * W, cache, seen, source, encoder_mask)
-        return self.target_embedding.logits(hidden), scores, cache
+        return self.target_embedding.logits(hidden, output_weights), scores, cache
 
     def get_config(self):
         return {

@@ -59,9 +59,9 @@ def test_the_cache_changes_nothing(models, log_probs, norm, beam_size, monkeypat
     """Beams cross: what is one's own lies in the slots of others."""
     ancestries, decode_step = [], type(models[norm]).decode_step
 
-    def watched(self, tokens, index, ancestry, *others):
+    def watched(self, tokens, index, ancestry, *others, **options):
         ancestries.append(ops.convert_to_numpy(ancestry))
-        return decode_step(self, tokens, index, ancestry, *others)
+        return decode_step(self, tokens, index, ancestry, *others, **options)
 
     monkeypatch.setattr(type(models[norm]), "decode_step", watched)
     found = search(models[norm], beam_size=beam_size, top_beams=beam_size)
