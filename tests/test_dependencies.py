@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "data": {"text"},
     "replicas": set(),
     "layers": {"replicas"},
-    "models": {"layers"},
+    "models": {"layers", "replicas"},
     "training": {"replicas"},
     "decoding": {"text", "models"},
     "distribution": set(),
@@ -37,6 +37,8 @@ MAY_IMPORT_A_BACKEND = {
     "text": "in functions",
     "data": "anywhere",
     "replicas": "in functions",
+    "models/step_on_jax": "in functions",  # gradients, which Keras has no word for
+    "models/step_on_tensorflow": "in functions",
     "decoding/compiled": "in functions",  # compiles for either backend
     "distribution": "anywhere",
     "formats": "in functions",
@@ -44,6 +46,8 @@ MAY_IMPORT_A_BACKEND = {
     "__init__": "in functions",
     "__main__": "in functions",
 }
+# Keras' own modules: where `fit` fails, and nothing public mends it.
+MAY_IMPORT_KERAS_OWN = {"distribution/multi_worker"}
 BACKENDS = {"tensorflow", "tensorflow_text", "jax", "jaxlib", "torch"}
 PROGRAMS = ("trainers", "benchmarks", "colab")
 
@@ -176,6 +180,8 @@ def test_the_package_does_not_import_its_programs_or_tests(path):
 
 @every_file
 def test_keras_is_used_by_its_public_names(path):
+    if path.relative_to(ROOT / PACKAGE).with_suffix("").as_posix() in MAY_IMPORT_KERAS_OWN:
+        return
     for one in imports(path.read_text(encoding="utf-8")):
         assert not one.module.startswith(("keras.src", "tensorflow.keras", "tensorflow.python")), (
             one

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.replicas import replica_id
+
 
 def random_bits(shape, seed):
     """A well-mixed 32-bit number for every place in `shape`: a hash of place and seed.
@@ -14,7 +16,7 @@ def random_bits(shape, seed):
 
     Args:
         shape: Tuple of integers or scalar tensors.
-        seed: Integer tensor of shape `(2,)`.
+        seed: Two integers, or an integer tensor of shape `(2,)`.
 
     Returns:
         Unsigned 32-bit integer tensor of that shape.
@@ -25,8 +27,7 @@ def random_bits(shape, seed):
     >>> tuple(bits.shape), keras.backend.standardize_dtype(bits.dtype)
     ((3, 5), 'uint32')
     """
-    seed = ops.cast(seed, "uint32")
-    key = _mix(ops.bitwise_xor(_mix(seed[0]), seed[1]))
+    key = _mix(ops.bitwise_xor(_mix(ops.cast(seed[0], "uint32")), ops.cast(seed[1], "uint32")))
     count = 1
     for size in shape:
         count = count * size
@@ -45,7 +46,8 @@ class Dropout(keras.layers.Layer):
     """Sets a random share of its input to zero in training and scales up the rest.
 
     The same as `keras.layers.Dropout` but for where its random numbers come from
-    (`random_bits`). [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html).
+    (`random_bits`), and that the replicas of a model drop different places, where Keras' drop the
+    same. [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html).
 
     Args:
         rate: Float, at least 0 and less than 1. The share that is dropped.
@@ -79,10 +81,16 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        bits = random_bits(ops.shape(inputs), self.seed_generator.next())
+        bits = random_bits(ops.shape(inputs), self._next_seed())
         kept = ops.greater_equal(bits, np.uint32(self.rate * 2**32))
         scale = ops.cast(1 / (1 - self.rate), inputs.dtype)
         return ops.where(kept, ops.multiply(inputs, scale), ops.zeros((), inputs.dtype))
+
+    def _next_seed(self):
+        """Another at each call and on each replica."""
+        own, calls = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"))
+        replica = ops.cast(replica_id(), "uint32")
+        return own + ops.multiply(replica, np.uint32(0x9E3779B9)), calls
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,16 +1,18 @@
 """The Transformer: two stacks between embeddings, ids in, logits out."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_transformer.layers import PositionalEmbedding, causal_mask, padding_mask, segment_mask
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.presets import PRESETS
+from keras_transformer.models.token_trainer import TokenTrainer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Transformer(keras.Model):
+class Transformer(TokenTrainer):
     """The encoder-decoder of *Attention Is All You Need*.
 
     Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). One table of vectors
@@ -129,6 +131,11 @@ class Transformer(keras.Model):
             if not part.built:  # the same embedding twice, or built by `encode` or `decode`
                 part.build(*shapes)
         self.built = True
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        """Keras would take a batch out of the data; any ids will do."""
+        ids = np.ones((1, 1), "int32")
+        super()._symbolic_build(data_batch=({"source": ids, "target": ids}, ids))
 
     def call(self, inputs, training=None, return_attention_scores=False):
         source, target = inputs["source"], inputs["target"]

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_transformer.replicas import sum_over_replicas
+
 
 def log_sum_exp(logits):
     """`log(sum(exp(logits)))` over the vocabulary: `(..., V)` to `(...)`."""
@@ -98,7 +100,9 @@ def weights_of(labels, pad_id, sample_weight=None):
 class TokenCrossEntropy(keras.losses.Loss):
     """The mean of `smoothed_cross_entropy` over all real tokens of a batch.
 
-    Not a mean of sentences' means: every token weighs the same, padding nothing.
+    Not a mean of sentences' means: every token weighs the same, padding nothing. On several
+    replicas of `tf.distribute` each divides its sum by the tokens of all, so that their losses and
+    gradients, added up, are those of the whole batch.
 
     Args:
         label_smoothing: Float, at least 0 and less than 1. The paper's is 0.1.
@@ -121,10 +125,15 @@ class TokenCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
         self.pad_id = pad_id
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def sums(self, y_true, y_pred, sample_weight=None):
+        """The sum of all losses, and of the weights, that is, how many real tokens there are."""
         real = weights_of(y_true, self.pad_id, sample_weight)
         losses = smoothed_cross_entropy(y_true, ops.cast(y_pred, "float32"), self.label_smoothing)
-        return ops.divide_no_nan(ops.sum(losses * real), ops.sum(real))
+        return ops.sum(losses * real), ops.sum(real)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        total, count = self.sums(y_true, y_pred, sample_weight)
+        return ops.divide_no_nan(total, sum_over_replicas(count))
 
     def get_config(self):
         return {

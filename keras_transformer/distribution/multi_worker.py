@@ -1,0 +1,64 @@
+"""Several processes under TensorFlow: where they are, and what Keras needs to train with them."""
+
+import json
+from typing import NamedTuple
+
+from keras_transformer.distribution.devices import DeviceError
+
+EXAMPLE = (
+    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+
+
+class Cluster(NamedTuple):
+    """How many processes train together, and which of them this is."""
+
+    workers: int
+    index: int
+
+
+def read_cluster(text):
+    """What TF_CONFIG says.
+
+    Args:
+        text: String, or `None` if there is no such variable.
+
+    Returns:
+        `Cluster`. The chief, where one is named, is the first worker.
+
+    Raises:
+        ValueError: It is missing, or says something else.
+
+    Example:
+
+    >>> read_cluster('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
+    Cluster(workers=2, index=1)
+    """
+    if text is None:
+        raise DeviceError(
+            f"strategy multi_worker needs the environment variable TF_CONFIG, such as {EXAMPLE}"
+        )
+    try:
+        described = json.loads(text)
+        members = {kind: list(described["cluster"].get(kind, ())) for kind in ("chief", "worker")}
+        kind, index = described["task"]["type"], int(described["task"]["index"])
+        members[kind][index]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DeviceError(
+            f"TF_CONFIG does not say where the workers are ({error!r}). Expected such as "
+            f"{EXAMPLE}. Received: {text:.200}"
+        ) from error
+    before = len(members["chief"]) if kind == "worker" else 0
+    return Cluster(len(members["chief"]) + len(members["worker"]), before + index)
+
+
+def mend_keras():
+    """Lets `fit` read its logs where it is.
+
+    With several workers, Keras 3.15 takes the mean of every step's logs by a call that fails for
+    numbers without axes. The logs that count, at the end of an epoch, are the metrics' own sums
+    over all workers; those of a step may as well be this worker's.
+    """
+    from keras.src.backend.tensorflow import trainer
+
+    trainer._collective_all_reduce_multi_worker = lambda strategy: False

@@ -1,0 +1,135 @@
+"""The training step: every real token counts alike, however the batch is spread."""
+
+import keras
+
+from keras_transformer.replicas import already_summed, replicas_in_sync
+
+
+class TokenTrainer(keras.Model):
+    """A model whose `fit` gives the same on one device and on many.
+
+    With a loss that tells its sums (`TokenCrossEntropy`), gradients are sums over tokens, over
+    micro-batches and over replicas, divided once by the number of real tokens of the whole batch;
+    clipped, if the optimizer clips, after that; and applied once. Keras' own step takes the mean
+    of the replicas' means and clips before they are added up.
+
+    With any other loss, the step is Keras' own.
+    """
+
+    def compile(self, *args, accumulate_steps=1, **kwargs):
+        """Configures the model for training, as `keras.Model.compile`.
+
+        Args:
+            *args: As in `keras.Model.compile`.
+            accumulate_steps: Integer. Micro-batches that every batch is split into, so that less
+                memory is needed. The result is that of the batch as a whole. The batch size must be
+                a multiple of it, on each device.
+            **kwargs: As in `keras.Model.compile`.
+
+        Raises:
+            ValueError: Something is asked for that Keras cannot do on several replicas, or that
+                would weigh tokens unequally.
+        """
+        super().compile(*args, **kwargs)
+        self.accumulate_steps = accumulate_steps
+        self._check_compiled()
+        if self._counts_tokens():
+            already_summed(self.optimizer)
+
+    def _counts_tokens(self):
+        return hasattr(self.loss, "sums")
+
+    def _check_compiled(self):
+        N, optimizer = self.accumulate_steps, self.optimizer
+        if not isinstance(N, int) or N < 1:
+            raise ValueError(f"`accumulate_steps` must be an integer, at least 1. Received: {N!r}")
+        if N > 1 and not self._counts_tokens():
+            raise ValueError(
+                "`accumulate_steps` needs a loss that tells its sums, such as TokenCrossEntropy. "
+                f"Received: loss={self.loss!r}"
+            )
+        if getattr(optimizer, "gradient_accumulation_steps", None) and self._counts_tokens():
+            raise ValueError(
+                "`gradient_accumulation_steps` of a Keras optimizer takes the mean of the batches' "
+                "means. Use `accumulate_steps` of `compile`, which weighs every token alike. "
+                f"Received: {optimizer.gradient_accumulation_steps}"
+            )
+        if self.compute_dtype == "float16":
+            raise ValueError(
+                "float16 is not offered: its losses overflow. Make the model with "
+                '`dtype="mixed_bfloat16"` or "float32".'
+            )
+        if replicas_in_sync() > 1:
+            self._check_for_replicas()
+
+    def _check_for_replicas(self):
+        reasons = {
+            "jit_compile=True": self.jit_compile,
+            f"steps_per_execution={self.steps_per_execution}": self.steps_per_execution > 1,
+            "ema_overwrite_frequency of the optimizer": self.optimizer.use_ema
+            and self.optimizer.ema_overwrite_frequency,
+        }
+        for option, given in reasons.items():
+            if given:
+                raise ValueError(
+                    f"Keras cannot train with {option} on several replicas. Leave it out, or use "
+                    f"one device. Received: {replicas_in_sync()} replicas."
+                )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "accumulate_steps": self.accumulate_steps} if config else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *state_and_data):
+        """On TensorFlow, `(data) -> logs`; on JAX, `(state, data) -> (logs, state)`."""
+        if not self._counts_tokens():
+            return super().train_step(*state_and_data)
+        return _steps().train_step(self, *state_and_data)
+
+    def test_step(self, *state_and_data):
+        """As `train_step`, but nothing is learnt."""
+        if not self._counts_tokens():
+            return super().test_step(*state_and_data)
+        return _steps().test_step(self, *state_and_data)
+
+    def token_sums(self, data, training):
+        """The sum of the losses of a batch, and how many tokens; the metrics are told.
+
+        Args:
+            data: What `fit` is given: inputs, labels and maybe sample weights.
+            training: Boolean.
+
+        Returns:
+            Two scalar tensors. The model's additional losses, such as those of regularizers, are
+            part of the sum, once for each token.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self(x, training=training)
+        total, count = self.loss.sums(y, logits, sample_weight)
+        for loss in self.losses:
+            total = total + loss * count
+        tracked = next(metric for metric in self.metrics if metric.name == "loss")
+        tracked.update_state(keras.ops.divide_no_nan(total, count), sample_weight=count)
+        self.compute_metrics(x, y, logits, sample_weight)
+        return total, count
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras' TensorFlow trainer would add up a batch over all devices to see its shapes."""
+        if self._distribute_strategy is not None:
+            with self._distribute_strategy.scope():
+                self._symbolic_build()
+
+
+def _steps():
+    if keras.backend.backend() == "jax":
+        from keras_transformer.models import step_on_jax
+
+        return step_on_jax
+    from keras_transformer.models import step_on_tensorflow
+
+    return step_on_tensorflow

@@ -1,0 +1,176 @@
+"""The training step on one device; tests/distribution has the others."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import keras_transformer as kt
+
+B, T, V = 6, 5, 13
+
+
+def make_batch(rows=B):
+    """Every row has another number of tokens."""
+    generator = np.random.default_rng(3)
+    source, labels = generator.integers(3, V, (2, rows, T)).astype("int32")
+    for row in range(rows):
+        labels[row, 1 + row % T :] = 0
+    target = np.concatenate([np.ones((rows, 1), "int32"), labels[:, :-1]], axis=1)
+    return {"source": source, "target": target}, labels
+
+
+def make_model(optimizer=None, loss=None, dropout_rate=0.0, **options):
+    keras.utils.set_random_seed(7)
+    model = kt.Transformer(V, 1, 8, 2, 11, dropout_rate=dropout_rate)
+    model.build()
+    optimizer = optimizer or keras.optimizers.SGD(1.0)
+    metrics = [kt.TokenAccuracy(), kt.Perplexity()]
+    loss = loss or kt.TokenCrossEntropy(0.1)
+    model.compile(optimizer, loss=loss, metrics=metrics, run_eagerly=True, **options)
+    return model
+
+
+def one_step(batch=None, sample_weight=None, **options):
+    model = make_model(**options)
+    inputs, labels = batch or make_batch()
+    logs = model.train_on_batch(inputs, labels, sample_weight, return_dict=True)
+    return model.get_weights(), logs
+
+
+@pytest.mark.parametrize("N", [2, 3, 6])
+def test_micro_batches_give_what_the_batch_gives(N):
+    (wanted, wanted_logs), (weights, logs) = one_step(), one_step(accumulate_steps=N)
+    for one, other in zip(weights, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert logs == pytest.approx(wanted_logs, rel=1e-5)
+
+
+def test_a_step_follows_the_mean_over_real_tokens():
+    """Against gradients taken by hand, one sentence at a time."""
+    import tensorflow as tf
+
+    model, (inputs, labels) = make_model(), make_batch()
+    wanted = [np.zeros(variable.shape, "float32") for variable in model.trainable_variables]
+    count = (labels != 0).sum()
+    for row in range(B):
+        with tf.GradientTape() as tape:
+            logits = model({name: ids[row : row + 1] for name, ids in inputs.items()})
+            losses = kt.smoothed_cross_entropy(labels[row : row + 1], logits, 0.1)
+            loss = tf.reduce_sum(losses * (labels[row : row + 1] != 0))
+        variables = [variable.value for variable in model.trainable_variables]
+        for sum_, one in zip(wanted, tape.gradient(loss, variables), strict=True):
+            sum_ += tf.convert_to_tensor(one).numpy()
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.train_on_batch(inputs, labels)
+    for variable, start, gradient in zip(model.trainable_variables, before, wanted, strict=True):
+        np.testing.assert_allclose(variable.numpy(), start - gradient / count, atol=1e-5)
+
+
+def test_sentences_can_be_weighed():
+    """One that weighs 2 counts like one that stands there twice."""
+    inputs, labels = make_batch()
+    weights = np.array([1, 2, 1, 1, 1, 0], "float32")
+    rows = np.repeat(np.arange(B), weights.astype(int))
+    repeated = {name: ids[rows] for name, ids in inputs.items()}, labels[rows]
+    (weighed, logs), (twice, wanted) = one_step(sample_weight=weights), one_step(repeated)
+    for one, other in zip(weighed, twice, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert logs["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+
+
+def test_the_reported_loss_weighs_batches_by_their_tokens():
+    model, (inputs, labels) = make_model(keras.optimizers.SGD(0.0)), make_batch()
+    history = model.fit(inputs, labels, batch_size=4, shuffle=False, verbose=0)  # 4 rows, then 2
+    losses = kt.smoothed_cross_entropy(labels, model(inputs), 0.1)
+    wanted = keras.ops.sum(losses * (labels != 0)) / (labels != 0).sum()
+    assert history.history["loss"] == [pytest.approx(float(wanted), rel=1e-5)]
+    assert model.evaluate(inputs, labels, batch_size=5, verbose=0)[0] == pytest.approx(
+        float(wanted), rel=1e-5
+    )
+
+
+def test_clipping_is_that_of_the_whole_gradient():
+    """SGD moves the weights by no more than the norm, at a rate of 1."""
+    before = make_model().get_weights()
+    after, _ = one_step(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=0.01))
+    moved = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True)))
+    assert moved == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_learning_rate_goes_on_once_a_batch():
+    model = make_model(accumulate_steps=3)
+    model.train_on_batch(*make_batch())
+    assert int(model.optimizer.iterations) == 1
+
+
+def test_every_micro_batch_has_dropout_of_its_own():
+    """The same rows twice: with one mask for both halves the logits, and losses, would be equal."""
+    inputs, labels = make_batch(2)
+    doubled = {name: ids[[0, 0]] for name, ids in inputs.items()}, labels[[0, 0]]
+    model, sums = make_model(dropout_rate=0.5, accumulate_steps=2), []
+    token_sums = model.token_sums
+
+    def watched(data, training):
+        sums.append(float(token_sums(data, training)[0]))
+        return token_sums(data, training)
+
+    model.token_sums = watched
+    model.train_on_batch(*doubled)
+    assert len(set(sums)) == len(sums) == 2
+
+
+def test_losses_of_the_layers_count_once_for_each_token():
+    model, (inputs, labels) = make_model(), make_batch()
+    total, count = model.token_sums((inputs, labels), training=False)
+    kernel = model.encoder.blocks[0].feed_forward.weights[0]
+    kernel.regularizer = lambda values: keras.ops.convert_to_tensor(3.0)
+    more, same = model.token_sums((inputs, labels), training=False)
+    assert float(same) == float(count)
+    assert float(more - total) == pytest.approx(3 * float(count), rel=1e-4)
+
+
+def test_any_other_loss_is_left_to_keras():
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = make_model(loss=loss)
+    logs = model.train_on_batch(*make_batch(), return_dict=True)
+    assert np.isfinite(logs["loss"])
+    assert np.isfinite(model.evaluate(*make_batch(), verbose=0)[0])
+
+
+def test_a_saved_model_is_compiled_as_it_was(tmp_path):
+    model = make_model(accumulate_steps=3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.accumulate_steps == 3
+    assert loaded.loss.label_smoothing == 0.1
+    assert loaded.optimizer.built
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"accumulate_steps": 0}, "`accumulate_steps` must be an integer, at least 1. Received: 0"),
+        ({"accumulate_steps": 1.5}, "must be an integer, at least 1. Received: 1.5"),
+        ({"accumulate_steps": 2, "loss": "mse"}, "needs a loss that tells its sums"),
+        (
+            {"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)},
+            "takes the mean of the batches' means. Use `accumulate_steps` of `compile`",
+        ),
+    ],
+)
+def test_what_cannot_be_right_is_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_model(**options)
+
+
+def test_float16_is_refused():
+    model = kt.Transformer(V, 1, 8, 2, 11, dtype="mixed_float16")
+    with pytest.raises(ValueError, match='Make the model with `dtype="mixed_bfloat16"`'):
+        model.compile("adam", loss=kt.TokenCrossEntropy())
+
+
+def test_a_batch_that_cannot_be_split_is_an_error():
+    with pytest.raises(Exception, match="must be a multiple of accumulate_steps=4"):
+        one_step(accumulate_steps=4)
