@@ -31,8 +31,8 @@ def read_cluster(text):
 
     Example:
 
-    >>> read_cluster('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
-    Cluster(workers=2, index=1)
+    >>> read_cluster(EXAMPLE)
+    Cluster(workers=2, index=0)
     """
     if text is None:
         raise DeviceError(

@@ -48,16 +48,16 @@ def test_step(model, state, data):
     return _results(model, metrics), (trainable, others, metrics)
 
 
-def _fold(data, N):
-    """Rows n, n + N, n + 2N and so on are micro-batch n: `(B, ...)` to `(N, B / N, ...)`."""
+def _fold(data, count):
+    """Micro-batch n is rows n, n + N, n + 2N ...: `(B, ...)` to `(N, B / N, ...)`."""
 
     def fold(array):
-        if array.shape[0] % N:
+        if array.shape[0] % count:
             raise ValueError(
-                f"The batch size must be a multiple of accumulate_steps={N}. "
+                f"The batch size must be a multiple of accumulate_steps={count}. "
                 f"Received: {array.shape[0]}"
             )
-        return ops.moveaxis(ops.reshape(array, (-1, N, *array.shape[1:])), 1, 0)
+        return ops.moveaxis(ops.reshape(array, (-1, count, *array.shape[1:])), 1, 0)
 
     return keras.tree.map_structure(fold, tuple(part for part in data if part is not None))
 

@@ -39,9 +39,9 @@ def one_step(batch=None, sample_weight=None, **options):
     return model.get_weights(), logs
 
 
-@pytest.mark.parametrize("N", [2, 3, 6])
-def test_micro_batches_give_what_the_batch_gives(N):
-    (wanted, wanted_logs), (weights, logs) = one_step(), one_step(accumulate_steps=N)
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_micro_batches_give_what_the_batch_gives(steps):
+    (wanted, wanted_logs), (weights, logs) = one_step(), one_step(accumulate_steps=steps)
     for one, other in zip(weights, wanted, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert logs == pytest.approx(wanted_logs, rel=1e-5)
