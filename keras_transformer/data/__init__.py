@@ -7,6 +7,7 @@ from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.files import ParallelFiles, TsvFile
 from keras_transformer.data.filter_report import FilterReport
 from keras_transformer.data.filters import PairFilter
+from keras_transformer.data.packed_batches import PackedBatches
 from keras_transformer.data.tfds_corpus import TfdsCorpus
 from keras_transformer.data.token_cache import TokenCache
 
@@ -17,6 +18,7 @@ __all__ = [
     "EvaluationBatches",
     "FilterReport",
     "InMemoryCorpus",
+    "PackedBatches",
     "PairFilter",
     "ParallelFiles",
     "TfdsCorpus",

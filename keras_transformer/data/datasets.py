@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from keras_transformer.data.buckets import BatchShape
-from keras_transformer.data.rows import Batch
+from keras_transformer.data.rows import INPUTS, Batch
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -13,7 +13,9 @@ _PREFETCHED = 8
 
 
 def dataset_of(
-    batches: Callable[[], Iterator[Batch]], shapes: Sequence[BatchShape]
+    batches: Callable[[], Iterator[Batch]],
+    shapes: Sequence[BatchShape],
+    inputs: Sequence[str] = INPUTS,
 ) -> "tf.data.Dataset":
     """A prefetched dataset of the batches that a function iterates over.
 
@@ -21,17 +23,21 @@ def dataset_of(
         batches: Function that returns an iterator of batches, a fresh one at each call.
         shapes: The shapes that the batches have. One shape is static in the dataset; several are
             `(None, None)`.
+        inputs: The names of the inputs. Each starts with its side, `"source"` or `"target"`, whose
+            shape it has.
 
     Returns:
-        Dataset of `({"source": (B, S), "target": (B, T)}, labels (B, T))`, int32. Several workers
-        each take their part of every batch.
+        Dataset of `({"source": (B, S), "target": (B, T)}, labels (B, T))`, int32, or of more
+        inputs. Several workers each take their part of every batch.
     """
     import tensorflow as tf
 
     size, source_length, target_length = shapes[0] if len(shapes) == 1 else (None, None, None)
-    source = tf.TensorSpec((size, source_length), tf.int32)
-    target = tf.TensorSpec((size, target_length), tf.int32)
-    signature = ({"source": source, "target": target}, target)
+    sides = {
+        "source": tf.TensorSpec((size, source_length), tf.int32),
+        "target": tf.TensorSpec((size, target_length), tf.int32),
+    }
+    signature = ({name: sides[name.split("_")[0]] for name in inputs}, sides["target"])
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)

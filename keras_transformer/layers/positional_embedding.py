@@ -130,10 +130,11 @@ class PositionalEmbedding(keras.layers.Layer):
         return self.dropout(ops.cast(x, self.compute_dtype))
 
     def _encode_positions(self, ids, positions):
-        if positions is None:
+        counted = positions is None
+        if counted:
             positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
         if self.positions == "learned":
-            if ids.shape[1] is not None and ids.shape[1] > self.max_length:
+            if counted and ids.shape[1] is not None and ids.shape[1] > self.max_length:
                 raise ValueError(
                     f"There are {self.max_length} learned positions (`max_length`). Received: ids "
                     f"of shape {tuple(ids.shape)}"

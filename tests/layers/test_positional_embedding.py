@@ -100,6 +100,13 @@ def test_sinusoids_have_no_end():
     assert np.isfinite(long).all()
 
 
+def test_rows_longer_than_the_table_may_have_positions_that_restart():
+    layer, ids = make_embedding("learned"), np.full((1, 2 * L), 3)
+    halves = layer(ids, np.tile(np.arange(L), 2)[None])
+    np.testing.assert_array_equal(halves[:, :L], layer(ids[:, :L]))
+    np.testing.assert_array_equal(halves[:, L:], halves[:, :L])
+
+
 def test_positions_at_600_are_as_exact_under_bfloat16_as_its_numbers():
     """Were the angles in bfloat16, 600 and 601 would be one place."""
     layer = PositionalEmbedding(V, 64, dtype="mixed_bfloat16")
