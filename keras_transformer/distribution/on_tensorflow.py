@@ -114,10 +114,17 @@ def tpu(count):
         raise DeviceError(
             f"strategy tpu takes all chips. Received: devices={count}. Leave devices out."
         )
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-        tpu=os.environ.get("TPU_NAME", "local")
-    )
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu=os.environ.get("TPU_NAME", "local")
+        )
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DeviceError(
+            f"No TPU could be initialised ({reason}). Run on a machine that has one; if this one "
+            "does, compare its packages with colab/requirements-tpu.txt."
+        ) from error
     strategy = tf.distribute.TPUStrategy(resolver)
     return StrategyDevices(strategy, f"{strategy.num_replicas_in_sync} TPU cores (TPUStrategy)")

@@ -1,7 +1,6 @@
 import json
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 
@@ -453,7 +452,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused(tokenizer):
 
 def test_a_foreign_tokenizer_serves(texts):
     words = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", *WORDS]
-    hub = keras_hub.tokenizers.WordPieceTokenizer(vocabulary=words, oov_token="[UNK]")
+    hub = word_pieces(words)
     tokenizer = ForeignTokenizer(hub, pad_id=0, bos_id=1, eos_id=2, unk_id=3)
     translator = Translator(make_model(len(words), seed=14), tokenizer, max_source_length=LIMIT)
     results = translator.translate([*texts, ""], max_length=29)
@@ -464,9 +463,14 @@ def test_a_foreign_tokenizer_serves(texts):
     assert set(results[0].source_pieces) <= set(words)
 
 
+def word_pieces(words):
+    hub = pytest.importorskip("keras_hub", reason="keras-hub needs Keras 3.15").tokenizers
+    return hub.WordPieceTokenizer(vocabulary=words, oov_token="[UNK]")
+
+
 def test_a_foreign_tokenizer_cannot_be_saved(tmp_path):
     words = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", *WORDS]
-    hub = keras_hub.tokenizers.WordPieceTokenizer(vocabulary=words, oov_token="[UNK]")
+    hub = word_pieces(words)
     tokenizer = ForeignTokenizer(hub, pad_id=0, bos_id=1, eos_id=2, unk_id=3)
     translator = Translator(make_model(len(words)), tokenizer)
     with pytest.raises(TypeError, match=r"Received: ForeignTokenizer\. Keep it in a file"):

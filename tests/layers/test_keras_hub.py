@@ -6,7 +6,7 @@ import pytest
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from tests.weights import copy_attention, random, randomize
 
-keras_hub = pytest.importorskip("keras_hub")
+keras_hub = pytest.importorskip("keras_hub", reason="keras-hub needs Keras 3.15")
 
 B, T, S, H, D, F = 2, 5, 7, 3, 15, 17
 TARGET, SOURCE = random(B, T, D, seed=1), random(B, S, D, seed=2)

@@ -3,7 +3,7 @@ import pytest
 
 from keras_transformer.text import AnyTokenizer, ForeignTokenizer
 
-hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed").tokenizers
+hub = pytest.importorskip("keras_hub", reason="keras-hub needs Keras 3.15").tokenizers
 
 WORDS = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", "the", "cat", "##s", "sat", "dog"]
 IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
