@@ -167,6 +167,8 @@ class TokenBatches(BatchStream):
         max_shapes: Largest number of static shapes.
         seed: Seed of the order.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
+        parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
+            between devices or one after the other.
 
     Attributes:
         shapes: The `BatchShape`s, those with the fewest positions first.
@@ -176,7 +178,7 @@ class TokenBatches(BatchStream):
             it by few; the endless stream of batches does not depend on where `fit` cuts its epochs.
 
     Raises:
-        ValueError: A single sentence exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget.
 
     Example:
 
@@ -194,8 +196,9 @@ class TokenBatches(BatchStream):
         max_shapes: int = 8,
         seed: int = 0,
         batch_multiple: int = 8,
+        parts: int = 1,
     ):
-        buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple)
+        buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple, parts)
         super().__init__(cache, buckets, seed)
 
     def _filled(self, shape: BatchShape, members: np.ndarray) -> Batch:

@@ -1,5 +1,6 @@
 """Pairs of about the same lengths together: which pairs share a batch shape."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,11 @@ class Bucket(NamedTuple):
 
 
 def make_buckets(
-    lengths: np.ndarray, tokens_per_batch: int, max_shapes: int, batch_multiple: int = 8
+    lengths: np.ndarray,
+    tokens_per_batch: int,
+    max_shapes: int,
+    batch_multiple: int = 8,
+    parts: int = 1,
 ) -> list[Bucket]:
     """Put every pair into one of at most `max_shapes` buckets.
 
@@ -36,12 +41,13 @@ def make_buckets(
         tokens_per_batch: Budget: `batch_size * max(source_length, target_length)` never exceeds it.
         max_shapes: How many shapes are allowed.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
+        parts: Batch sizes are always multiples of this, even if a bucket has fewer pairs.
 
     Returns:
         The buckets, those with the fewest positions first.
 
     Raises:
-        ValueError: A single sentence exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget.
 
     Example:
 
@@ -57,22 +63,32 @@ def make_buckets(
             f"`tokens_per_batch` must hold the longest sentence, {longest} positions. Received: "
             f"{tokens_per_batch}. Raise it, or filter with a smaller `max_length`."
         )
+    if longest * parts > tokens_per_batch:
+        raise ValueError(
+            f"`tokens_per_batch` must hold {parts} of the longest sentences, {longest} positions "
+            f"each, for every batch is split into {parts} equal parts. Received: "
+            f"{tokens_per_batch}. Raise it to {longest * parts}, filter with a smaller "
+            "`max_length`, or split into fewer parts."
+        )
     corners = choose_corners(lengths, max_shapes)
-    sizes = [
-        _rounded(tokens_per_batch // max(corner), batch_multiple) for corner in corners.tolist()
-    ]
+    multiples = (math.lcm(batch_multiple, parts), parts)
+    sizes = [_rounded(tokens_per_batch // max(corner), multiples) for corner in corners.tolist()]
     index = _filled(first_fit(corners, lengths), corners, sizes, lengths)
     buckets = []
     for number, (corner, size) in enumerate(zip(corners.tolist(), sizes, strict=True)):
         pairs = np.flatnonzero(index == number).astype(np.int32)
         if len(pairs):
-            size = min(size, _rounded(len(pairs), batch_multiple))
+            size = min(size, max(parts, _rounded(len(pairs), multiples)))
             buckets.append(Bucket(BatchShape(size, *corner), pairs))
     return buckets
 
 
-def _rounded(size: int, multiple: int) -> int:
-    return size - size % multiple if size >= multiple else size
+def _rounded(size: int, multiples: tuple[int, int]) -> int:
+    """`size` rounded down to a multiple of the first number that it reaches."""
+    for multiple in multiples:
+        if size >= multiple:
+            return size - size % multiple
+    return size
 
 
 def _filled(index: np.ndarray, corners: np.ndarray, sizes: list[int], lengths) -> np.ndarray:

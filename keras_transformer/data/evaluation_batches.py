@@ -25,12 +25,14 @@ class EvaluationBatches:
             `batch_size * max(source_length, target_length) <= tokens_per_batch`.
         max_shapes: Largest number of static shapes.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
+        parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
+            between devices or one after the other.
 
     Attributes:
         shapes: The `BatchShape`s, those with the fewest positions first.
 
     Raises:
-        ValueError: A single sentence exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget.
 
     Example:
 
@@ -45,9 +47,12 @@ class EvaluationBatches:
         tokens_per_batch: int,
         max_shapes: int = 8,
         batch_multiple: int = 8,
+        parts: int = 1,
     ):
         self.cache = cache
-        self._buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple)
+        self._buckets = make_buckets(
+            cache.lengths, tokens_per_batch, max_shapes, batch_multiple, parts
+        )
         self.shapes = tuple(bucket.shape for bucket in self._buckets)
 
     def __len__(self) -> int:

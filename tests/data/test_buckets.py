@@ -40,6 +40,34 @@ def test_a_rare_long_pair_shares_its_batch_with_the_longest_others():
     assert buckets[2].pairs.tolist() == [*range(201, 208), 302]
 
 
+@given(
+    st.lists(st.tuples(st.integers(2, 29), st.integers(2, 31)), min_size=1, max_size=97),
+    st.integers(31, 307),
+    st.integers(1, 8),
+    st.integers(1, 6),
+)
+@settings(max_examples=100, deadline=None)
+def test_every_batch_splits_into_equal_parts(lengths, budget, max_shapes, parts):
+    lengths = np.array(lengths)
+    if lengths.max() * parts > budget:
+        with pytest.raises(ValueError, match="must hold"):
+            make_buckets(lengths, budget, max_shapes, parts=parts)
+        return
+    buckets = make_buckets(lengths, budget, max_shapes, parts=parts)
+    assert sorted(np.concatenate([bucket.pairs for bucket in buckets])) == list(range(len(lengths)))
+    for (size, source_length, target_length), _ in buckets:
+        assert size % parts == 0
+        assert size * max(source_length, target_length) <= budget
+
+
+def test_parts_that_the_budget_cannot_hold_are_an_error():
+    with pytest.raises(
+        ValueError, match=r"split into 3 equal parts\. Received: 158\. Raise it to 159,"
+    ):
+        make_buckets(np.array([[7, 53]]), 158, 8, parts=3)
+    assert make_buckets(np.array([[7, 53]]), 159, 8, parts=3)[0].shape == (3, 7, 53)
+
+
 def test_few_pairs_make_small_batches():
     buckets = make_buckets(np.array([[2, 3], [5, 7], [3, 2]]), 4096, 8)
     assert [(tuple(shape), pairs.tolist()) for shape, pairs in buckets] == [((3, 5, 7), [0, 1, 2])]
