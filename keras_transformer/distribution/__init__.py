@@ -1,5 +1,11 @@
 """Which devices a training uses, and how."""
 
-from keras_transformer.distribution.devices import STRATEGIES, Devices, choose_devices
+from keras_transformer.distribution.devices import (
+    STRATEGIES,
+    DeviceError,
+    Devices,
+    WorkerLostError,
+    choose_devices,
+)
 
-__all__ = ["STRATEGIES", "Devices", "choose_devices"]
+__all__ = ["STRATEGIES", "DeviceError", "Devices", "WorkerLostError", "choose_devices"]

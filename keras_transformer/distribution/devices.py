@@ -11,6 +11,10 @@ class DeviceError(ValueError):
     """The devices asked for cannot be had; the message says why and what to do."""
 
 
+class WorkerLostError(RuntimeError):
+    """Another worker ended, and without it there is no going on."""
+
+
 class Devices:
     """One device, which needs nothing; base of the other choices.
 
@@ -35,8 +39,21 @@ class Devices:
         return contextlib.nullcontext()
 
     def from_chief(self, value):
-        """The number that the chief has, on every worker; all must ask, and at the same time."""
+        """The number that the chief has, on every worker; each waits until all have asked."""
         return float(value)
+
+    @contextlib.contextmanager
+    def chief_first(self):
+        """A context that the chief enters and leaves before all other workers enter it."""
+        if not self.is_chief:
+            self.from_chief(0.0)
+        yield
+        if self.is_chief:
+            self.from_chief(0.0)
+
+    def watched(self):
+        """A context in which the loss of another worker becomes a `WorkerLostError`."""
+        return contextlib.nullcontext()
 
 
 def choose_devices(strategy="auto", count=0):

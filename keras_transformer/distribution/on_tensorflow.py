@@ -1,12 +1,26 @@
 """Devices under TensorFlow: the strategies of `tf.distribute`."""
 
+import contextlib
 import importlib.metadata
 import os
 
 import tensorflow as tf
 
-from keras_transformer.distribution.devices import DeviceError, Devices, enough
+from keras_transformer.distribution.devices import (
+    DeviceError,
+    Devices,
+    WorkerLostError,
+    enough,
+)
 from keras_transformer.distribution.multi_worker import mend_keras, read_cluster
+
+
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
 
 
 class StrategyDevices(Devices):
@@ -40,8 +54,19 @@ class WorkerDevices(StrategyDevices):
 
             return self.strategy.run(replica, (value,))
 
-        result = add_up(tf.constant(value, tf.float64))
+        with self.watched():
+            result = add_up(tf.constant(value, tf.float64))
         return float(self.strategy.experimental_local_results(result)[0])
+
+    @contextlib.contextmanager
+    def watched(self):
+        try:
+            yield
+        except _LOST as error:
+            raise WorkerLostError(
+                f"Another of the {self.workers} workers has ended, or cannot be reached "
+                f"({type(error).__name__})."
+            ) from error
 
 
 def best(count):
