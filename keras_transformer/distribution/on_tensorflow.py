@@ -14,7 +14,6 @@ from keras_transformer.distribution.devices import (
 )
 from keras_transformer.distribution.multi_worker import mend_keras, read_cluster
 
-
 _LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
