@@ -5,12 +5,13 @@ DATA ?= data/multi30k
 IN_VENV := $(VENV)/bin/python
 HELD_OUT := $(RUN)/held_out
 
-.PHONY: help install demo lint test test-slow test-all multi30k clean
+.PHONY: help install demo lint test test-slow test-all test-matrix test-tpu-install multi30k clean
 
 help:
 	@echo "make demo        install into .venv, train on the built-in corpus, translate (10 minutes)"
 	@echo "make test        lint, format, unit and conformance tests"
 	@echo "make test-all    these and the slow system tests"
+	@echo "make test-matrix the tests on the oldest and newest TensorFlow and Keras that are supported"
 	@echo "make multi30k    train English to German on DATA=$(DATA)"
 
 $(VENV)/bin/python:
@@ -53,9 +54,29 @@ test-slow: $(VENV)/installed-dev
 test-all: test
 	$(IN_VENV) -m pytest -m slow
 
+.venv-oldest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable ".[dev,jax,ctranslate2]" "tensorflow==2.20.*" "tensorflow-text==2.20.*" "keras==3.13.*"
+	touch $@
+
+test-matrix: .venv-oldest/installed test
+	.venv-oldest/bin/python -m pytest -m "not slow"
+
+.venv-tpu/installed: colab/requirements-tpu.txt
+	$(PYTHON) -m venv .venv-tpu
+	.venv-tpu/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	.venv-tpu/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  tensorflow-text==2.20.1 --editable .
+	touch $@
+
+test-tpu-install: .venv-tpu/installed $(VENV)/installed-dev
+	KERAS_TRANSFORMER_TPU_PYTHON=.venv-tpu/bin/python \
+	  $(IN_VENV) -m pytest -m slow tests/distribution/test_tpu_install.py
+
 multi30k: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/multi30k_en_de.yaml \
 	  --data-folder $(DATA) --output runs/multi30k_en_de --overwrite true
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-tpu runs build *.egg-info .pytest_cache .ruff_cache
