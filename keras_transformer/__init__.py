@@ -23,6 +23,7 @@ _HOMES = {
         "generate_all",
         "sample",
     ],
+    "formats": ["export"],
     "layers": [
         "AddAndNorm",
         "DecoderBlock",
@@ -42,12 +43,20 @@ _HOMES = {
     "training": [
         "BleuCallback",
         "KeepCheckpoints",
+        "NoStopSignal",
         "Perplexity",
+        "SaveState",
+        "SavedState",
+        "StateError",
+        "StateFolder",
+        "StopSignal",
+        "Stopped",
         "TokenAccuracy",
         "TokenCrossEntropy",
         "TokenRate",
         "WarmupSchedule",
         "average_checkpoints",
+        "resumable_fit",
         "smoothed_cross_entropy",
     ],
 }

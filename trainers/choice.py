@@ -8,12 +8,16 @@ from trainers.recipe import Recipe
 class Choice:
     """The weights of the epoch with the best validation BLEU, or the mean of the last epochs."""
 
-    def __init__(self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path):
+    def __init__(
+        self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path, devices
+    ):
         from keras_transformer import BleuCallback, KeepCheckpoints
 
         self.model = translator.model
         self.best_path = folder / "best.weights.h5"
-        self.checkpoints = KeepCheckpoints(folder, keep=max(1, recipe.averaged_checkpoints))
+        self.checkpoints = KeepCheckpoints(
+            folder, keep=max(1, recipe.averaged_checkpoints), write=devices.is_chief
+        )
         self.averages = recipe.averaged_checkpoints > 1
         self.bleu = None
         if text:
@@ -31,6 +35,7 @@ class Choice:
                 self.best_path,
                 every=recipe.bleu_every,
                 patience=recipe.patience,
+                workers=devices,
             )
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 Preset = Literal["auto", "tiny", "base", "big"]
+Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Recipe:
 
     Args:
         output: Folder of the run; made if it is not there.
-        overwrite: Whether a finished run in that folder may be replaced.
+        overwrite: Whether a run in that folder, finished or interrupted, is to be replaced.
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
         data_folder: Folder that file names below start from, or where prepared TFDS data lies.
         train_source: Text file to learn from, a sentence a line, plain or .gz.
@@ -52,11 +53,19 @@ class Recipe:
         learning_rate_scale: Factor of the paper's learning rate; 0 chooses.
         warmup_steps: Steps in which the learning rate rises; 0 chooses.
         label_smoothing: Share of each label given to the other ids.
+        checkpoint_steps: Steps between two saved states, from which the same command goes on after
+            an interruption; 0 saves one at the end of each epoch only.
         averaged_checkpoints: How many last epochs are averaged at the end; 0 or 1 averages none.
         bleu_every: Epochs between two BLEU scores of the validation text.
         patience: Scores without a better BLEU before training ends; 0 never ends early.
         precision: float32 or mixed_bfloat16.
         compile_with_xla: Whether training steps are compiled by XLA.
+        strategy: Devices to train on; auto takes what there is.
+        devices: How many devices of this machine; 0 takes all.
+        accumulate_steps: Micro-batches that every batch is split into, to need less memory.
+        steps_per_execution: Steps that a device is given at once.
+        packed: Whether several pairs share a row, in batches of one shape; auto does so on TPUs.
+        packed_length: Positions of a side of such a row; 0 takes max_length.
         tensorboard: Whether logs/ is written for TensorBoard.
         seed: Where random numbers start.
     """
@@ -97,20 +106,28 @@ class Recipe:
     learning_rate_scale: float = 0.0
     warmup_steps: int = 0
     label_smoothing: float = 0.1
+    checkpoint_steps: int = 0
     averaged_checkpoints: int = 5
     bleu_every: int = 1
     patience: int = 0
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     compile_with_xla: bool = True
+    strategy: Strategy = "auto"
+    devices: int = 0
+    accumulate_steps: int = 1
+    steps_per_execution: int = 1
+    packed: Literal["auto", "always", "never"] = "auto"
+    packed_length: int = 0
     tensorboard: bool = True
     seed: int = 0
 
     def __post_init__(self):
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
+        at_least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = (
             "vocabulary_size num_layers num_decoder_layers d_model num_heads d_ff epochs "
-            "steps_per_epoch learning_rate_scale warmup_steps averaged_checkpoints patience "
-            "max_ratio seed"
+            "steps_per_epoch learning_rate_scale warmup_steps checkpoint_steps "
+            "averaged_checkpoints patience max_ratio seed devices packed_length"
         )
         for name, least in {**at_least, **dict.fromkeys(zero.split(), 0)}.items():
             if getattr(self, name) < least:

@@ -55,9 +55,27 @@ def check_recipe_file(program: str, path: Path) -> None:
 def write_recipe(recipe: Recipe, output: Path) -> None:
     """Writes `recipe.yaml` into a run folder; using it again overwrites nothing unasked."""
     values = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in dataclasses.asdict(recipe).items()
+        name: value
+        for name, value in plain_values(recipe).items()
         if value is not None and name != "overwrite"
     }
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     (output / "recipe.yaml").write_text(text, encoding="utf-8")
+
+
+def plain_values(recipe: Recipe) -> dict:
+    """A recipe's options, of types that YAML and JSON have."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(recipe).items()
+    }
+
+
+def recipe_of(values: dict) -> Recipe:
+    """The recipe whose `plain_values` these are."""
+    paths = {
+        name: Path(values[name])
+        for name in ("output", "data_folder", "init_from")
+        if values.get(name) is not None
+    }
+    return Recipe(**{**values, **paths})

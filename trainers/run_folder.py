@@ -1,6 +1,7 @@
-"""The folder that a run writes to: new, and gone again if nothing came of it."""
+"""The folder that a run writes to: gone again if nothing came of it."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from trainers.recipe import Recipe
 
 
 @contextlib.contextmanager
-def new_run_folder(recipe: Recipe) -> Iterator[Path]:
+def run_folder(recipe: Recipe) -> Iterator[Path]:
     """The run's folder; gone again if nothing came of the run before it was trained."""
     output = recipe.output
     if (output / "run.json").exists() and not recipe.overwrite:
@@ -34,11 +35,27 @@ def new_run_folder(recipe: Recipe) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def only_reading(recipe: Recipe) -> Iterator[Path]:
+    """The run's folder for a worker that is not the chief, who alone writes to it or to the screen.
+
+    All workers must see the same folder.
+    """
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield recipe.output
+
+
 def clear(output: Path) -> None:
     """Removes what a finished run left, its description first: another takes its place."""
-    _remove(output / name for name in ("run.json", "recipe.yaml", "model.weights.h5"))
+    _remove(output / name for name in ("run.json", "checkpoints", "recipe.yaml"))
     _remove(output.glob("*tokenizer.model"))
-    _remove(output / name for name in ("checkpoints", "held_out", "logs"))
+    _remove(output / name for name in ("model.weights.h5", "held_out", "logs"))
+
+
+def remove_left_overs(output: Path) -> None:
+    """Removes what was being written when a run was killed."""
+    for pattern in (".writing-*", "checkpoints/.writing-*", "tokens/.*"):
+        _remove(output.glob(pattern))
 
 
 def _remove(paths: Iterable[Path]) -> None:

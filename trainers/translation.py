@@ -3,62 +3,132 @@
     python -m trainers.translation --config RECIPE --output RUN
 
 Every option of `trainers/recipe.py` can stand in the recipe or on the command line; what stands
-later wins.
+later wins. A run that was interrupted goes on, exactly, when the same command is given again.
 """
 
 import math
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_transformer import command_line
+from trainers.batches import Data, parts_of, prepare
 from trainers.choice import Choice
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
-from trainers.run_folder import clear, new_run_folder
+from trainers.run_folder import clear, only_reading, remove_left_overs, run_folder
+from trainers.tokenizers import load_tokenizers, save_tokenizers
+from trainers.unfinished import (
+    explained,
+    facts_of,
+    find_unfinished,
+    how_to_go_on,
+    rebuild_translator,
+    recipe_to_go_on,
+    states_of,
+)
 
 PROGRAM = "python -m trainers.translation"
-AUTO_VOCABULARY = 8000
+STOPPED = 75  # what sysexits.h calls a temporary failure: try again
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(PROGRAM, lambda: train(read_recipe(PROGRAM, arguments)))
+    return command_line.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments)))
+
+
+def run(recipe: Recipe) -> int:
+    """Trains; returns the exit code."""
+    from keras_transformer import Stopped
+    from keras_transformer.distribution import WorkerLostError
+
+    try:
+        train(recipe)
+    except (Stopped, WorkerLostError) as stopped:
+        print(f"{PROGRAM}: {stopped} {how_to_go_on(recipe)}", file=sys.stderr)
+        return STOPPED
+    return 0
 
 
 def train(recipe: Recipe) -> None:
     """Runs a recipe: text, batches, model, `fit`, the weights to use, the run folder."""
     import keras
 
-    from trainers.corpora import open_corpora, write_held_out
+    from keras_transformer.distribution import choose_devices
+    from trainers.corpora import open_corpora
 
+    devices = choose_devices(recipe.strategy, recipe.devices)
+    print(f"Training on {devices.description}.", flush=True)
     keras.utils.set_random_seed(recipe.seed)
-    with new_run_folder(recipe) as output:
+    with run_folder(recipe) if devices.is_chief else only_reading(recipe) as output:
         corpora = open_corpora(recipe)
+        state = find_unfinished(recipe, corpora, output)
+        start = begin if state is None else go_on
+        task = start(recipe, corpora, devices, state)
+        with explained(recipe, output), devices.watched():
+            task.translator.about["weights"] = fit(task, devices, output, state)
+            if devices.is_chief:
+                task.translator.save(output)
+                states_of(output).clear()
+        print(f"Saved to {output}: {task.translator.about['weights']}.")
+
+
+class Task(NamedTuple):
+    """What is to be trained on what, and what its states tell besides."""
+
+    recipe: Recipe
+    data: Data
+    translator: object
+    facts: dict
+
+
+def begin(recipe: Recipe, corpora, devices, state=None) -> Task:
+    """A task that starts from the beginning, or from the weights of a finished run."""
+    from trainers.corpora import write_held_out
+
+    given, output = recipe, recipe.output
+    with devices.scope():
         start = _load_start(recipe)
-        tokenizers = (start.tokenizer, start.target_tokenizer) if start else None
-        data = prepare(recipe, corpora, tokenizers or train_tokenizers(recipe, corpora), output)
-        recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
+    tokenizers = (start.tokenizer, start.target_tokenizer) if start else None
+    data = prepare(recipe, corpora, tokenizers, devices, output)
+    recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
+    with devices.scope():
         translator = make_translator(recipe, data, start)
-        recipe = recipe.with_facts_of(translator.model, corpora.languages)
+    recipe = recipe.with_facts_of(translator.model, corpora.languages)
+    if devices.is_chief:
         clear(output)
         write_held_out(corpora, output / "held_out")
         write_recipe(recipe, output)
-        translator.about |= describe(recipe, corpora, data)
-        fit(recipe, translator, data, output)
-        translator.save(output)
-        print(f"Saved to {output}: {translator.about['weights']}.")
+        save_tokenizers(output, data.tokenizers)
+    translator.about |= describe(recipe, corpora, data)
+    facts = facts_of(given, recipe, corpora, translator)
+    return Task(recipe, data, translator, {**facts, "parts": parts_of(recipe, devices)})
 
 
-class Data(NamedTuple):
-    """What a model is trained and judged on."""
-
-    batches: object  # TokenBatches
-    validation: object | None  # EvaluationBatches
-    validation_text: list[tuple[str, str]]
-    tokenizers: tuple
+def go_on(recipe: Recipe, corpora, devices, state) -> Task:
+    """The task of an interrupted run: its recipe, its tokenizers, its tokens."""
+    recipe = recipe_to_go_on(recipe, state)
+    parts, now = state.facts["run"]["parts"], parts_of(recipe, devices)
+    if parts != now:
+        raise ValueError(
+            f"{recipe.output} holds an interrupted run whose batches were split into {parts} parts "
+            f"(devices times accumulate_steps), not {now}. Go on with as many, or give "
+            "--overwrite true to replace it."
+        )
+    if devices.is_chief:
+        remove_left_overs(recipe.output)
+    data = prepare(recipe, corpora, load_tokenizers(recipe.output), devices, recipe.output)
+    with devices.scope():
+        translator = rebuild_translator(state, data.tokenizers)
+    if data.batches.cache.fingerprint != translator.about["data_fingerprint"]:
+        raise ValueError(
+            f"{recipe.output} holds an interrupted run whose text became other tokens. Go on with "
+            "the package version it was begun with, or give --overwrite true to replace it."
+        )
+    place = state.facts["progress"]
+    print(f"Going on from step {place['step']}, epoch {place['epoch'] + 1}.", flush=True)
+    return Task(recipe, data, translator, state.facts["run"])
 
 
 def _load_start(recipe: Recipe):
@@ -68,58 +138,6 @@ def _load_start(recipe: Recipe):
     from keras_transformer import Translator
 
     return Translator.load(recipe.init_from)
-
-
-def train_tokenizers(recipe: Recipe, corpora) -> tuple:
-    """Learns one vocabulary from both sides, or one from each."""
-    if recipe.shared_vocabulary:
-        tokenizer = train_tokenizer(recipe, lambda: corpora.train.sentences())
-        return tokenizer, tokenizer
-    return tuple(
-        train_tokenizer(recipe, lambda side=side: (pair[side] for pair in corpora.train))
-        for side in (0, 1)
-    )
-
-
-def train_tokenizer(recipe: Recipe, sentences):
-    """Learns a vocabulary; if its size is left open, 8000 or what the text allows."""
-    from keras_transformer import Tokenizer
-
-    size = recipe.vocabulary_size or AUTO_VOCABULARY
-    while True:
-        try:
-            return Tokenizer.train(
-                sentences(), size, model_type=recipe.tokenizer_type, seed=recipe.seed
-            )
-        except ValueError as error:
-            possible = re.search(r"the largest possible is (\d+)", str(error))
-            if recipe.vocabulary_size or not possible:
-                raise
-            size = min(size // 2, int(possible[1]))
-
-
-def prepare(recipe: Recipe, corpora, tokenizers: tuple, output: Path) -> Data:
-    """Text to batches: filtered, tokenised, cached on disk."""
-    from keras_transformer.data import EvaluationBatches, PairFilter, TokenBatches, TokenCache
-
-    source, target = tokenizers
-    filters = PairFilter(max_length=recipe.max_length, max_ratio=recipe.max_ratio or None)
-    train = TokenCache.build(corpora.train, source, output / "tokens" / "train", filters, target)
-    print(f"Training text:\n{train.report}", flush=True)
-    batches = TokenBatches(train, recipe.tokens_per_batch, recipe.max_shapes, recipe.seed)
-    if corpora.validation is None:
-        print("No validation text: the last weights will be used, averaged if there are several.")
-        return Data(batches, None, [], tokenizers)
-    everything = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
-    folder = output / "tokens" / "validation"
-    validation = TokenCache.build(corpora.validation, source, folder, everything, target)
-    print(f"Validation text:\n{validation.report}", flush=True)
-    return Data(
-        batches,
-        EvaluationBatches(validation, recipe.tokens_per_batch, max_shapes=2),
-        list(corpora.validation),
-        tokenizers,
-    )
 
 
 def make_translator(recipe: Recipe, data: Data, start):
@@ -165,40 +183,37 @@ def describe(recipe: Recipe, corpora, data: Data) -> dict:
     }
 
 
-def fit(recipe: Recipe, translator, data: Data, output: Path) -> None:
-    """Trains, and leaves the weights to use in the model: the best epoch's or the average."""
-    import keras
+def fit(task: Task, devices, output: Path, state=None) -> str:
+    """Trains, and leaves the weights to use in the model; returns which they are."""
+    from keras_transformer import NoStopSignal, SaveState, TokenRate, resumable_fit
 
-    from keras_transformer import (
-        Perplexity,
-        TokenAccuracy,
-        TokenCrossEntropy,
-        TokenRate,
-        WarmupSchedule,
-    )
-
+    recipe, data, translator, facts = task
     model = translator.model
-    schedule = WarmupSchedule(model.d_model, recipe.warmup_steps, recipe.learning_rate_scale)
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
-        loss=TokenCrossEntropy(recipe.label_smoothing, model.pad_id),
-        metrics=[TokenAccuracy(model.pad_id), Perplexity(model.pad_id)],
-        jit_compile=recipe.compile_with_xla,
+    with devices.scope():
+        compile_model(recipe, model, devices)
+    choice = Choice(recipe, translator, data.validation_text, output / "checkpoints", devices)
+    saver = SaveState(
+        states_of(output),
+        recipe.checkpoint_steps,
+        facts,
+        write=devices.is_chief,
+        stop=None if devices.workers == 1 else NoStopSignal(),
     )
-    choice = Choice(recipe, translator, data.validation_text, output / "checkpoints")
     print(
         f"{model.count_params():,} parameters; batches of {_shapes(data)} (sentences x source x "
         f"target), {data.batches.padding:.1%} of it padding",
         flush=True,
     )
-    history = model.fit(
-        data.batches.dataset(),
+    history = resumable_fit(
+        model,
+        lambda step: data.batches.dataset(start_step=step),
+        saver,
         steps_per_epoch=recipe.steps_per_epoch,
         epochs=recipe.epochs,
-        shuffle=False,  # the batches are shuffled already
+        state=state,
         validation_data=data.validation and data.validation.dataset(),
-        callbacks=[TokenRate(), *choice.callbacks, *_watchers(recipe, output)],
-        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[TokenRate(), *choice.callbacks, *_watchers(recipe, devices, output)],
+        verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief else 0,
     )
     loss = history.history["loss"][-1]
     if not math.isfinite(loss):
@@ -206,15 +221,34 @@ def fit(recipe: Recipe, translator, data: Data, output: Path) -> None:
             f"The loss became {loss} in epoch {len(history.epoch)}: training has diverged. "
             "Lower --learning-rate-scale, or raise --warmup-steps."
         )
-    translator.about["weights"] = choice.decide()
+    devices.from_chief(0.0)  # who is not the chief waits until the last files are written
+    return choice.decide()
 
 
-def _watchers(recipe: Recipe, output: Path) -> list:
+def compile_model(recipe: Recipe, model, devices) -> None:
+    """The paper's optimizer and schedule, the loss, what is reported."""
+    import keras
+
+    from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy, WarmupSchedule
+
+    schedule = WarmupSchedule(model.d_model, recipe.warmup_steps, recipe.learning_rate_scale)
+    model.compile(
+        optimizer=keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
+        loss=TokenCrossEntropy(recipe.label_smoothing, model.pad_id),
+        metrics=[TokenAccuracy(model.pad_id), Perplexity(model.pad_id)],
+        jit_compile=recipe.compile_with_xla and devices.can_jit,
+        steps_per_execution=recipe.steps_per_execution,
+        accumulate_steps=recipe.accumulate_steps,
+    )
+    model.optimizer.build(model.trainable_variables)  # where the model is
+
+
+def _watchers(recipe: Recipe, devices, output: Path) -> list:
     """Callbacks that are Keras' own."""
     import keras
 
     callbacks = [keras.callbacks.TerminateOnNaN()]
-    if recipe.tensorboard:
+    if recipe.tensorboard and devices.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(output / "logs"))
     return callbacks
 

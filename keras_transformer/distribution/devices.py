@@ -24,12 +24,18 @@ class Devices:
         is_chief: Whether this process is the one that writes files and scores translations.
         worker: Which of the processes this is, counted from 0.
         workers: How many processes there are.
+        computes_alone: Whether a worker can use the weights without the others.
+        can_jit: Whether Keras can compile training steps by XLA (`jit_compile=True`).
+        wants_one_shape: Whether every new shape of a batch is dear, as on TPUs.
     """
 
     replicas = 1
     is_chief = True
     worker = 0
     workers = 1
+    computes_alone = True
+    can_jit = True
+    wants_one_shape = False
 
     def __init__(self, description):
         self.description = description

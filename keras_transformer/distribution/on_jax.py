@@ -18,6 +18,8 @@ class DataParallelDevices(Devices):
         self.replicas = len(devices)
         self.worker, self.workers = jax.process_index(), jax.process_count()
         self.is_chief = self.worker == 0
+        self.computes_alone = self.workers == 1
+        self.wants_one_shape = devices[0].platform == "tpu"
         names = [f"{device.platform}:{device.id}" for device in devices]
         keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
 
@@ -39,7 +41,9 @@ def best(count):
 
 def one(count):
     """JAX's first device."""
-    return Devices(f"one {jax.default_backend().upper()}")
+    devices = Devices(f"one {jax.default_backend().upper()}")
+    devices.wants_one_shape = jax.default_backend() == "tpu"
+    return devices
 
 
 def mirrored(count):

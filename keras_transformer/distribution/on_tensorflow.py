@@ -1,6 +1,7 @@
 """Devices under TensorFlow: the strategies of `tf.distribute`."""
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 
@@ -25,6 +26,8 @@ _LOST = (
 class StrategyDevices(Devices):
     """The devices of a `tf.distribute.Strategy`."""
 
+    can_jit = False  # one program would span all devices; a TPU's is compiled anyway
+
     def __init__(self, strategy, description):
         super().__init__(description)
         self.strategy = strategy
@@ -44,18 +47,18 @@ class WorkerDevices(StrategyDevices):
         self.description += f", {self.replicas} replicas (MultiWorkerMirroredStrategy)"
 
     def from_chief(self, value):
-        @tf.function
-        def add_up(value):
-            def replica(value):
-                context = tf.distribute.get_replica_context()
-                own = tf.where(tf.equal(context.replica_id_in_sync_group, 0), value, 0.0)
-                return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
-
-            return self.strategy.run(replica, (value,))
-
         with self.watched():
-            result = add_up(tf.constant(value, tf.float64))
+            result = self._of_first_replica(tf.constant(value, tf.float64))
         return float(self.strategy.experimental_local_results(result)[0])
+
+    @functools.cached_property
+    def _of_first_replica(self):
+        def replica(value):
+            context = tf.distribute.get_replica_context()
+            own = tf.where(tf.equal(context.replica_id_in_sync_group, 0), value, 0.0)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+        return tf.function(lambda value: self.strategy.run(replica, (value,)), autograph=False)
 
     @contextlib.contextmanager
     def watched(self):
@@ -151,4 +154,6 @@ def tpu(count):
             "does, compare its packages with colab/requirements-tpu.txt."
         ) from error
     strategy = tf.distribute.TPUStrategy(resolver)
-    return StrategyDevices(strategy, f"{strategy.num_replicas_in_sync} TPU cores (TPUStrategy)")
+    devices = StrategyDevices(strategy, f"{strategy.num_replicas_in_sync} TPU cores (TPUStrategy)")
+    devices.wants_one_shape = True
+    return devices

@@ -2,18 +2,34 @@
 
 from keras_transformer.training.averaging import average_checkpoints
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate
+from keras_transformer.training.checkpoints import SavedState, StateError, StateFolder
 from keras_transformer.training.losses import TokenCrossEntropy, smoothed_cross_entropy
 from keras_transformer.training.metrics import Perplexity, TokenAccuracy
+from keras_transformer.training.resume import (
+    NoStopSignal,
+    SaveState,
+    Stopped,
+    StopSignal,
+    resumable_fit,
+)
 from keras_transformer.training.schedule import WarmupSchedule
 
 __all__ = [
     "BleuCallback",
     "KeepCheckpoints",
+    "NoStopSignal",
     "Perplexity",
+    "SaveState",
+    "SavedState",
+    "StateError",
+    "StateFolder",
+    "StopSignal",
+    "Stopped",
     "TokenAccuracy",
     "TokenCrossEntropy",
     "TokenRate",
     "WarmupSchedule",
     "average_checkpoints",
+    "resumable_fit",
     "smoothed_cross_entropy",
 ]

@@ -3,11 +3,11 @@
 import pytest
 
 from trainers.recipe import Recipe
-from trainers.run_folder import clear, new_run_folder
+from trainers.run_folder import clear, run_folder
 
 
 def work(output, names):
-    with new_run_folder(Recipe(output=output)):
+    with run_folder(Recipe(output=output)):
         for name in names:
             (output / name).mkdir(parents=True)
         raise ValueError("no")

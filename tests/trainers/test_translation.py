@@ -10,7 +10,8 @@ import yaml
 from keras_transformer import Tokenizer, Translator
 from tests.trainers.conftest import TINY
 from trainers.choice import Choice
-from trainers.translation import main, train_tokenizer
+from trainers.tokenizers import train_tokenizer
+from trainers.translation import main
 
 PARALLEL = "--train-source train.en --train-target train.fr".split()  # noqa: SIM905
 VALIDATION = "--validation-source valid.en --validation-target valid.fr".split()  # noqa: SIM905

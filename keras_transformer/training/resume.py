@@ -1,0 +1,293 @@
+"""Training that goes on, after any interruption, as if there had been none."""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+
+from keras_transformer.training.checkpoints import (
+    SavedState,
+    StateFolder,
+    assign_variables,
+    read_variables,
+    variables_of,
+)
+
+
+class Stopped(Exception):  # noqa: N818
+    """Training was asked to end, and its state is saved; the message says where."""
+
+
+class StopSignal:
+    """Notes that SIGTERM came, while it is entered as a context; then the former handler is back.
+
+    Signals reach the main thread only: entered in another one it never notes any.
+
+    Attributes:
+        received: Whether it came.
+    """
+
+    def __init__(self):
+        self.received = False
+        self._listens = False
+
+    def __enter__(self):
+        self._listens = threading.current_thread() is threading.main_thread()
+        if self._listens:
+            self._former = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_):
+        if self._listens:
+            signal.signal(signal.SIGTERM, self._former or signal.SIG_DFL)
+
+    def _note(self, *_):
+        self.received = True
+
+
+class NoStopSignal(contextlib.nullcontext):
+    """Instead of `StopSignal` where SIGTERM ends the process at once.
+
+    With several workers one cannot save alone: the others lose it, and all go on from the last
+    state.
+    """
+
+    received = False
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        step: Batches since its start.
+        epoch: The epoch that is under way, counted from 0.
+        epoch_step: Batches of that epoch.
+        finished: Whether all is done, or a callback ended it early.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    epoch_step: int = 0
+    finished: bool = False
+
+
+class SaveState(keras.callbacks.Callback):
+    """Saves the whole state of a training as it goes; for `resumable_fit`.
+
+    A state holds all variables of model, optimizer and metrics, seeds of dropout included, how far
+    the training has come, its history, and the state of the other callbacks that have `state()` and
+    `restore(state)`. One is saved at the end of every epoch, after the other callbacks, unless the
+    loss is no longer finite. After SIGTERM one is saved at the end of the running batch (of the
+    epoch, if that was its last) and `Stopped` is raised.
+
+    Args:
+        folder: `StateFolder`.
+        every: Integer. Steps between two states within an epoch; 0 saves none there.
+        facts: What else a state is to tell under `"run"`, of types that JSON has.
+        write: Boolean. Whether this process writes the files. With several workers all of them
+            need the callback, since all must read the variables, and one writes.
+        stop: What has `received`, and is entered while `fit` runs; a `StopSignal` by default.
+
+    Attributes:
+        progress: `Progress` so far.
+        history: `keras.callbacks.History` of all epochs, those before an interruption included.
+    """
+
+    def __init__(
+        self,
+        folder: StateFolder,
+        every: int = 0,
+        facts: dict | None = None,
+        write: bool = True,
+        stop: StopSignal | None = None,
+    ):
+        super().__init__()
+        self.folder = folder
+        self.every = every
+        self.facts = facts or {}
+        self.write = write
+        self.stop = stop or StopSignal()
+        self.progress = Progress()
+        self.history = keras.callbacks.History()
+        self.watched: dict[str, keras.callbacks.Callback] = {}
+        self._begun = Progress()
+        self._saved_at = 0
+
+    def watch(self, callbacks: Iterable[keras.callbacks.Callback]) -> None:
+        """Says whose states to save: those of the callbacks that have one."""
+        self.watched = {type(one).__name__: one for one in callbacks if hasattr(one, "restore")}
+
+    def restore(self, model: keras.Model, state: SavedState) -> None:
+        """Puts a compiled, built model and the callbacks where the state has them.
+
+        Metrics are left alone: `fit` resets them.
+
+        Raises:
+            StateError: The state is of another model.
+        """
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        assign_variables(model, state, "model", "optimizer")
+        self.progress = Progress(**state.facts["progress"])
+        self.history.history = state.facts["history"]
+        self._saved_at = self.progress.step
+        for name, callback in self.watched.items():
+            callback.restore(state.facts["callbacks"][name])
+
+    def save(self) -> None:
+        """Saves the state of this moment."""
+        arrays = read_variables(self.model)
+        facts = {
+            "progress": dataclasses.asdict(self.progress),
+            "history": self.history.history,
+            "callbacks": {name: callback.state() for name, callback in self.watched.items()},
+            "run": self.facts,
+        }
+        if self.write:
+            self.folder.write(self.progress.step, facts, arrays)
+        self._saved_at = self.progress.step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._begun = dataclasses.replace(self.progress)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.progress.step = self._begun.step + batch + 1
+        self.progress.epoch_step = self._begun.epoch_step + batch + 1
+        if batch + 1 >= self.params["steps"] or not _finite(logs):
+            return  # the end of the epoch saves, or the training has diverged
+        if self.stop.received:
+            self._end()
+        if self.every and self.progress.step - self._saved_at >= self.every:
+            self.save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        finished = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        self.progress = Progress(self.progress.step, epoch + 1, 0, bool(finished))
+        if not _finite(logs):
+            return
+        if self.stop.received:
+            self._end()
+        self.save()
+
+    def _end(self):
+        self.save()
+        raise Stopped(
+            f"stopped by SIGTERM after step {self.progress.step}; the state is saved in "
+            f"{self.folder.folder}."
+        )
+
+
+def _finite(logs: dict | None) -> bool:
+    return math.isfinite((logs or {}).get("loss", 0.0))
+
+
+class _StopAfterEpoch(keras.callbacks.Callback):
+    """Ends `fit` after one epoch; the last to be called, so that others do not see it."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+class _RestoreMetrics(keras.callbacks.Callback):
+    """Lets an epoch's metrics go on from a state; the first to be called.
+
+    Args:
+        state: `SavedState`.
+        batches: Function that gives batches, for metrics that have no variables before they have
+            seen one.
+    """
+
+    def __init__(self, state: SavedState, batches: Callable[[], Iterable]):
+        super().__init__()
+        self.state = state
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if len(variables_of(self.model, "metrics")) < len(self.state.arrays("metrics")):
+            self._let_metrics_see_a_row()
+        assign_variables(self.model, self.state, "metrics")
+
+    def _let_metrics_see_a_row(self):
+        batch = next(iter(self.batches()))
+        row = keras.tree.map_structure(lambda array: array[:1], batch)
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(row)
+        self.model.compute_metrics(x, y, self.model(x, training=False), weights)
+
+
+def resumable_fit(
+    model: keras.Model,
+    batches: Callable[[int], Iterable],
+    saver: SaveState,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    state: SavedState | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: str | int = "auto",
+    **options,
+) -> keras.callbacks.History:
+    """`model.fit` that can be interrupted at any moment and goes on exactly from a state.
+
+    What it leaves is what it would have left without the interruption, bit for bit, on the same
+    machine with the same package versions, as far as the training itself is deterministic.
+
+    Args:
+        model: A compiled, built model.
+        batches: Function of a number of steps that gives the batches after as many, without end,
+            such as `lambda step: token_batches.dataset(start_step=step)`.
+        saver: `SaveState` of this training.
+        epochs: Integer. As for `fit`.
+        steps_per_epoch: Integer. As for `fit`.
+        state: What `saver.folder.newest()` gave, if the training was interrupted.
+        callbacks: Callbacks that have no state of their own, or `state()` and `restore(state)`.
+        verbose: As for `fit`.
+        **options: Other arguments of `fit`.
+
+    Returns:
+        The history of all epochs.
+
+    Raises:
+        Stopped: SIGTERM came, and the state is saved.
+        StateError: The state is of another model.
+        OSError: A state could not be written.
+
+    Example:
+
+    ```python
+    states = StateFolder("checkpoints")
+    resumable_fit(
+        model, lambda step: batches.dataset(start_step=step), SaveState(states, every=1000),
+        epochs=10, steps_per_epoch=batches.steps_per_epoch, state=states.newest(),
+    )
+    ```
+    """
+    if getattr(model.optimizer, "use_ema", False):
+        raise ValueError("`fit` ends with averaged weights if `use_ema`: average checkpoints.")
+    saver.watch(callbacks)
+    if state is not None:
+        saver.restore(model, state)
+    progress_bar = [keras.callbacks.ProgbarLogger()] if verbose else []
+    callbacks = [*callbacks, saver.history, *progress_bar, saver]
+    options |= {"epochs": epochs, "verbose": verbose, "shuffle": False}
+
+    def fit(callbacks, steps):
+        place = saver.progress
+        first = batches(place.step)
+        model.fit(
+            first, initial_epoch=place.epoch, steps_per_epoch=steps, callbacks=callbacks, **options
+        )
+
+    with saver.stop:
+        if saver.progress.epoch_step:
+            metrics = _RestoreMetrics(state, lambda: batches(saver.progress.step))
+            rest = steps_per_epoch - saver.progress.epoch_step
+            fit([metrics, *callbacks, _StopAfterEpoch()], rest)
+        if not saver.progress.finished:
+            fit(callbacks, steps_per_epoch)
+    saver.history.epoch = list(range(saver.progress.epoch))
+    return saver.history
