@@ -104,6 +104,13 @@ def test_a_state_is_saved_every_so_often_and_at_the_end_of_an_epoch(training, tm
         assert progress(tmp_path) == expected
 
 
+def test_the_interval_is_counted_from_the_state_that_it_goes_on_from(training, tmp_path):
+    for batch in (6, 2):
+        with pytest.raises(Interrupted):
+            training.run(tmp_path, [InterruptAt(batch)])
+    assert progress(tmp_path) == [(0, 4), (1, 0)]
+
+
 def test_without_an_interval_states_are_of_whole_epochs(training, tmp_path):
     with pytest.raises(Interrupted):
         training.run(tmp_path, [InterruptAt(9)], every=0)
@@ -269,7 +276,7 @@ def test_a_diverged_training_is_not_saved(training, tmp_path):
                 self.model.set_weights([weights * np.nan for weights in self.model.get_weights()])
 
     stop = keras.callbacks.TerminateOnNaN()
-    _, history = training.run(tmp_path, [Diverge(), stop])
+    _, history = training.run(tmp_path, [Diverge(), stop], every=1)
     assert np.isnan(history.history["loss"]).tolist() == [False, True]
     assert [path.name for path in StateFolder(tmp_path).paths()] == [
         "state-00000004.npz", "state-00000005.npz",
