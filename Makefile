@@ -46,7 +46,7 @@ lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 
 test: lint
-	$(IN_VENV) -m pytest -m "not slow"
+	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/installed-dev
 	$(IN_VENV) -m pytest -m slow
@@ -61,7 +61,7 @@ test-all: test
 	touch $@
 
 test-matrix: .venv-oldest/installed test
-	.venv-oldest/bin/python -m pytest -m "not slow"
+	.venv-oldest/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
 .venv-tpu/installed: colab/requirements-tpu.txt
 	$(PYTHON) -m venv .venv-tpu

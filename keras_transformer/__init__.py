@@ -23,7 +23,8 @@ _HOMES = {
         "generate_all",
         "sample",
     ],
-    "formats": ["export"],
+    "formats": ["export", "import_marian"],
+    "illustrate": [],
     "layers": [
         "AddAndNorm",
         "DecoderBlock",
@@ -39,7 +40,7 @@ _HOMES = {
         "sinusoids",
     ],
     "models": ["PRESETS", "Decoder", "Encoder", "Transformer"],
-    "text": ["Tokenizer"],
+    "text": ["MarianTokenizer", "Tokenizer", "load_tokenizer"],
     "training": [
         "BleuCallback",
         "KeepCheckpoints",

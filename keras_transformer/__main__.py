@@ -1,7 +1,10 @@
-"""Using a finished run: `python -m keras_transformer translate`, `score`, `evaluate`."""
+"""Runs, used and made: `python -m keras_transformer translate`, `score`, `evaluate`, `export`,
+`import`, `illustrate`.
+"""
 
 import codecs
 import gzip
+import os
 import sys
 from pathlib import Path
 
@@ -126,14 +129,105 @@ def evaluate(
     print("\n".join(evaluation.report([t.text for t in translations], references, wanted)))
 
 
+def export(
+    run: Path,
+    output: Path,
+    format: str = "saved_model",
+    beam_size: int | None = None,
+    top_beams: int | None = None,
+    length_penalty: float | None = None,
+    max_length: int | None = None,
+    xla: bool = False,
+    quantize: str | None = None,
+) -> None:
+    """Writes a finished run in a format that other programs read; the run stays as it is.
+
+    Args:
+        run: Folder of a finished run.
+        output: Folder to write. It appears whole or not at all.
+        format: saved_model (strings to strings, for TensorFlow and TensorFlow Serving), ctranslate2
+            or keras. The options below are for saved_model.
+        beam_size: How many beginnings the search goes on with; 1 is greedy search, 4 if not given.
+        top_beams: How many translations each text gets, best first; 1 if not given.
+        length_penalty: Strength of the length penalty; 0 for none, 0.6 if not given.
+        max_length: The most tokens of a translation; 50 more than the text has, if not given.
+        xla: Whether XLA compiles the search.
+        quantize: int8 for a quarter of the size.
+    """
+    from keras_transformer import Translator, formats
+
+    given = {
+        "beam_size": beam_size,
+        "top_beams": top_beams,
+        "length_penalty": length_penalty,
+        "max_length": max_length,
+        "xla": xla or None,
+        "quantize": quantize,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    formats.export(Translator.load(run), output, format, **options)
+
+
+def illustrate(
+    run: Path,
+    text: str,
+    output: Path,
+    reference: str = "",
+    beam_size: int = 2,
+    length_penalty: float = 0.6,
+) -> None:
+    """Writes a page that shows, figure by figure, how the model translates a sentence.
+
+    Args:
+        run: Folder of a finished run.
+        text: The sentence.
+        output: HTML file to write; it holds all that it needs.
+        reference: How the sentence should be translated; the model's own translation if empty.
+        beam_size: How many beginnings the search goes on with, and translations it shows.
+        length_penalty: Strength of the length penalty; 0 compares log-probabilities.
+    """
+    from keras_transformer import Translator
+    from keras_transformer.illustrate import page
+
+    if output.is_dir():
+        raise ValueError(f"{output} is a folder: give --output the name of an .html file.")
+    page(Translator.load(run), text, reference, beam_size, length_penalty).save(output)
+
+
+def import_(checkpoint: Path, output: Path) -> None:
+    """Makes a run of a Marian checkpoint, such as an OPUS-MT model.
+
+    Args:
+        checkpoint: Folder of the checkpoint, given as --from.
+        output: Folder of the run to write.
+    """
+    from keras_transformer.formats import import_marian
+
+    if (output / "run.json").exists():
+        raise ValueError(f"{output} holds a finished run. Give another --output.")
+    import_marian(checkpoint).save(output)
+
+
 FLAGS = {  # options without a value
     "translate": {
         "scores": "Print scores too, before the translation, with a tab between.",
         "sample": "Draw --top-beams translations at random instead of searching for them.",
     },
     "score": {"tokens": "Print the log-probability of every token too."},
+    "export": {"xla": "Let XLA compile the search: faster, once every shape is compiled."},
 }
-COMMANDS = {"translate": translate, "score": score, "evaluate": evaluate}
+TEXTS = {  # what stands on the command line without a name
+    "translate": {"nargs": "*", "help": "Texts to translate."},
+    "illustrate": {"help": "The sentence."},
+}
+COMMANDS = {
+    "translate": translate,
+    "score": score,
+    "evaluate": evaluate,
+    "export": export,
+    "import": import_,
+    "illustrate": illustrate,
+}
 
 
 def _read_file(path: Path) -> bytes:
@@ -210,11 +304,21 @@ def parse(arguments: list[str]):
     for name, function in COMMANDS.items():
         options = command_line.make_parser(f"{PROGRAM} {name}", function.__doc__.splitlines()[0])
         flags = FLAGS.get(name, {})
-        options.add_function_arguments(function, as_group=False, skip={"text", *flags})
+        options.add_function_arguments(
+            function, as_group=False, skip={"text", "checkpoint", *flags}
+        )
         for flag, meaning in flags.items():
             options.add_argument(f"--{flag}", action="store_true", help=meaning)
-        if name == "translate":
-            options.add_argument("text", nargs="*", type=str, help="Texts to translate.")
+        if name == "import":
+            options.add_argument(
+                "--from",
+                dest="checkpoint",
+                type=Path,
+                required=True,
+                help="Folder of a Marian checkpoint.",
+            )
+        if name in TEXTS:
+            options.add_argument("text", type=str, **TEXTS[name])
         commands.add_subcommand(name, options, help=function.__doc__.splitlines()[0])
     parsed = parser.parse_args(command_line.with_underscores(arguments))
     return COMMANDS[parsed.command], parsed[parsed.command].as_dict()
@@ -223,6 +327,8 @@ def parse(arguments: list[str]):
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["export"] and "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whose format it is; a run is read by either
 
     def work() -> None:
         function, options = parse(arguments)

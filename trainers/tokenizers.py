@@ -50,8 +50,8 @@ def save_tokenizers(output: Path, tokenizers: tuple) -> None:
 
 def load_tokenizers(output: Path) -> tuple:
     """What `save_tokenizers` wrote."""
-    from keras_transformer import Tokenizer
+    from keras_transformer import load_tokenizer
 
     paths = [output / name for name in FILES if (output / name).exists()]
-    tokenizers = [Tokenizer.load(path) for path in paths or [output / FILES[0]]]
+    tokenizers = [load_tokenizer(path) for path in paths or [output / FILES[0]]]
     return tokenizers[0], tokenizers[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.models import Transformer
-from keras_transformer.text import Tokenizer
+from keras_transformer.text import AnyTokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
 DESCRIPTION = "run.json"
@@ -29,7 +29,7 @@ def save_run(translator, folder: Path) -> None:
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
             raise TypeError(
-                "A run folder holds SentencePiece tokenizers, `keras_transformer.Tokenizer`. "
+                "A run folder holds the package's own tokenizers, `keras_transformer.Tokenizer`. "
                 f"Received: {type(tokenizer).__name__}. Keep it in a file of your own, and the "
                 "model with `model.save_weights`."
             )
@@ -95,9 +95,9 @@ def load_run(folder: Path) -> dict:
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or of "
             "another version. Train again, or copy the whole folder once more."
         ) from error
-    arguments["tokenizer"] = load_tokenizer(folder / TOKENIZER)
+    arguments["tokenizer"] = read_tokenizer(folder / TOKENIZER)
     if not shared:
-        arguments["target_tokenizer"] = load_tokenizer(folder / TARGET_TOKENIZER)
+        arguments["target_tokenizer"] = read_tokenizer(folder / TARGET_TOKENIZER)
     load_weights(model, folder / WEIGHTS)
     return {"model": model, **arguments}
 
@@ -131,10 +131,10 @@ def read_description(folder: Path) -> dict:
     return description
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path) -> AnyTokenizer:
     """The tokenizer of a run folder."""
     try:
-        return Tokenizer.load(path)
+        return load_tokenizer(path)
     except (OSError, ValueError) as error:
         raise RunError(f"The run's tokenizer cannot be read: {error}") from error
 

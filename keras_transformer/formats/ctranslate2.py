@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from keras_transformer.layers import sinusoids
-from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.models import Transformer
 
 LEAST_POSITIONS = 2048
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "silu": "SWISH"}  # Keras' names, and theirs
 CONFIG = "config.json"
 FILES = {CONFIG, "model.bin"} | {
     f"{side}_vocabulary.json" for side in ("shared", "source", "target")
@@ -66,7 +66,12 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
             f"Only a `Transformer` can be exported to CTranslate2. Received: {type(model).__name__}"
         )
     layers = (len(model.encoder.blocks), len(model.decoder.blocks))
-    spec = TransformerSpec.from_config(layers, model.num_heads, pre_norm=model.norm == "pre")
+    spec = TransformerSpec.from_config(
+        layers,
+        model.num_heads,
+        pre_norm=model.norm == "pre",
+        activation=_activation(model.activation),
+    )
     _set_vocabularies(spec, translator)
     _set_weights(spec, model, max(LEAST_POSITIONS, 2 * translator.max_source_length))
     spec.validate()
@@ -95,6 +100,18 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
+def _activation(function):
+    """What CTranslate2 calls it."""
+    from ctranslate2.specs.common_spec import Activation
+
+    name = keras.activations.serialize(function)
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"CTranslate2 can have the activations {', '.join(ACTIVATIONS)}. Received: {name!r}"
+        )
+    return Activation[ACTIVATIONS[name]]
+
+
 def _set_vocabularies(spec, translator) -> None:
     """Every id's token, and how a sentence starts and ends."""
     model, source, target = translator.model, translator.tokenizer, translator.target_tokenizer
@@ -112,7 +129,7 @@ def _set_vocabularies(spec, translator) -> None:
     config.bos_token, config.eos_token, config.unk_token = special
     config.decoder_start_token = config.bos_token
     config.add_source_bos, config.add_source_eos = False, True
-    config.layer_norm_epsilon = EPSILON
+    config.layer_norm_epsilon = model.epsilon
     for key, value in MADE_BY.items():
         config.add_attribute(key, value)
 
@@ -151,6 +168,8 @@ def _set_weights(spec, model, positions: int) -> None:
     spec.encoder.embeddings[0].weight = _array(model.source_embedding.tokens.embeddings)
     table = _array(model.target_embedding.tokens.embeddings)
     spec.decoder.embeddings.weight = spec.decoder.projection.weight = table
+    if model.use_bias:
+        spec.decoder.projection.bias = _array(model.target_embedding.bias)
 
 
 def _position_table(embedding, positions: int):

@@ -22,6 +22,7 @@ class AddAndNorm(keras.layers.Layer):
     Args:
         dropout_rate: Float. Share of the sub-layer's output that is dropped in training.
         norm: `"post"` or `"pre"`.
+        epsilon: Float. What the normalisation adds to the variance.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, d_model)`, what the sub-layer's input was made from.
@@ -38,17 +39,18 @@ class AddAndNorm(keras.layers.Layer):
     (3, 5, 8)
     """
 
-    def __init__(self, dropout_rate=0.0, norm="post", **kwargs):
+    def __init__(self, dropout_rate=0.0, norm="post", epsilon=EPSILON, **kwargs):
         super().__init__(**kwargs)
         if norm not in ("post", "pre"):
             raise ValueError(f"`norm` must be 'post' or 'pre'. Received: {norm!r}")
         self.dropout_rate = dropout_rate
         self.norm = norm
+        self.epsilon = epsilon
 
         dtype = self.dtype_policy
         self.dropout = Dropout(dropout_rate, dtype=dtype)
         self.normalization = keras.layers.LayerNormalization(
-            epsilon=EPSILON, dtype=dtype, name="normalization"
+            epsilon=epsilon, dtype=dtype, name="normalization"
         )
 
     def build(self, inputs_shape, outputs_shape=None):
@@ -63,4 +65,9 @@ class AddAndNorm(keras.layers.Layer):
         return self.normalization(x) if self.norm == "post" else x
 
     def get_config(self):
-        return {**super().get_config(), "dropout_rate": self.dropout_rate, "norm": self.norm}
+        return {
+            **super().get_config(),
+            "dropout_rate": self.dropout_rate,
+            "norm": self.norm,
+            "epsilon": self.epsilon,
+        }

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.masks import causal_mask
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
@@ -29,6 +29,7 @@ class DecoderBlock(keras.layers.Layer):
         cross_attention: Boolean. Whether there is an encoder to attend to.
         activation: Name or function of the feed-forward network's non-linearity.
         use_bias: Boolean. Whether the attentions' projections add a bias.
+        epsilon: Float. What the normalisations add to the variance.
 
     Call arguments:
         inputs: Target positions, shape `(B, T, d_model)`.
@@ -59,6 +60,7 @@ class DecoderBlock(keras.layers.Layer):
         cross_attention=True,
         activation="relu",
         use_bias=False,
+        epsilon=EPSILON,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,18 +71,19 @@ class DecoderBlock(keras.layers.Layer):
         self.norm = norm
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
+        self.epsilon = epsilon
 
         dtype = self.dtype_policy
         self.self_attention = MultiHeadAttention(d_model, num_heads, use_bias=use_bias, dtype=dtype)
-        self.self_attention_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.self_attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
         self.cross_attention = None
         if cross_attention:
             self.cross_attention = MultiHeadAttention(
                 d_model, num_heads, use_bias=use_bias, dtype=dtype
             )
-            self.cross_attention_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+            self.cross_attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
         self.feed_forward = FeedForward(d_model, d_ff, activation, dtype=dtype)
-        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
 
     def build(self, inputs_shape, encoder_output_shape=None):
         self.self_attention.build(inputs_shape)
@@ -185,4 +188,5 @@ class DecoderBlock(keras.layers.Layer):
             "cross_attention": self.cross_attention is not None,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
         }

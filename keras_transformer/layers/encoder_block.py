@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
@@ -23,6 +23,7 @@ class EncoderBlock(keras.layers.Layer):
         norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
         activation: Name or function of the feed-forward network's non-linearity.
         use_bias: Boolean. Whether the attention's projections add a bias.
+        epsilon: Float. What the normalisations add to the variance.
 
     Call arguments:
         inputs: Source positions, shape `(B, S, d_model)`.
@@ -50,6 +51,7 @@ class EncoderBlock(keras.layers.Layer):
         norm="post",
         activation="relu",
         use_bias=False,
+        epsilon=EPSILON,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,12 +62,13 @@ class EncoderBlock(keras.layers.Layer):
         self.norm = norm
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
+        self.epsilon = epsilon
 
         dtype = self.dtype_policy
         self.self_attention = MultiHeadAttention(d_model, num_heads, use_bias=use_bias, dtype=dtype)
-        self.attention_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
         self.feed_forward = FeedForward(d_model, d_ff, activation, dtype=dtype)
-        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, dtype=dtype)
+        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
 
     def build(self, input_shape):
         self.self_attention.build(input_shape)
@@ -95,4 +98,5 @@ class EncoderBlock(keras.layers.Layer):
             "norm": self.norm,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
         }

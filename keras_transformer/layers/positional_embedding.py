@@ -61,6 +61,7 @@ class PositionalEmbedding(keras.layers.Layer):
             `"learned"` (a second table), or `None` for no positions at all.
         dropout_rate: Float. Share of the sum that is dropped in training.
         max_length: Integer. Rows of the learned table; sinusoids have no end.
+        use_bias: Boolean. Whether `logits` adds a bias. The paper's does not.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`.
@@ -84,6 +85,7 @@ class PositionalEmbedding(keras.layers.Layer):
         positions="paper",
         dropout_rate=0.0,
         max_length=1024,
+        use_bias=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -97,6 +99,7 @@ class PositionalEmbedding(keras.layers.Layer):
         self.positions = positions
         self.dropout_rate = dropout_rate
         self.max_length = max_length
+        self.use_bias = use_bias
 
         dtype = self.dtype_policy
 
@@ -122,6 +125,11 @@ class PositionalEmbedding(keras.layers.Layer):
         self.tokens.build(input_shape)
         if self.learned_positions is not None:
             self.learned_positions.build(input_shape)
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.vocabulary_size,), "zeros", dtype="float32", autocast=False, name="bias"
+            )
 
     def call(self, ids, positions=None):
         x = ops.cast(self.tokens(ids), "float32") * self.d_model**0.5
@@ -150,16 +158,21 @@ class PositionalEmbedding(keras.layers.Layer):
             output_weights: What `output_weights()` returned, where there are many steps.
         """
         if output_weights is None:
-            return self.tokens(hidden, reverse=True)
-        hidden = ops.cast(hidden, "float32")
-        return ops.concatenate([ops.matmul(hidden, part) for part in output_weights], axis=-1)
+            logits = self.tokens(hidden, reverse=True)
+        else:
+            hidden = ops.cast(hidden, "float32")
+            logits = ops.concatenate([ops.matmul(hidden, part) for part in output_weights], axis=-1)
+        return logits if self.bias is None else logits + self.bias
 
     def output_weights(self):
         """The vectors as a product with few rows reads them fastest: two `(d_model, V / 2)`.
 
         A copy, worth making once for many steps: it is read in order, and two processors can
-        take one half each, which XLA does not do with one product of few rows.
+        take one half each, which XLA does not do with one product of few rows. `None` where the
+        vectors are quantised: their product is Keras' own.
         """
+        if self.tokens.quantization_mode is not None:
+            return None
         vectors = ops.cast(self.tokens.embeddings, self.compute_dtype)  # rounded as in `logits`
         vectors = ops.cast(vectors, "float32")
         half = self.vocabulary_size // 2
@@ -173,4 +186,5 @@ class PositionalEmbedding(keras.layers.Layer):
             "positions": self.positions,
             "dropout_rate": self.dropout_rate,
             "max_length": self.max_length,
+            "use_bias": self.use_bias,
         }

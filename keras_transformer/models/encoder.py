@@ -19,6 +19,9 @@ class Encoder(keras.layers.Layer):
         d_ff: Integer. Width of the feed-forward networks' hidden layer.
         dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
         norm: `"post"`, or `"pre"` with one more normalisation on top of the stack.
+        activation: Name or function of the feed-forward networks' non-linearity.
+        use_bias: Boolean. Whether the attentions' projections add a bias.
+        epsilon: Float. What the normalisations add to the variance.
 
     Call arguments:
         inputs: Embedded source, shape `(B, S, d_model)`.
@@ -37,7 +40,17 @@ class Encoder(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_layers, d_model, num_heads, d_ff, dropout_rate=0.1, norm="post", **kwargs
+        self,
+        num_layers,
+        d_model,
+        num_heads,
+        d_ff,
+        dropout_rate=0.1,
+        norm="post",
+        activation="relu",
+        use_bias=False,
+        epsilon=EPSILON,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_layers = num_layers
@@ -46,17 +59,28 @@ class Encoder(keras.layers.Layer):
         self.d_ff = d_ff
         self.dropout_rate = dropout_rate
         self.norm = norm
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.epsilon = epsilon
 
         dtype = self.dtype_policy
+        options = {"activation": activation, "use_bias": use_bias, "epsilon": epsilon}
         self.blocks = [
             EncoderBlock(
-                d_model, num_heads, d_ff, dropout_rate, norm, dtype=dtype, name=f"block_{i}"
+                d_model,
+                num_heads,
+                d_ff,
+                dropout_rate,
+                norm,
+                dtype=dtype,
+                name=f"block_{i}",
+                **options,
             )
             for i in range(num_layers)
         ]
         self.final_normalization = None
         if norm == "pre":
-            self.final_normalization = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype)
+            self.final_normalization = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype)
 
     def build(self, input_shape):
         for block in self.blocks:
@@ -82,4 +106,7 @@ class Encoder(keras.layers.Layer):
             "d_ff": self.d_ff,
             "dropout_rate": self.dropout_rate,
             "norm": self.norm,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
         }

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers import PositionalEmbedding, causal_mask, padding_mask, segment_mask
+from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.presets import PRESETS
@@ -32,6 +33,9 @@ class Transformer(TokenTrainer):
         positions: `"paper"`, `"t2t"`, `"learned"` or `None`; see `PositionalEmbedding`.
         max_length: Integer. Rows of learned position tables.
         pad_id: Integer. The id that fills rows up and is never seen.
+        activation: Name or function of the feed-forward networks' non-linearity.
+        use_bias: Boolean. Whether the attentions' projections and the logits add a bias.
+        epsilon: Float. What the normalisations add to the variance.
 
     Call arguments:
         inputs: Dict of integer tensors: `"source"` of shape `(B, S)`, ending with EOS;
@@ -69,6 +73,9 @@ class Transformer(TokenTrainer):
         positions="paper",
         max_length=1024,
         pad_id=0,
+        activation="relu",
+        use_bias=False,
+        epsilon=EPSILON,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -84,20 +91,24 @@ class Transformer(TokenTrainer):
         self.positions = positions
         self.max_length = max_length
         self.pad_id = pad_id
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.epsilon = epsilon
 
         dtype = self.dtype_policy
 
-        def embedding(size, name):
+        def embedding(size, name, use_bias):
             return PositionalEmbedding(
-                size, d_model, positions, dropout_rate, max_length, dtype=dtype, name=name
+                size, d_model, positions, dropout_rate, max_length, use_bias, dtype=dtype, name=name
             )
 
-        sizes = (d_model, num_heads, d_ff, dropout_rate, norm)
+        sizes = (d_model, num_heads, d_ff, dropout_rate, norm, activation, use_bias, epsilon)
         decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
-        self.source_embedding = embedding(vocabulary_size, "source_embedding")
+        shared = target_vocabulary_size is None
+        self.source_embedding = embedding(vocabulary_size, "source_embedding", use_bias and shared)
         self.target_embedding = self.source_embedding
-        if target_vocabulary_size is not None:
-            self.target_embedding = embedding(target_vocabulary_size, "target_embedding")
+        if not shared:
+            self.target_embedding = embedding(target_vocabulary_size, "target_embedding", use_bias)
         self.encoder = Encoder(num_layers, *sizes, dtype=dtype, name="encoder")
         self.decoder = Decoder(decoder_layers, *sizes, dtype=dtype, name="decoder")
 
@@ -181,6 +192,28 @@ class Transformer(TokenTrainer):
             ops.logical_and(segment_mask(target, source), real),
         )
 
+    def attention(self, source, target):
+        """All attention scores of sentences and their translations, as arrays.
+
+        What the views of `keras_transformer.illustrate` show. Nothing is dropped, and row `t` of
+        the decoder's scores is that of the position that reads `target[:, t]`.
+
+        Args:
+            source: Integer array of shape `(B, S)`, ending with EOS.
+            target: Integer array of shape `(B, T)`, starting with BOS.
+
+        Returns:
+            A dict of NumPy arrays, float32, blocks from the bottom up: `"encoder"`
+            `(B, layers, H, S, S)`, `"decoder"` `(B, layers, H, T, T)` and `"cross"`
+            `(B, layers, H, T, S)`.
+        """
+        inputs = {"source": ops.convert_to_tensor(source), "target": ops.convert_to_tensor(target)}
+        _, scores = self(inputs, training=False, return_attention_scores=True)
+        return {
+            name: np.stack([ops.convert_to_numpy(block) for block in blocks], axis=1)
+            for name, blocks in scores.items()
+        }
+
     def encode(self, source):
         """The source as the decoder sees it.
 
@@ -254,4 +287,7 @@ class Transformer(TokenTrainer):
             "positions": self.positions,
             "max_length": self.max_length,
             "pad_id": self.pad_id,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+            "epsilon": self.epsilon,
         }

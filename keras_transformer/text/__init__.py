@@ -2,6 +2,8 @@
 
 from keras_transformer.text.any_tokenizer import AnyTokenizer
 from keras_transformer.text.foreign_tokenizer import ForeignTokenizer
+from keras_transformer.text.marian_tokenizer import MarianTokenizer
 from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.tokenizer_file import load_tokenizer
 
-__all__ = ["AnyTokenizer", "ForeignTokenizer", "Tokenizer"]
+__all__ = ["AnyTokenizer", "ForeignTokenizer", "MarianTokenizer", "Tokenizer", "load_tokenizer"]

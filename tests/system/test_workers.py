@@ -16,9 +16,34 @@ from tests.system.test_killed import same_weights
 from tests.trainers.conftest import toy_pairs
 
 pytestmark = pytest.mark.slow
-OPTIONS = """--num-layers 1 --d-model 16 --num-heads 2 --d-ff 24 --dropout-rate 0.3
-    --tokens-per-batch 512 --max-shapes 2 --epochs 2 --steps-per-epoch 40 --checkpoint-steps 10
-    --averaged-checkpoints 2 --tensorboard false""".split()
+COMMAND = [
+    "-m",
+    "trainers.translation",
+    "--num-layers",
+    "1",
+    "--d-model",
+    "16",
+    "--num-heads",
+    "2",
+    "--d-ff",
+    "24",
+    "--dropout-rate",
+    "0.3",
+    "--tokens-per-batch",
+    "512",
+    "--max-shapes",
+    "2",
+    "--epochs",
+    "2",
+    "--steps-per-epoch",
+    "40",
+    "--checkpoint-steps",
+    "10",
+    "--averaged-checkpoints",
+    "2",
+    "--tensorboard",
+    "false",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +66,7 @@ def test_the_trainer_on_two_devices(backend, options, says, texts, tmp_path):
     if backend == "jax":
         environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     output = f"--output={tmp_path / 'run'}"
-    command = ["-m", "trainers.translation", *OPTIONS, *texts, "--accumulate-steps=2"]
+    command = [*COMMAND, *texts, "--accumulate-steps=2"]
     printed = run_python(*command, *options, output, **environment)
     assert f"Training on {says}" in printed
     assert ("of 16x32x32 (sentences" in printed) == (backend == "jax")
@@ -57,8 +82,7 @@ def start(output, texts):
         with open(f"{output}.{index}.log", "w") as log:
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "trainers.translation", *OPTIONS, *texts]
-                    + [f"--output={output}"],
+                    [sys.executable, *COMMAND, *texts, f"--output={output}"],
                     cwd=ROOT,
                     env={**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": "-1"},
                     stdout=log,
@@ -88,7 +112,8 @@ def test_a_worker_that_is_killed_ends_the_run_which_then_goes_on(texts, tmp_path
         [stack.callback(process.kill) for process in (chief, other)]
         deadline = time.monotonic() + 300
         while not list(output.glob("checkpoints/state-*")):
-            assert time.monotonic() < deadline and chief.poll() is None, logs(output)[0][-3000:]
+            assert time.monotonic() < deadline, logs(output)[0][-3000:]
+            assert chief.poll() is None, logs(output)[0][-3000:]
             time.sleep(0.01)
         other.kill()
         assert chief.wait(timeout=300) == 75

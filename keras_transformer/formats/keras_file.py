@@ -1,0 +1,59 @@
+"""From a translator to Keras' own format: a `.keras` file, with the tokenizer beside it."""
+
+import os
+from pathlib import Path
+
+from keras_transformer.formats import translator_file
+from keras_transformer.formats.model_copy import copy_of
+from keras_transformer.formats.whole_folder import whole_folder
+from keras_transformer.text import Tokenizer
+
+FORMAT = "keras"
+MODEL = "model.keras"
+TOKENIZER, TARGET_TOKENIZER = "tokenizer.model", "target_tokenizer.model"
+FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, translator_file.NAME}
+
+
+def export_keras(translator, folder: str | os.PathLike) -> None:
+    """Writes `model.keras`, which `keras.saving.load_model` loads, and the tokenizer beside it.
+
+    The file holds sizes and weights, neither optimizer nor loss, and no code: it loads in Keras'
+    safe mode, once the package's models are imported. The folder appears whole or not at all.
+
+    Args:
+        translator: A `Translator` with a `Tokenizer`.
+        folder: What to write. It may be there if it is empty or was written by this function.
+
+    Raises:
+        FileExistsError: Something else is there.
+        ValueError: The tokenizer has no file.
+
+    Example:
+
+    ```python
+    export_keras(Translator.load("runs/mine"), "mine")
+
+    model = keras.saving.load_model("mine/model.keras")
+    translator = Translator(model, Tokenizer.load("mine/tokenizer.model"))
+    ```
+    """
+    tokenizers = {TOKENIZER: translator.tokenizer}
+    if translator.target_tokenizer is not translator.tokenizer:
+        tokenizers[TARGET_TOKENIZER] = translator.target_tokenizer
+    for tokenizer in tokenizers.values():
+        if not isinstance(tokenizer, Tokenizer):
+            raise ValueError(
+                "Beside the model a SentencePiece tokenizer is written, a `Tokenizer`. Received: "
+                f"{type(tokenizer).__name__}. Save the model alone, with `translator.model.save`."
+            )
+    with whole_folder(Path(folder), is_ours) as new:
+        copy_of(translator.model).save(new / MODEL)
+        for name, tokenizer in tokenizers.items():
+            tokenizer.save(new / name)
+        translator_file.write_description(new / translator_file.NAME, translator, format=FORMAT)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether all that a folder holds was written here."""
+    names = {path.name for path in folder.iterdir()}
+    return names <= FILES and translator_file.is_of_format(folder / translator_file.NAME, FORMAT)

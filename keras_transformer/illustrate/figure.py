@@ -1,0 +1,91 @@
+"""A figure: HTML that needs nothing else, and the numbers that it shows."""
+
+import base64
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure, or a page of several: shown by a notebook, or saved as one file.
+
+    Attributes:
+        title: What it shows, in a few words.
+        body: Its HTML, safe to put into a page that `document` makes.
+        data: The numbers that it shows, as arrays or lists, by name.
+        height: Its height in a notebook, in pixels.
+    """
+
+    title: str
+    body: str = dataclasses.field(repr=False)
+    data: dict = dataclasses.field(repr=False)
+    height: int = 620
+
+    def document(self) -> str:
+        """A whole HTML page, with styles and script inside. It may load nothing from elsewhere."""
+        script = (TEMPLATES / "attention.js").read_text(encoding="utf-8")
+        digest = hashlib.sha256(script.encode("utf-8")).digest()
+        return render(
+            "document.html",
+            title=self.title,
+            body=safe(self.body),
+            style=safe((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            script=safe(script),
+            script_hash=base64.b64encode(digest).decode("ascii"),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the page to a file."""
+        Path(path).write_text(self.document(), encoding="utf-8", errors="replace", newline="\n")
+
+    def _repr_html_(self) -> str:
+        return render("notebook.html", document=self.document(), height=self.height)
+
+
+def render(template: str, **values) -> str:
+    """A template of this package, filled in; every value that is not `safe` is escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+def safe(html: str):
+    """Marks HTML that this package made, so that it is not escaped again."""
+    _environment()  # says what to install
+    from markupsafe import Markup
+
+    return Markup(html)
+
+
+@functools.cache
+def _environment():
+    try:
+        import jinja2
+    except ImportError as error:
+        raise ImportError(
+            "Figures need matplotlib and jinja2: pip install 'keras-transformer[illustrate]'."
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "share": _share}
+    return environment
+
+
+def _number(number: float, digits: int = 2) -> str:
+    """A number with a real minus sign, and none before zero."""
+    text = f"{number:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def _share(share: float) -> str:
+    """A probability, with as many digits as tell it from nothing."""
+    if share >= 0.005:
+        return f"{share:.2f}"
+    return f"{share:.4f}".rstrip("0") if share >= 0.00005 else "<0.0001"

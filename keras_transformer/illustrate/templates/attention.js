@@ -1,0 +1,282 @@
+(function () {
+"use strict";
+
+const LEVELS = 255;  // a weight is a byte
+const COLOURS = 8;  // --head-0 to --head-7; further heads are dashed
+const MIDDLE = 260;  // width of the space that lines cross
+const CELL = 20;  // of the heat map
+const SVG = "http://www.w3.org/2000/svg";
+
+function bytes(text) {
+  const characters = atob(text);
+  return Uint8Array.from(characters, (one) => one.charCodeAt(0));
+}
+
+function element(name, attributes, text) {
+  const made = document.createElement(name);
+  return dressed(made, attributes, text);
+}
+
+function drawing(name, attributes, text) {
+  return dressed(document.createElementNS(SVG, name), attributes, text);
+}
+
+function dressed(made, attributes, text) {
+  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+/** The scores of a figure: `weight(kind, layer, head, query, key)` in whole levels. */
+function Scores(data) {
+  const S = data.source.length, T = data.written.length, H = data.heads;
+  const parts = { encoder: bytes(data.encoder), decoder: bytes(data.decoder), cross: bytes(data.cross) };
+  const lower = parts.decoder.length !== data.layers.decoder * H * T * T;  // or T is 1
+
+  function encoder(layer, head, query, key) {
+    return layer < data.layers.encoder ? parts.encoder[((layer * H + head) * S + query) * S + key] : 0;
+  }
+  function cross(layer, head, query, key) {
+    return layer < data.layers.decoder ? parts.cross[((layer * H + head) * T + query) * S + key] : 0;
+  }
+  function decoder(layer, head, query, key) {
+    if (layer >= data.layers.decoder) return 0;
+    if (!lower) return parts.decoder[((layer * H + head) * T + query) * T + key];
+    if (key > query) return 0;
+    return parts.decoder[(layer * H + head) * T * (T + 1) / 2 + query * (query + 1) / 2 + key];
+  }
+  this.kinds = {
+    inp_inp: { left: data.source, right: data.source, layers: data.layers.encoder, weight: encoder },
+    inp_out: { left: data.source, right: data.written, layers: data.layers.decoder, weight: cross },
+    out_out: { left: data.read, right: data.written, layers: data.layers.decoder, weight: decoder },
+    all: {
+      left: data.source.concat(data.read),
+      right: data.source.concat(data.written),
+      layers: Math.max(data.layers.encoder, data.layers.decoder),
+      weight: function (layer, head, query, key) {
+        if (query < S) return key < S ? encoder(layer, head, query, key) : 0;
+        return key < S ? cross(layer, head, query - S, key) : decoder(layer, head, query - S, key - S);
+      },
+    },
+  };
+}
+
+function View(figure) {
+  const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+  const scores = new Scores(data);
+  const control = (name) => figure.querySelector("[name='" + name + "']");
+  const stage = figure.querySelector(".stage"), told = figure.querySelector(".told");
+  const heads = [];
+  let lines = null, tokens = { left: [], right: [] }, held = null, pointed = null;
+
+  const kind = () => scores.kinds[control("kind").value];
+  const layer = () => Number(control("layer").value);
+  const shown = () => heads.map((box, head) => head).filter((head) => heads[head].checked);
+  const weight = (head, query, key) => kind().weight(layer(), head, query, key);
+
+  function mean(query, key) {
+    const some = shown();
+    return some.reduce((sum, head) => sum + weight(head, query, key), 0) / (LEVELS * some.length || 1);
+  }
+
+  function fillLayers(wanted) {
+    const select = control("layer"), count = kind().layers;
+    select.replaceChildren();
+    for (let i = 0; i < count; i++) select.append(element("option", { value: i }, String(i)));
+    select.value = String(Math.min(wanted, count - 1));
+  }
+
+  function makeHeads() {
+    for (let head = 0; head < data.heads; head++) {
+      const label = element("label", { class: "head", style: "--colour: var(--head-" + (head % COLOURS) + ")" });
+      const box = element("input", { type: "checkbox", value: head });
+      box.checked = true;
+      box.addEventListener("change", draw);
+      label.append(box, element("span", head < COLOURS ? {} : { class: "dashed" }, String(head)));
+      figure.querySelector(".heads").append(label);
+      heads.push(box);
+    }
+  }
+
+  /** What is singled out now: the token under the pointer, else the one that has the focus. */
+  const single = () => pointed || held;
+
+  function token(side, index, text) {
+    const made = element("button", { type: "button", dir: "auto", class: "token", title: text,
+                                     tabindex: index ? -1 : 0, "data-side": side, "data-index": index }, text);
+    return reachable(made, side, index);
+  }
+
+  /** Lets a token be singled out by pointer and by keyboard. */
+  function reachable(made, side, index) {
+    const here = { side: side, index: index };
+    made.addEventListener("mouseenter", () => {
+      pointed = here;
+      if (!stage.contains(document.activeElement)) held = null;  // the one that the page began with
+      emphasise();
+    });
+    made.addEventListener("mouseleave", () => { pointed = null; emphasise(); });
+    made.addEventListener("focus", () => { held = here; emphasise(); });
+    made.addEventListener("blur", () => { held = null; emphasise(); });
+    made.addEventListener("keydown", (event) => move(event, side, index));
+    return made;
+  }
+
+  function move(event, side, index) {
+    const last = tokens[side].length - 1, other = side === "left" ? "right" : "left";
+    const to = { ArrowDown: Math.min(index + 1, last), ArrowUp: Math.max(index - 1, 0), Home: 0, End: last };
+    if (event.key === "Escape") { event.target.blur(); return; }
+    const across = event.key === (side === "left" ? "ArrowRight" : "ArrowLeft");
+    const next = across ? tokens[other][Math.min(index, tokens[other].length - 1)] : tokens[side][to[event.key]];
+    if (!next) return;
+    event.preventDefault();
+    for (const one of tokens[next.dataset.side]) one.tabIndex = -1;
+    next.tabIndex = 0;
+    next.focus();
+  }
+
+  function drawColumns() {
+    const grid = element("div", { class: "columns", style: "--row: " + data.row + "px" });
+    const rows = Math.max(kind().left.length, kind().right.length);
+    const columns = {};
+    for (const side of ["left", "right"]) {
+      columns[side] = element("div", { class: "column " + side, role: "group",
+                                       "aria-label": side === "left" ? "looked at" : "who looks" });
+      tokens[side] = kind()[side].map((text, index) => token(side, index, text));
+      columns[side].append(...tokens[side]);
+    }
+    lines = drawing("svg", { class: "lines", height: rows * data.row, "aria-hidden": "true",
+                             preserveAspectRatio: "none", viewBox: "0 0 " + MIDDLE + " " + rows * data.row });
+    grid.append(columns.left, lines, columns.right);
+    stage.replaceChildren(grid);
+  }
+
+  function line(head, query, key) {
+    const made = drawing("line", {
+      x1: 2, y1: (key + 0.5) * data.row, x2: MIDDLE - 2, y2: (query + 0.5) * data.row,
+      stroke: "var(--head-" + (head % COLOURS) + ")", "stroke-opacity": weight(head, query, key) / LEVELS,
+      "data-head": head, "data-query": query, "data-key": key,
+    });
+    if (head >= COLOURS) made.setAttribute("stroke-dasharray", "5 3");
+    return made;
+  }
+
+  const everyQuery = () => [...kind().right.keys()], everyKey = () => [...kind().left.keys()];
+
+  function group(name, queries, keys) {
+    const made = drawing("g", { class: name });
+    for (const head of shown())
+      for (const query of queries)
+        for (const key of keys) if (weight(head, query, key)) made.append(line(head, query, key));
+    return made;
+  }
+
+  function drawLines() {
+    lines.replaceChildren(group("all", everyQuery(), everyKey()));
+    emphasise();
+  }
+
+  function emphasise() {
+    const one = single();
+    if (control("view").value === "heat") { tell(one); return; }
+    const old = lines.querySelector("g.one");
+    if (old) old.remove();
+    lines.classList.toggle("single", one !== null);
+    for (const side of ["left", "right"])
+      tokens[side].forEach((made, index) => {
+        const self = one && one.side === side && one.index === index;
+        const other = one && one.side !== side;
+        const share = other ? (side === "left" ? mean(one.index, index) : mean(index, one.index)) : 0;
+        made.classList.toggle("self", Boolean(self));
+        made.style.setProperty("--share", share.toFixed(3));
+      });
+    if (one) {
+      const right = one.side === "right";
+      lines.append(group("one", right ? [one.index] : everyQuery(), right ? everyKey() : [one.index]));
+    }
+    tell(one);
+  }
+
+  function tell(one) {
+    told.replaceChildren();
+    if (!one || !shown().length) return;
+    const right = one.side === "right", texts = right ? kind().left : kind().right;
+    const shares = texts.map((text, i) => [right ? mean(one.index, i) : mean(i, one.index), text]);
+    shares.sort((a, b) => b[0] - a[0]);
+    told.append(element("bdi", {}, kind()[one.side][one.index]), right ? " looks at " : " is looked at by ");
+    shares.slice(0, 4).filter((pair) => pair[0] > 0).forEach(([share, text], place) => {
+      if (place) told.append(", ");
+      told.append(element("bdi", {}, text), " " + share.toFixed(2));
+    });
+    if (shown().length > 1) told.append(" (mean of the heads shown)");
+  }
+
+  function drawHeat() {
+    const texts = kind(), some = shown(), margin = 110;
+    const width = 2 * margin + texts.left.length * CELL, height = margin + texts.right.length * CELL;
+    const map = drawing("svg", { class: "heat", width: width, height: height, role: "group",
+                                 viewBox: "0 0 " + width + " " + height,
+                                 "aria-label": "Scores, a row for each word that looks" });
+    const cut = (text) => (text.length > 14 ? text.slice(0, 13) + "…" : text);
+    const colour = some.length === 1 ? "var(--head-" + (some[0] % COLOURS) + ")" : "var(--accent)";
+    const label = (side, index, text, place) =>
+      reachable(drawing("text", { ...place, class: "label", tabindex: index ? -1 : 0, "data-side": side }, cut(text)), side, index);
+    tokens.left = texts.left.map((text, key) => {
+      const x = margin + (key + 0.6) * CELL, y = margin - 8;
+      return label("left", key, text, { x: x, y: y, transform: "rotate(-55 " + x + " " + y + ")" });
+    });
+    tokens.right = texts.right.map((text, query) =>
+      label("right", query, text, { x: margin - 8, y: margin + (query + 0.7) * CELL, "text-anchor": "end" }));
+    map.append(...tokens.left, ...tokens.right);
+    texts.right.forEach((text, query) => {
+      const y = margin + query * CELL;
+      for (let key = 0; key < texts.left.length; key++) {
+        const share = mean(query, key);
+        if (share > 0)
+          map.append(drawing("rect", { x: margin + key * CELL, y: y, width: CELL - 1, height: CELL - 1, fill: colour,
+                                       "fill-opacity": share, "data-query": query, "data-key": key }));
+      }
+    });
+    map.append(drawing("rect", { class: "frame", x: margin - 0.5, y: margin - 0.5,
+                                 width: texts.left.length * CELL, height: texts.right.length * CELL }));
+    map.addEventListener("mouseover", (event) => tellCell(event.target.dataset));
+    stage.replaceChildren(map);
+    told.replaceChildren();
+  }
+
+  function tellCell(place) {
+    if (place.query === undefined) return;
+    told.replaceChildren(element("bdi", {}, kind().right[place.query]), " looks at ",
+                         element("bdi", {}, kind().left[place.key]),
+                         " " + mean(Number(place.query), Number(place.key)).toFixed(2));
+  }
+
+  function draw() {
+    if (control("view").value === "heat") { drawHeat(); return; }
+    if (!stage.querySelector(".columns")) drawColumns();
+    drawLines();
+  }
+
+  function redraw() {
+    held = pointed = null;
+    stage.replaceChildren();
+    draw();
+  }
+
+  makeHeads();
+  control("kind").value = data.start.kind;
+  fillLayers(data.start.layer);
+  control("kind").addEventListener("change", () => { fillLayers(layer()); redraw(); });
+  control("layer").addEventListener("change", draw);
+  control("view").addEventListener("change", redraw);
+  control("every").addEventListener("click", () => {
+    const all = heads.every((box) => box.checked);
+    for (const box of heads) box.checked = !all;
+    draw();
+  });
+  draw();
+  if (data.start.token !== null) { held = { side: "right", index: data.start.token }; emphasise(); }
+}
+
+for (const figure of document.querySelectorAll("[data-attention]")) View(figure);
+})();

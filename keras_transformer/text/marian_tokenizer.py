@@ -1,0 +1,243 @@
+"""The tokenizer of Marian checkpoints: SentencePiece's pieces, numbered by a table of their own."""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from keras_transformer.text.sentencepiece_training import utf8
+from keras_transformer.text.tokenizer import _processor
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SPACE = "▁"
+SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
+CODE_AND_REST = r"(?s)^(>>.*?<<)?(.*)$"
+
+
+class MarianTokenizer:
+    """Strings to ids and back as the Transformers library does it for Marian models.
+
+    SentencePiece cuts the text; a table, common to source and target, says which id each piece
+    has, and pieces that it lacks are unknown. A language code that starts the text, such as
+    ">>fra<<", is one token. Unlike there, the names of special tokens have no meaning inside text.
+    Marian starts sentences with the token that it pads with: `bos_id` may be `pad_id`, which then
+    stands in no text.
+
+    Args:
+        model: Bytes of a SentencePiece `ModelProto`.
+        tokens: Every id's token, in the ids' order.
+        pad_id: Id that fills a row up to the length of its batch.
+        bos_id: Id that starts a target sentence.
+        eos_id: Id that ends a sentence.
+        unk_id: Id of what the table does not have.
+
+    Raises:
+        ValueError: `model` is damaged, two tokens are the same, or an id is not one of the table.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        tokens: Sequence[str],
+        *,
+        pad_id: int,
+        bos_id: int,
+        eos_id: int,
+        unk_id: int,
+    ):
+        self.model = bytes(model)
+        self.tokens = list(tokens)
+        self.pad_id = pad_id
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.unk_id = unk_id
+        self._processor = _processor(self.model)
+        self._ids = {token: id for id, token in enumerate(self.tokens)}
+        _check(self.tokens, self._ids, self.special_ids)
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """The ids that have a meaning, by name."""
+        return {name: getattr(self, name) for name in SPECIAL_IDS}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "MarianTokenizer":
+        """Read a tokenizer from a file that `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged or something else.
+        """
+        path = Path(path)
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            model = base64.b64decode(facts["sentencepiece"], validate=True)
+            ids = {name: int(facts["special_ids"][name]) for name in SPECIAL_IDS}
+            return cls(model, facts["tokens"], **ids)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} cannot serve as a Marian tokenizer: it is damaged or something else "
+                f"({error}). Import or copy it again."
+            ) from error
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write table and model to one JSON file, whole or not at all."""
+        path = Path(path)
+        facts = {
+            "format": "marian",
+            "special_ids": self.special_ids,
+            "tokens": self.tokens,
+            "sentencepiece": base64.b64encode(self.model).decode(),
+        }
+        content = json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+            file.write(content)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of model and table: equal only if the ids are."""
+        table = json.dumps([self.tokens, self.special_ids])
+        return hashlib.sha256(self.model + table.encode()).hexdigest()
+
+    def vocabulary_size(self) -> int:
+        """Number of ids; every id is in `range(vocabulary_size())`."""
+        return len(self.tokens)
+
+    @overload
+    def tokenize(self, text: str) -> list[int]: ...
+    @overload
+    def tokenize(self, text: Sequence[str]) -> list[list[int]]: ...
+    def tokenize(self, text):
+        """Ids of a sentence, or of each sentence of a list, without BOS and EOS.
+
+        A list is tokenized on all processors at once.
+        """
+        if isinstance(text, str):
+            return self.tokenize([text])[0]
+        codes, rest = zip(*map(_split_code, text), strict=True) if text else ((), ())
+        rows = self._processor.encode(
+            [utf8(one) for one in rest], out_type=str, num_threads=os.cpu_count() or 1
+        )
+        return [
+            [self.token_to_id(piece) for piece in (*code, *pieces)]
+            for code, pieces in zip(codes, rows, strict=True)
+        ]
+
+    @overload
+    def detokenize(self, ids: Sequence[int]) -> str: ...
+    @overload
+    def detokenize(self, ids: Sequence[Sequence[int]]) -> list[str]: ...
+    def detokenize(self, ids):
+        """The sentence of some ids, or the sentences of a list (or array) of them.
+
+        Pad, BOS and EOS leave no trace; `unk_id` shows as " ⁇ ". `[]` is the empty sentence.
+
+        Raises:
+            ValueError: An id is not in the vocabulary.
+        """
+        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        if ids and isinstance(ids[0], list):
+            return [self.detokenize(row) for row in ids]
+        silent = (self.pad_id, self.bos_id, self.eos_id)
+        tokens = [self.id_to_token(id) for id in ids if id not in silent]
+        return self._processor.decode_pieces(tokens).replace(SPACE, " ").strip()
+
+    def id_to_token(self, id: int) -> str:
+        """The piece of text behind one id. A space is written as U+2581."""
+        if not 0 <= id < len(self.tokens):
+            raise ValueError(f"Ids must be between 0 and {len(self.tokens) - 1}. Received: {id}")
+        return self.tokens[id]
+
+    def token_to_id(self, token: str) -> int:
+        """The id of one piece of text, `unk_id` where there is none."""
+        return self._ids.get(token, self.unk_id)
+
+    @functools.cached_property
+    def in_graph(self):
+        """What the methods below need: a `tf.Module`.
+
+        A `tf.Module` that is to be exported must hold it as an attribute, so that the model
+        travels with it.
+        """
+        import tensorflow as tf
+        import tensorflow_text
+
+        module = tf.Module(name="marian_tokenizer")
+        with tf.init_scope():  # they outlive the graph that first asks for them
+            module.pieces = tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.string)
+            table = tf.lookup.KeyValueTensorInitializer(
+                tf.constant(self.tokens), tf.range(len(self.tokens))
+            )
+            module.ids = tf.lookup.StaticHashTable(table, default_value=self.unk_id)
+        return module
+
+    def tokenize_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
+        """As `tokenize`, in a TensorFlow graph.
+
+        Args:
+            texts: Strings, shape `(B,)`.
+
+        Returns:
+            Ragged int32 ids, shape `(B, None)`.
+        """
+        import tensorflow as tf
+
+        code, rest = (
+            tf.strings.regex_replace(texts, CODE_AND_REST, part) for part in (r"\1", r"\2")
+        )
+        codes = tf.ragged.boolean_mask(code[:, None], (code != "")[:, None])
+        pieces = tf.concat([codes, self.in_graph.pieces.tokenize(rest)], axis=1)
+        return tf.ragged.map_flat_values(self.in_graph.ids.lookup, pieces)
+
+    def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
+        """As `detokenize`, in a TensorFlow graph.
+
+        Args:
+            ids: Integers, shape `(B, T)`, dense or ragged.
+
+        Returns:
+            Strings, shape `(B,)`.
+        """
+        import tensorflow as tf
+
+        ids = ids if isinstance(ids, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(ids)
+        silent = tf.constant([self.pad_id, self.bos_id, self.eos_id], ids.dtype)
+        real = tf.ragged.map_flat_values(
+            lambda flat: tf.reduce_all(flat[:, None] != silent, axis=1), ids
+        )
+        tokens = tf.gather(tf.constant(self.tokens), tf.ragged.boolean_mask(ids, real))
+        texts = self.in_graph.pieces.detokenize(tokens)
+        return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
+
+
+def _split_code(text: str) -> tuple[list[str], str]:
+    """The language code that a text starts with, if it does, and the rest."""
+    end = text.find("<<") + 2
+    return ([text[:end]], text[end:]) if text.startswith(">>") and end > 1 else ([], text)
+
+
+def _check(tokens: list[str], ids: dict[str, int], special_ids: dict[str, int]) -> None:
+    if len(ids) < len(tokens):
+        twice = next(token for id, token in enumerate(tokens) if ids[token] != id)
+        raise ValueError(f"No two ids may have the same token. Received: {twice!r} twice")
+    received = ", ".join(f"{name}={id}" for name, id in special_ids.items())
+    if not all(0 <= id < len(tokens) for id in special_ids.values()):
+        raise ValueError(
+            f"Every special id must be in the vocabulary, between 0 and {len(tokens) - 1}. "
+            f"Received: {received}"
+        )
+    pad, bos, eos, unk = special_ids.values()
+    if len({pad, eos, unk}) < 3 or bos in (eos, unk):
+        raise ValueError(
+            "The special ids must be different, but for `bos_id`, which may be `pad_id`. "
+            f"Received: {received}"
+        )
