@@ -2,12 +2,12 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_transformer.formats.whole_folder import check_free, whole_folder
 from keras_transformer.layers import sinusoids
 from keras_transformer.models import Transformer
 
@@ -59,7 +59,7 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
             "keras-transformer with the extra `ctranslate2`."
         ) from error
     folder = Path(folder)
-    _check_folder(folder)
+    check_free(folder, _is_ours)
     model = translator.model
     if not isinstance(model, Transformer):
         raise ValueError(
@@ -76,17 +76,8 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     _set_weights(spec, model, max(LEAST_POSITIONS, 2 * translator.max_source_length))
     spec.validate()
     spec.optimize()  # a table that is used twice is written once
-    _write(spec, folder)
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder.is_dir() and _is_ours(folder)):
-        raise FileExistsError(
-            f"{folder} is there already and holds something else: give another folder, or delete "
-            "it first."
-        )
+    with whole_folder(folder, _is_ours) as new:
+        spec.save(str(new))
 
 
 def _is_ours(folder: Path) -> bool:
@@ -222,20 +213,3 @@ def _array(tensor):
             f"by itself. Received: weights of type {dtype}"
         )
     return keras.ops.convert_to_numpy(tensor).astype("float32")
-
-
-def _write(spec, folder: Path) -> None:
-    """Writes beside the folder, then renames; what was there before goes last."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
-        spec.save(str(new))
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(new, folder)
-        except BaseException:
-            if old.exists():
-                os.replace(old, folder)
-            raise

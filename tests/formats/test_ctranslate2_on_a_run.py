@@ -55,7 +55,7 @@ def pieces(tokenizer, texts):
 
 def place(variable):
     if not os.environ.get(variable):
-        pytest.skip(f"{variable} names nothing")
+        pytest.skip(f"{variable} names no folder: a finished run, or Multi30k's texts")
     return Path(os.environ[variable])
 
 
