@@ -40,5 +40,6 @@ def dataset_of(
     signature = ({name: sides[name.split("_")[0]] for name in inputs}, sides["target"])
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.autotune.enabled = False  # the end of an iterator can wait seconds for its thread
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.with_options(options).prefetch(_PREFETCHED)

@@ -171,12 +171,21 @@ class PositionalEmbedding(keras.layers.Layer):
         take one half each, which XLA does not do with one product of few rows. `None` where the
         vectors are quantised: their product is Keras' own.
         """
-        if self.tokens.quantization_mode is not None:
+        vectors = self._vectors()
+        if vectors is None:
             return None
-        vectors = ops.cast(self.tokens.embeddings, self.compute_dtype)  # rounded as in `logits`
-        vectors = ops.cast(vectors, "float32")
         half = self.vocabulary_size // 2
         return ops.transpose(vectors[:half]), ops.transpose(vectors[half:])
+
+    def output_vectors(self):
+        """What `logits` multiplies with, float32 `(V, d_model)`; `None` if it adds a bias too."""
+        return self._vectors() if self.bias is None else None
+
+    def _vectors(self):
+        """The vectors, rounded as in `logits`; `None` where they are quantised."""
+        if self.tokens.quantization_mode is not None:
+            return None
+        return ops.cast(ops.cast(self.tokens.embeddings, self.compute_dtype), "float32")
 
     def get_config(self):
         return {

@@ -1,5 +1,7 @@
 """The training step: every real token counts alike, however the batch is spread."""
 
+import contextlib
+
 import keras
 
 from keras_transformer.replicas import already_summed, replicas_in_sync
@@ -109,20 +111,52 @@ class TokenTrainer(keras.Model):
             part of the sum, once for each token.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        logits = self(x, training=training)
-        total, count = self.loss.sums(y, logits, sample_weight)
+        if training and sample_weight is None and self._can_project():
+            total, count = self._sums_without_logits(x, y)
+        else:
+            logits = self(x, training=training)
+            total, count = self.loss.sums(y, logits, sample_weight)
+            self.compute_metrics(x, y, logits, sample_weight)
         for loss in self.losses:
             total = total + loss * count
         tracked = next(metric for metric in self.metrics if metric.name == "loss")
         tracked.update_state(keras.ops.divide_no_nan(total, count), sample_weight=count)
-        self.compute_metrics(x, y, logits, sample_weight)
         return total, count
 
+    def _sums_without_logits(self, x, y):
+        """The same, with the output layer as a part of the loss: faster, and in less memory."""
+        hidden = keras.ops.cast(self.hidden(x, training=True), "float32")
+        total, count, facts = self.loss.projected_sums(y, hidden, self.output_vectors())
+        for metric in self._compiled_metrics():
+            metric.update_facts(y, facts)
+        return total, count
+
+    def _can_project(self):
+        """Whether model, loss and all metrics know how to do without logits."""
+        return (
+            self.built
+            and self.output_vectors() is not None
+            and hasattr(self.loss, "projected_sums")
+            and all(hasattr(metric, "update_facts") for metric in self._compiled_metrics())
+        )
+
+    def _compiled_metrics(self):
+        """What `compile` was given; itself a list that is not ready, before the first batch."""
+        groups = [metric for metric in self.metrics if metric.name == "compile_metrics"]
+        return [one for group in groups for one in (group.metrics if group.built else groups)]
+
+    def output_vectors(self):
+        """What `hidden` is multiplied with to be logits, `(V, d_model)`; `None` if not only."""
+        return None
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Keras' TensorFlow trainer would add up a batch over all devices to see its shapes."""
-        if self._distribute_strategy is not None:
-            with self._distribute_strategy.scope():
-                self._symbolic_build()
+        """Keras would take a batch out of the data, and add it up over all devices.
+
+        Weights and metrics have to be there before the first step, which sees what they can do.
+        """
+        strategy = self._distribute_strategy
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            self._symbolic_build()
 
 
 def _steps():

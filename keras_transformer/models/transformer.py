@@ -149,6 +149,25 @@ class Transformer(TokenTrainer):
         super()._symbolic_build(data_batch=({"source": ids, "target": ids}, ids))
 
     def call(self, inputs, training=None, return_attention_scores=False):
+        hidden, scores = self._hidden(inputs, training)
+        logits = self.target_embedding.logits(hidden)
+        return (logits, scores) if return_attention_scores else logits
+
+    def hidden(self, inputs, training=None):
+        """What the decoder gives to the output layer: as `call`, but `(B, T, d_model)`."""
+        return self._hidden(inputs, training)[0]
+
+    def output_vectors(self):
+        """What `hidden` is multiplied with to be logits, float32 `(V, d_model)`.
+
+        `None` where logits are more than that product: with a bias, quantised, or in a subclass
+        that has a `call` of its own.
+        """
+        if type(self).call is not Transformer.call:
+            return None
+        return self.target_embedding.output_vectors()
+
+    def _hidden(self, inputs, training):
         source, target = inputs["source"], inputs["target"]
         encoder_mask, attention_mask, cross_mask = self._masks(inputs)
         encoder_output, encoder_scores = self.encoder(
@@ -165,10 +184,7 @@ class Transformer(TokenTrainer):
             return_attention_scores=True,
             training=training,
         )
-        logits = self.target_embedding.logits(hidden)
-        if not return_attention_scores:
-            return logits
-        return logits, {
+        return hidden, {
             "encoder": encoder_scores,
             "decoder": [scores["self"] for scores in decoder_scores],
             "cross": [scores["cross"] for scores in decoder_scores],

@@ -131,6 +131,14 @@ class TokenCrossEntropy(keras.losses.Loss):
         losses = smoothed_cross_entropy(y_true, ops.cast(y_pred, "float32"), self.label_smoothing)
         return ops.sum(losses * real), ops.sum(real)
 
+    def projected_sums(self, y_true, hidden, vectors):
+        """As `sums`, from what is multiplied with the vectors to be logits; and `TokenFacts`."""
+        from keras_transformer.training.projected_loss import projected_cross_entropy
+
+        real = weights_of(y_true, self.pad_id)
+        total, facts = projected_cross_entropy(y_true, hidden, vectors, real, self.label_smoothing)
+        return total, ops.sum(real), facts
+
     def __call__(self, y_true, y_pred, sample_weight=None):
         total, count = self.sums(y_true, y_pred, sample_weight)
         return ops.divide_no_nan(total, sum_over_replicas(count))

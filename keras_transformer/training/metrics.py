@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer.training.losses import gold_logits, log_sum_exp, weights_of
+from keras_transformer.training.losses import weights_of
+from keras_transformer.training.projected_loss import facts_of
 
 
 class _TokenMean(keras.metrics.Metric):
@@ -16,8 +17,12 @@ class _TokenMean(keras.metrics.Metric):
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        self.update_facts(y_true, facts_of(y_true, ops.cast(y_pred, "float32")), sample_weight)
+
+    def update_facts(self, y_true, facts, sample_weight=None):
+        """As `update_state`, from the `TokenFacts` of the logits."""
         real = weights_of(y_true, self.pad_id, sample_weight)
-        values = self.values(y_true, ops.cast(y_pred, "float32"))
+        values = self.values(facts)
         self.total.assign_add(ops.sum(ops.cast(values, "float32") * real))
         self.count.assign_add(ops.sum(real))
 
@@ -46,8 +51,8 @@ class TokenAccuracy(_TokenMean):
     def __init__(self, pad_id=0, name="accuracy", **kwargs):
         super().__init__(pad_id, name, **kwargs)
 
-    def values(self, labels, logits):
-        return ops.greater_equal(gold_logits(labels, logits), ops.max(logits, axis=-1))
+    def values(self, facts):
+        return ops.greater_equal(facts.gold, facts.highest)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -67,8 +72,8 @@ class Perplexity(_TokenMean):
     def __init__(self, pad_id=0, name="perplexity", **kwargs):
         super().__init__(pad_id, name, **kwargs)
 
-    def values(self, labels, logits):
-        return log_sum_exp(logits) - gold_logits(labels, logits)
+    def values(self, facts):
+        return facts.log_normalizer - facts.gold
 
     def result(self):
         return ops.exp(super().result())

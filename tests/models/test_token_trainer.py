@@ -179,3 +179,66 @@ def test_float16_is_refused():
 def test_a_batch_that_cannot_be_split_is_an_error():
     with pytest.raises(Exception, match="must be a multiple of accumulate_steps=4"):
         one_step(accumulate_steps=4)
+
+
+class LogitsFirst(kt.Transformer):
+    """Has a `call` of its own, so that the loss must be taken from what it returns."""
+
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=training)
+
+
+def steps_of(model_class, optimizer="sgd", **sizes):
+    keras.utils.set_random_seed(7)
+    model = model_class(V, 1, 8, 2, 11, **{"dropout_rate": 0.5, **sizes})
+    model.build()
+    metrics = [kt.TokenAccuracy(), kt.Perplexity()]
+    model.compile(optimizer, loss=kt.TokenCrossEntropy(0.1), metrics=metrics, jit_compile=True)
+    inputs, labels = make_batch()
+    history = model.fit(inputs, labels, batch_size=3, epochs=3, shuffle=False, verbose=0)
+    return model, history.history
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_output_layer_as_part_of_the_loss_changes_nothing(precision):
+    model, logs = steps_of(kt.Transformer, dtype=precision)
+    wanted_model, wanted_logs = steps_of(LogitsFirst, dtype=precision)
+    tolerance = 1e-5 if precision == "float32" else 1e-2
+    for one, other in zip(model.get_weights(), wanted_model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=tolerance)
+    for name, values in wanted_logs.items():
+        assert logs[name] == pytest.approx(values, rel=tolerance)
+
+
+def sums_without_logits(model, monkeypatch):
+    """Whether a training step takes the loss without making all logits first."""
+    taken = []
+    original = kt.TokenCrossEntropy.projected_sums
+    monkeypatch.setattr(
+        kt.TokenCrossEntropy,
+        "projected_sums",
+        lambda *arguments: taken.append(1) or original(*arguments),
+    )
+    model.train_on_batch(*make_batch())
+    return bool(taken)
+
+
+def test_a_fresh_model_does_without_logits_from_its_first_step(monkeypatch):
+    model = kt.Transformer(V, 1, 8, 2, 11)
+    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
+    assert sums_without_logits(model, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "sizes", "metrics"),
+    [
+        (LogitsFirst, {}, []),
+        (kt.Transformer, {"use_bias": True}, []),
+        (kt.Transformer, {}, ["accuracy"]),
+    ],
+    ids=["own call", "bias", "another metric"],
+)
+def test_where_logits_are_needed_they_are_made(model_class, sizes, metrics, monkeypatch):
+    model = model_class(V, 1, 8, 2, 11, **sizes)
+    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=metrics, run_eagerly=True)
+    assert not sums_without_logits(model, monkeypatch)

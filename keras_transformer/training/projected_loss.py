@@ -1,0 +1,112 @@
+"""Cross-entropy from what comes before the output layer, without keeping the logits."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_transformer.training.losses import gold_logits, log_sum_exp, smoothed_entropy
+
+PARTS = 4  # the logits of one are still in the cache of the processor when needed again
+LOWEST = -1e30  # any logit is higher; a part of few positions may be empty, and has no highest
+
+
+class TokenFacts(NamedTuple):
+    """What metrics need to know of the logits of each token, tensors of shape `(B, T)`.
+
+    Attributes:
+        log_normalizer: `log(sum(exp(logits)))`.
+        gold: The logit of the label.
+        highest: The highest logit.
+    """
+
+    log_normalizer: object
+    gold: object
+    highest: object
+
+
+def facts_of(labels, logits):
+    """The facts of logits that are at hand, `(B, T, V)`."""
+    gold, highest = gold_logits(labels, logits), ops.max(logits, axis=-1)
+    return TokenFacts(log_sum_exp(logits), gold, highest)
+
+
+def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.0):
+    """The sum of `smoothed_cross_entropy(labels, hidden @ vectors^T)`, and facts of each token.
+
+    The logits are the largest tensor of a training step and take part in three products. Here they
+    are made a few positions at a time, and each part's gradient is made at once, while its
+    probabilities are at hand: nothing of shape `(B, T, V)` is ever kept, and `exp` is taken once.
+    The gradient of the vectors is added up as `(d_model, V)`, the form of product that XLA's CPU
+    compiler does best, and turned round at the end.
+
+    Args:
+        labels: Integer tensor of shape `(B, T)`.
+        hidden: Float32 tensor of shape `(B, T, d_model)`.
+        vectors: Float32 tensor of shape `(V, d_model)`.
+        weights: Float32 tensor of shape `(B, T)`: how much each token counts.
+        label_smoothing: Float, eps.
+
+    Returns:
+        The sum over all tokens of loss times weight, in nats, and `TokenFacts`. Gradients flow
+        from the sum alone, to `hidden` and `vectors`.
+
+    Example:
+
+    >>> labels, hidden = keras.ops.array([[2]]), keras.ops.zeros((1, 1, 3))
+    >>> total, facts = projected_cross_entropy(
+    ...     labels, hidden, keras.ops.ones((6, 3)), keras.ops.ones((1, 1))
+    ... )
+    >>> round(float(total), 6), facts.gold.shape
+    (1.791759, TensorShape([1, 1]))
+    """
+    V, _ = vectors.shape
+
+    @ops.custom_gradient
+    def project(hidden, vectors):
+        T = ops.shape(hidden)[1]
+        places = [slice(T * n // PARTS, T * (n + 1) // PARTS) for n in range(PARTS)]
+        parts = [
+            _one_part(labels[:, at], hidden[:, at], vectors, weights[:, at], label_smoothing)
+            for at in places
+        ]
+        losses, facts, to_hidden, to_vectors = zip(*parts, strict=True)
+        to_hidden = ops.concatenate(to_hidden, axis=1)
+        to_vectors = ops.transpose(sum(to_vectors))
+
+        def gradient(*upstreams, upstream=None):
+            upstream = keras.tree.flatten(upstreams if upstream is None else upstream)[0]
+            return upstream * to_hidden, upstream * to_vectors
+
+        facts = (ops.concatenate(fact, axis=1) for fact in zip(*facts, strict=True))
+        return (sum(losses), *facts), gradient
+
+    total, *facts = project(hidden, vectors)
+    entropy = smoothed_entropy(V, label_smoothing) * ops.sum(weights)
+    return total - entropy, TokenFacts(*map(ops.stop_gradient, facts))
+
+
+def _one_part(labels, hidden, vectors, weights, label_smoothing):
+    """Loss, facts and both gradients, that of the vectors as `(d_model, V)`."""
+    V, D = vectors.shape
+    B, T = ops.shape(labels)
+    low = label_smoothing / (V - 1)  # u, the share of every other id
+    above = 1 - label_smoothing - low  # what the label has beyond u
+    labels, weights = (ops.reshape(each, (-1,)) for each in (labels, weights))
+    hidden = ops.reshape(hidden, (-1, D))
+    logits = ops.matmul(hidden, ops.transpose(vectors))
+    highest = ops.max(logits, axis=-1, initial=LOWEST)
+    powers = ops.exp(logits - highest[:, None])
+    normalizer = ops.sum(powers, axis=-1)
+    log_normalizer = highest + ops.log(normalizer)
+    gold = gold_logits(labels, logits)
+    losses = log_normalizer - above * gold
+    if low:
+        losses = losses - low * ops.matmul(hidden, ops.sum(vectors, axis=0))
+    is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[:, None])
+    wanted = low + ops.where(is_label, above, 0.0)
+    to_logits = (powers / normalizer[:, None] - wanted) * weights[:, None]
+    to_hidden = ops.reshape(ops.matmul(to_logits, vectors), (B, T, D))
+    to_vectors = ops.matmul(ops.transpose(hidden), to_logits)
+    facts = [ops.reshape(fact, (B, T)) for fact in (log_normalizer, gold, highest)]
+    return ops.sum(losses * weights), facts, to_hidden, to_vectors
