@@ -42,6 +42,7 @@ _HOMES = {
     "models": ["PRESETS", "Decoder", "Encoder", "Transformer"],
     "text": ["MarianTokenizer", "Tokenizer", "load_tokenizer"],
     "training": [
+        "Adafactor",
         "BleuCallback",
         "KeepCheckpoints",
         "NoStopSignal",

@@ -50,6 +50,8 @@ class Recipe:
         steps_per_epoch: Steps of a round; 0 means that every pair is seen once.
         tokens_per_batch: Positions of a batch's longer side, padding included.
         max_shapes: Most different shapes of batches; each is compiled once.
+        optimizer: adam, with the paper's schedule, or adafactor, which needs less memory; it has
+            step sizes of its own and no warm-up: learning_rate_scale and warmup_steps must be 0.
         learning_rate_scale: Factor of the paper's learning rate; 0 chooses.
         warmup_steps: Steps in which the learning rate rises; 0 chooses.
         label_smoothing: Share of each label given to the other ids.
@@ -103,6 +105,7 @@ class Recipe:
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
     max_shapes: int = 8
+    optimizer: Literal["adam", "adafactor"] = "adam"
     learning_rate_scale: float = 0.0
     warmup_steps: int = 0
     label_smoothing: float = 0.1
@@ -134,6 +137,12 @@ class Recipe:
                 raise ValueError(
                     f"{name} must be at least {least}. Received: {getattr(self, name)}"
                 )
+        if self.optimizer == "adafactor" and (self.learning_rate_scale or self.warmup_steps):
+            raise ValueError(
+                "optimizer adafactor has step sizes of its own. Received: learning_rate_scale="
+                f"{self.learning_rate_scale}, warmup_steps={self.warmup_steps}. Leave both out, or "
+                "give --learning-rate-scale 0 --warmup-steps 0."
+            )
         if not self.label_smoothing < 1 or self.label_smoothing < 0:
             raise ValueError(
                 "label_smoothing must be at least 0 and less than 1. Received: "
@@ -166,13 +175,16 @@ class Recipe:
         if not self.epochs and not small:
             epochs = max(3, min(60, 100_000 // steps_per_epoch))
         steps = epochs * steps_per_epoch
+        schedule = {
+            "warmup_steps": self.warmup_steps or max(1, min(2000 if small else 4000, steps // 4)),
+            "learning_rate_scale": self.learning_rate_scale or (2.0 if small else 1.0),
+        }
         return dataclasses.replace(
             self,
             preset=self.preset if self.preset != "auto" else ("tiny" if small else "base"),
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
-            warmup_steps=self.warmup_steps or max(1, min(2000 if small else 4000, steps // 4)),
-            learning_rate_scale=self.learning_rate_scale or (2.0 if small else 1.0),
+            **(schedule if self.optimizer == "adam" else {}),
         )
 
     def with_facts_of(self, model, languages: tuple[str, str]) -> "Recipe":

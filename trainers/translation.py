@@ -219,21 +219,18 @@ def fit(task: Task, devices, output: Path, state=None) -> str:
     if not math.isfinite(loss):
         raise ValueError(
             f"The loss became {loss} in epoch {len(history.epoch)}: training has diverged. "
-            "Lower --learning-rate-scale, or raise --warmup-steps."
+            "With --optimizer adam, lower --learning-rate-scale or raise --warmup-steps."
         )
     devices.from_chief(0.0)  # who is not the chief waits until the last files are written
     return choice.decide()
 
 
 def compile_model(recipe: Recipe, model, devices) -> None:
-    """The paper's optimizer and schedule, the loss, what is reported."""
-    import keras
+    """The optimizer, the loss, what is reported."""
+    from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy
 
-    from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy, WarmupSchedule
-
-    schedule = WarmupSchedule(model.d_model, recipe.warmup_steps, recipe.learning_rate_scale)
     model.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
+        optimizer=make_optimizer(recipe, model.d_model),
         loss=TokenCrossEntropy(recipe.label_smoothing, model.pad_id),
         metrics=[TokenAccuracy(model.pad_id), Perplexity(model.pad_id)],
         jit_compile=recipe.compile_with_xla and devices.can_jit,
@@ -241,6 +238,18 @@ def compile_model(recipe: Recipe, model, devices) -> None:
         accumulate_steps=recipe.accumulate_steps,
     )
     model.optimizer.build(model.trainable_variables)  # where the model is
+
+
+def make_optimizer(recipe: Recipe, d_model: int):
+    """Adam with the paper's values and schedule, or Adafactor, which has its own."""
+    import keras
+
+    from keras_transformer import Adafactor, WarmupSchedule
+
+    if recipe.optimizer == "adafactor":
+        return Adafactor()
+    schedule = WarmupSchedule(d_model, recipe.warmup_steps, recipe.learning_rate_scale)
+    return keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
 
 
 def _watchers(recipe: Recipe, devices, output: Path) -> list:

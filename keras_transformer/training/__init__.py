@@ -1,5 +1,6 @@
-"""What `compile` and `fit` need: loss, metrics, schedule, averaging, callbacks."""
+"""What `compile` and `fit` need: loss, metrics, optimizer, schedule, averaging, callbacks."""
 
+from keras_transformer.training.adafactor import Adafactor
 from keras_transformer.training.averaging import average_checkpoints
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate
 from keras_transformer.training.checkpoints import SavedState, StateError, StateFolder
@@ -15,6 +16,7 @@ from keras_transformer.training.resume import (
 from keras_transformer.training.schedule import WarmupSchedule
 
 __all__ = [
+    "Adafactor",
     "BleuCallback",
     "KeepCheckpoints",
     "NoStopSignal",

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,30 @@ def test_what_was_chosen_already_is_kept():
     recipe = chosen(1009, 17, **own)
     assert {name: getattr(recipe, name) for name in own} == own
     assert recipe == recipe.completed(29_000, 97)
+
+
+@pytest.mark.parametrize("pairs", [1009, 4_500_000])
+def test_adafactor_has_no_schedule_to_choose(pairs):
+    own = {"optimizer": "adafactor", "epochs": 5, "steps_per_epoch": 13, "preset": "tiny"}
+    recipe = chosen(pairs, 17, **own)
+    assert recipe == Recipe(output=Path("run"), **own)
+
+
+@pytest.mark.parametrize("option", [{"learning_rate_scale": 0.5}, {"warmup_steps": 7}])
+def test_adafactor_takes_no_schedule(option):
+    (name, value), rest = *option.items(), "Leave both out, or give --learning-rate-scale 0"
+    message = rf"^optimizer adafactor has step sizes of its own\. .*{name}={value}\b.* {rest}"
+    with pytest.raises(ValueError, match=message):
+        Recipe(output=Path("run"), optimizer="adafactor", **option)
+
+
+def test_a_recipe_for_adam_is_one_for_adafactor_without_its_schedule():
+    adam = ["--config", str(RECIPES[0].with_name("phrasebook.yaml")), "--output", "run"]
+    options = ["--optimizer", "adafactor", "--learning-rate-scale", "0", "--warmup-steps", "0"]
+    before, after = (read_recipe("trainer", [*adam, *more]) for more in ([], options))
+    assert after == dataclasses.replace(
+        before, optimizer="adafactor", learning_rate_scale=0.0, warmup_steps=0
+    )
 
 
 def test_only_sizes_that_differ_from_the_preset_are_passed_on():
