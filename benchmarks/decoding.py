@@ -50,22 +50,17 @@ import functools
 import gzip
 import itertools
 import json
-import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.engines import OURS, PEERS, SIZES, has_our_weights
+from benchmarks.turns import Worker, print_table, seconds_of, take_turns, usable_processors
 
-ROOT = Path(__file__).parents[1]
 SOURCE, OUTPUT = 20, 24
 LENGTHS = (16, 32, 64, 128)
 SENTENCES = (64, 256, 1024)
-PAUSE = 0.3  # seconds before a call: the threads of the engine before go on spinning for a while
 COLUMNS = {  # and how their numbers are written
     "size": "{}",
     "batch": "{}",
@@ -79,36 +74,6 @@ COLUMNS = {  # and how their numbers are written
 }
 
 
-class Worker:
-    """An engine in a process of its own, which waits until it is asked."""
-
-    def __init__(self, python, job, errors):
-        self.engine, self.errors = job["engine"], errors
-        self.process = subprocess.Popen(
-            [python, "-m", "benchmarks.engines"],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-        self.first_answer = self.ask(job)
-
-    def ask(self, request):
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(request), file=self.process.stdin, flush=True)
-        answer = self.process.stdout.readline()
-        if not answer:
-            self.errors.seek(0)
-            raise SystemExit(f"{self.engine} failed:\n{self.errors.read().decode()[-3000:]}")
-        return json.loads(answer)
-
-    def close(self):
-        with self.process:
-            self.process.stdin.close()
-
-
 @contextlib.contextmanager
 def workers(arguments, peers, **job):
     """The engines that are installed, by name, ours first."""
@@ -117,7 +82,7 @@ def workers(arguments, peers, **job):
 
         def start(engine, python):
             errors = stack.enter_context(tempfile.TemporaryFile())
-            worker = Worker(python, {**job, "engine": engine}, errors)
+            worker = Worker(python, "benchmarks.engines", {**job, "engine": engine}, errors)
             stack.callback(worker.close)
             return worker
 
@@ -137,26 +102,6 @@ def workers(arguments, peers, **job):
         made_of = {k: v for one in found.values() for k, v in one.first_answer["made_of"].items()}
         print(", ".join(f"{name} {version}" for name, version in made_of.items()), flush=True)
         yield found
-
-
-def take_turns(found, request, repeats):
-    """Every engine's answers, first the one for which it had to compile.
-
-    In each later turn an engine is called twice and timed at the second call: after the pause its
-    threads sleep, and a sentence takes less time than to wake them.
-    """
-    answers = {engine: [] for engine in found}
-    for turn in range(1 + repeats):
-        for engine, worker in found.items():
-            time.sleep(PAUSE)
-            if turn:
-                worker.ask(request)
-            answers[engine].append(worker.ask(request))
-    return answers
-
-
-def seconds_of(answers):
-    return statistics.median(answer["seconds"] for answer in answers[1:])
 
 
 def rows_of(answers, setting, count):
@@ -250,12 +195,6 @@ def time_lengths(arguments):
     print_table(["sentences", *map(str, SENTENCES)], [["ms/sentence", *cells]])
 
 
-def print_table(head, lines):
-    """A table in Markdown."""
-    for line in (head, ["---"] * len(head), *lines):
-        print(f"| {' | '.join(line)} |", flush=True)
-
-
 def print_rows(rows):
     lines = [
         [COLUMNS[key].format(row[key]) if key in row else "" for key in COLUMNS] for row in rows
@@ -267,10 +206,6 @@ def read_lines(path):
     content = path.read_bytes()
     text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
     return text.removesuffix("\n").split("\n")
-
-
-def usable_processors():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def parse(arguments):

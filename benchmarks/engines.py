@@ -1,16 +1,13 @@
 """The engines that `benchmarks.decoding` times, each in a process of its own.
 
-`python -m benchmarks.engines` is one: it reads a job, then requests, and answers each, all in lines
-of JSON. Imports are where they are needed, so that a peer needs nothing of ours.
+`python -m benchmarks.engines` is one; `benchmarks.worker` says how it is spoken to. Imports are
+where they are needed, so that a peer needs nothing of ours.
 """
 
 import functools
-import importlib.metadata
-import json
-import os
 import random
-import sys
-import time
+
+from benchmarks.worker import work
 
 SEARCH = {"beam_size": 4, "length_penalty": 0.0}
 SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, vocabulary
@@ -164,38 +161,5 @@ def has_our_weights(peer):
     return peer.startswith("ctranslate2")
 
 
-def work():
-    """A worker: reads a job, then requests; answers each; all are lines of JSON."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-
-    def answer(function, *arguments):
-        try:
-            message = function(*arguments)
-        except ImportError as error:
-            message = {"missing": str(error)}
-        print(json.dumps(message), file=answers, flush=True)
-
-    job = json.loads(sys.stdin.readline())
-    start, packages = ENGINES[job["engine"]]
-    prepare, ready = None, {}
-
-    def begin():
-        nonlocal prepare
-        prepare = start(job)
-        return {"made_of": {name: importlib.metadata.version(name) for name in packages}}
-
-    def call(request):
-        if request not in ready:
-            ready[request] = prepare(json.loads(request))
-        started = time.perf_counter()
-        output = ready[request]()
-        return {"seconds": time.perf_counter() - started, "output": output}
-
-    answer(begin)
-    for request in sys.stdin:
-        answer(call, request)
-
-
 if __name__ == "__main__":
-    work()
+    work(ENGINES)

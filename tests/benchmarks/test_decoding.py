@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import decoding
+from benchmarks import decoding, turns
 from tests.conftest import QUICK_TO_COMPILE, ROOT, run_python
 
 TOY = ("--sizes", "toy", "--repeats", "1", "--threads", "1")
@@ -53,13 +53,13 @@ class Clock:
 
 @pytest.fixture
 def rows(monkeypatch):
-    monkeypatch.setattr(decoding, "PAUSE", 0)
+    monkeypatch.setattr(turns, "PAUSE", 0)
     log = []
     found = {
         "keras_transformer": Clock("ours", log, [90, 50, 2, 50, 1, 50, 7]),
         "hf-generate": Clock("theirs", log, [80, 50, 5, 50, 30, 50, 4]),
     }
-    answers = decoding.take_turns(found, {}, repeats=3)
+    answers = turns.take_turns(found, {}, repeats=3)
     assert log == ["ours", "theirs"] + ["ours", "ours", "theirs", "theirs"] * 3
     return decoding.rows_of(answers, ("toy", 3, 1), lambda output: 2 * output)
 

@@ -1,0 +1,280 @@
+"""The engines that `benchmarks.training` times, each in a process of its own.
+
+`python -m benchmarks.training_engines` is one; `benchmarks.worker` says how it is spoken to. All
+have the same model: post-norm, one table for source, target and output, scaled, sinusoids added;
+dropout of the embeddings and of each sub-layer's result, nowhere else; the source's padding masked,
+the target's future too; smoothed cross-entropy, mean over real tokens; Adam; float32.
+"""
+
+import math
+import resource
+import time
+
+from benchmarks.worker import work
+
+SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, ids of the output layer
+    "tiny": (4, 128, 256, 4, 8192),
+    "base": (6, 512, 2048, 8, 32000),
+    "big": (6, 1024, 4096, 16, 32000),
+    "toy": (1, 16, 32, 2, 300),  # to try the program
+}
+DROPOUT, SMOOTHING, PAD = 0.1, 0.1, 0
+ADAM = {"learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.98, "epsilon": 1e-9}
+
+
+def read_batches(path):
+    """Source, target and labels of each batch, as they were written by `benchmarks.training`."""
+    import numpy as np
+
+    with np.load(path) as arrays:
+        count = len(arrays) // 3
+        names = ("source", "target", "labels")
+        return [tuple(arrays[f"{name}{n}"] for name in names) for n in range(count)]
+
+
+def sinusoids(length, d_model):
+    """The paper's positions, `(length, d_model)`."""
+    import numpy as np
+
+    rates = 10000 ** (-np.arange(0, d_model, 2) / d_model)
+    angles = np.arange(length)[:, None] * rates
+    return np.stack([np.sin(angles), np.cos(angles)], -1).reshape(length, d_model).astype("float32")
+
+
+def real_tokens(batches):
+    return sum(int((labels != PAD).sum()) for *_, labels in batches)
+
+
+def answering(multiply, **questions):
+    """What every engine can be asked: to train, how fast it multiplies, its highest memory.
+
+    Args:
+        multiply: Function that multiplies two float32 matrices of 2,048 x 2,048 as often as told.
+        **questions: Functions of a request's value that make a run ready, by the request's name.
+    """
+
+    def ceiling(_):
+        def run():
+            multiply(3)
+            started = time.perf_counter()
+            multiply(20)
+            return 20 * 2 * 2048**3 / (time.perf_counter() - started)
+
+        return run
+
+    def memory(_):
+        return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    questions |= {"ceiling": ceiling, "memory": memory}
+
+    def prepare(request):
+        ((name, value),) = request.items()
+        return questions[name](value)
+
+    return prepare
+
+
+def fit_in_order(model, batches, **questions):
+    """An engine that trains on the first batches in their order, by Keras' `fit`."""
+    import tensorflow as tf
+
+    def steps(count):
+        chosen = batches[:count]
+
+        def endless():
+            while True:
+                for source, target, labels in chosen:
+                    yield {"source": source, "target": target}, labels
+
+        ids = tf.TensorSpec((None, None), tf.int32)
+        signature = ({"source": ids, "target": ids}, ids)
+        data = tf.data.Dataset.from_generator(endless, output_signature=signature)
+        options = tf.data.Options()
+        options.autotune.enabled = False  # the end of a pass would wait for its thread
+        data = data.with_options(options).prefetch(2)
+
+        def run():
+            history = model.fit(data, steps_per_epoch=len(chosen), verbose=0)
+            return {"tokens": real_tokens(chosen), "loss": float(history.history["loss"][-1])}
+
+        return run
+
+    matrix = tf.random.normal((2048, 2048))
+
+    def multiply(times):
+        for _ in range(times):
+            product = tf.matmul(matrix, matrix)
+        return product.numpy()
+
+    return answering(multiply, steps=steps, **questions)
+
+
+def start_ours(job):
+    """Our model, as a recipe makes and compiles it."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
+    import keras_transformer as kt
+    from keras_transformer.distribution.tpu_compiler import train_step_flops
+
+    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+    model = kt.Transformer(vocabulary, layers, d_model, heads, d_ff, dropout_rate=DROPOUT)
+    model.compile(
+        keras.optimizers.Adam(**ADAM), kt.TokenCrossEntropy(SMOOTHING), jit_compile=job["xla"]
+    )
+    batches = read_batches(job["batches"])
+
+    def flops(count):
+        shapes = [(*source.shape, target.shape[1]) for source, target, _ in batches[:count]]
+        return lambda: sum(train_step_flops(model, *shape) for shape in shapes)
+
+    return fit_in_order(model, batches, flops=flops)
+
+
+def start_keras_hub(job):
+    """keras-hub's layers, put together as its documentation does."""
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
+    import keras_hub
+
+    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+    batches = read_batches(job["batches"])
+    positions = sinusoids(max(array.shape[1] for batch in batches for array in batch), d_model)
+    table = keras_hub.layers.ReversibleEmbedding(vocabulary, d_model, reverse_dtype="float32")
+
+    def without_dropout_of_scores(block, *shapes):
+        """Its dropout has one rate for everything, and no argument to leave that out."""
+        block.build(*shapes)
+        for name in ("_self_attention_layer", "_cross_attention_layer"):
+            for attention in filter(None, [vars(block).get(name)]):
+                vars(attention).update(_dropout=0.0)
+                vars(attention)["_dropout_layer"].rate = 0.0
+        return block
+
+    class Positions(keras.layers.Layer):
+        def call(self, x):
+            return x * d_model**0.5 + ops.convert_to_tensor(positions)[: ops.shape(x)[1]]
+
+    shape = (None, None, d_model)
+    options = {"dropout": DROPOUT, "layer_norm_epsilon": 1e-6}
+    source, target = (keras.Input((None,), dtype="int32", name=n) for n in ("source", "target"))
+    mask = ops.not_equal(source, PAD)
+    x = keras.layers.Dropout(DROPOUT)(Positions()(table(source)))
+    for _ in range(layers):
+        block = keras_hub.layers.TransformerEncoder(d_ff, heads, **options)
+        x = without_dropout_of_scores(block, shape)(x, padding_mask=mask)
+    y = keras.layers.Dropout(DROPOUT)(Positions()(table(target)))
+    for _ in range(layers):
+        block = keras_hub.layers.TransformerDecoder(d_ff, heads, **options)
+        y = without_dropout_of_scores(block, shape, shape)(y, x, encoder_padding_mask=mask)
+    model = keras.Model({"source": source, "target": target}, table(y, reverse=True))
+
+    def loss(labels, logits):
+        real = ops.cast(ops.not_equal(labels, PAD), "float32")
+        log_probs = ops.log_softmax(logits, -1)
+        gold = ops.take_along_axis(log_probs, labels[..., None], -1)[..., 0]
+        losses = (1 - SMOOTHING) * gold + SMOOTHING * ops.mean(log_probs, -1)
+        return -ops.sum(losses * real) / ops.sum(real)
+
+    model.compile(keras.optimizers.Adam(**ADAM), loss, jit_compile=job["xla"])
+    return fit_in_order(model, batches)
+
+
+def start_torch(job):
+    """PyTorch's own `nn.Transformer`."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(job["threads"])
+    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+    batches = read_batches(job["batches"])
+    length = max(array.shape[1] for batch in batches for array in batch)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(vocabulary, d_model)
+            nn.init.normal_(self.table.weight, std=d_model**-0.5)
+            sizes = (d_model, heads, layers, layers, d_ff, DROPOUT)
+            self.transformer = nn.Transformer(*sizes, batch_first=True)
+            self.transformer.encoder.norm = self.transformer.decoder.norm = None  # post-norm
+            self.dropout = nn.Dropout(DROPOUT)
+            self.register_buffer("positions", torch.tensor(sinusoids(length, d_model)))
+            for block in (*self.transformer.encoder.layers, *self.transformer.decoder.layers):
+                block.dropout.p = 0.0  # that between the two products
+                block.self_attn.dropout = 0.0
+                if hasattr(block, "multihead_attn"):
+                    block.multihead_attn.dropout = 0.0
+
+        def embed(self, ids):
+            x = self.table(ids) * math.sqrt(d_model) + self.positions[: ids.shape[1]]
+            return self.dropout(x)
+
+        def forward(self, source, target):
+            padding = source == PAD
+            causal = torch.full((target.shape[1],) * 2, -torch.inf).triu(1)
+            y = self.transformer(
+                self.embed(source),
+                self.embed(target),
+                tgt_mask=causal,
+                src_key_padding_mask=padding.float().masked_fill(padding, -torch.inf),
+                memory_key_padding_mask=padding.float().masked_fill(padding, -torch.inf),
+                tgt_is_causal=True,
+            )
+            return y @ self.table.weight.T
+
+    model = Model().train()
+    rate, betas = ADAM["learning_rate"], (ADAM["beta_1"], ADAM["beta_2"])
+    optimizer = torch.optim.Adam(model.parameters(), rate, betas, ADAM["epsilon"], fused=True)
+    cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
+
+    def loss_of(source, target, labels):
+        return cross_entropy(model(source, target).flatten(0, 1), labels.flatten())
+
+    if job["compiled"]:
+        loss_of = torch.compile(loss_of, dynamic=False)
+    tensors = [tuple(torch.tensor(array).long() for array in batch) for batch in batches]
+
+    def steps(count):
+        chosen = tensors[:count]
+
+        def run():
+            total = 0.0
+            for batch in chosen:
+                optimizer.zero_grad()
+                loss = loss_of(*batch)
+                loss.backward()
+                optimizer.step()
+                total += float(loss.detach())
+            return {"tokens": real_tokens(chosen), "loss": total / len(chosen)}
+
+        return run
+
+    matrix = torch.randn(2048, 2048)
+
+    def multiply(times):
+        for _ in range(times):
+            matrix @ matrix
+
+    return answering(multiply, steps=steps)
+
+
+def _with(start, **mode):
+    return lambda job: start({**job, **mode})
+
+
+ENGINES = {  # what starts it, and the packages that it is made of
+    "keras_transformer": (_with(start_ours, xla=True), ("keras", "tensorflow")),
+    "torch": (_with(start_torch, compiled=False), ("torch",)),
+    "torch-compiled": (_with(start_torch, compiled=True), ("torch",)),
+    "keras-hub": (_with(start_keras_hub, xla=True), ("keras-hub", "keras", "tensorflow")),
+    "keras-hub-plain": (_with(start_keras_hub, xla=False), ("keras-hub", "keras", "tensorflow")),
+}
+
+
+if __name__ == "__main__":
+    work(ENGINES)

@@ -1,0 +1,76 @@
+"""Engines in processes of their own, which take turns: what all benchmarks of speed share."""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAUSE = 0.3  # seconds before a call: the threads of the engine before go on spinning for a while
+
+
+class Worker:
+    """An engine in a process of its own, which waits until it is asked."""
+
+    def __init__(self, python, module, job, errors):
+        self.engine, self.errors = job["engine"], errors
+        self.process = subprocess.Popen(
+            [python, "-m", module],
+            cwd=ROOT,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        self.first_answer = self.ask(job)
+
+    def ask(self, request):
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            self.errors.seek(0)
+            raise SystemExit(f"{self.engine} failed:\n{self.errors.read().decode()[-3000:]}")
+        return json.loads(answer)
+
+    def close(self):
+        with self.process:
+            self.process.stdin.close()
+
+
+def take_turns(found, request, repeats, wake=True):
+    """Every engine's answers, first the one for which it had to compile.
+
+    Args:
+        found: `Worker` of each engine, by name.
+        request: What they are asked, all the same.
+        repeats: How many turns count.
+        wake: Whether an engine is called twice in each of these and timed at the second call: after
+            the pause its threads sleep, and a sentence takes less time than to wake them.
+    """
+    answers = {engine: [] for engine in found}
+    for turn in range(1 + repeats):
+        for engine, worker in found.items():
+            time.sleep(PAUSE)
+            if turn and wake:
+                worker.ask(request)
+            answers[engine].append(worker.ask(request))
+    return answers
+
+
+def seconds_of(answers):
+    return statistics.median(answer["seconds"] for answer in answers[1:])
+
+
+def print_table(head, lines):
+    """A table in Markdown."""
+    for line in (head, ["---"] * len(head), *lines):
+        print(f"| {' | '.join(line)} |", flush=True)
+
+
+def usable_processors():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
