@@ -104,6 +104,7 @@ def evaluate(
     words: str = "",
     beam_size: int = 4,
     length_penalty: float = 0.6,
+    moses: str = "",
 ) -> None:
     """Translates a file and compares the translations with a file of references.
 
@@ -114,9 +115,13 @@ def evaluate(
         words: Words, with commas between, whose use is compared too, such as il,elle.
         beam_size: How many beginnings the search goes on with; 1 is greedy search.
         length_penalty: Strength of the length penalty; 0 compares log-probabilities.
+        moses: Code of the target language, such as de, to have BLEU of lower-cased text with Moses'
+            tokens too, which many papers report (needs sacremoses).
     """
     from keras_transformer import Translator, evaluation
 
+    if moses:
+        evaluation.moses_tokens([], moses)  # rather now than after an hour of translating
     sources, references = _read_pairs(source, reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
@@ -126,7 +131,8 @@ def evaluate(
     )
     _warn_of_pieces(translator, translations)
     wanted = [word.strip() for word in words.split(",") if word.strip()]
-    print("\n".join(evaluation.report([t.text for t in translations], references, wanted)))
+    texts = [translation.text for translation in translations]
+    print("\n".join(evaluation.report(texts, references, wanted, moses)))
 
 
 def export(

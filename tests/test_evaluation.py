@@ -1,8 +1,19 @@
+import gzip
+import os
+from pathlib import Path
+
 import pytest
 import sacrebleu
 
-from keras_transformer.evaluation import exact_match, report, word_agreement
+from keras_transformer.evaluation import (
+    exact_match,
+    moses_bleu,
+    moses_tokens,
+    report,
+    word_agreement,
+)
 
+MULTI30K = os.environ.get("KERAS_TRANSFORMER_MULTI30K", "")
 REFERENCES = ["Il dort.", "Elle mange une pomme.", "Nous partons demain matin."]
 TRANSLATIONS = ["Il dort.", "Il mange une pomme.", "Nous partons demain matin."]
 
@@ -50,6 +61,29 @@ def test_the_report_has_the_scores_of_sacrebleu():
     assert lines[3].startswith(f"chrF2        {chrf:.2f}  (nrefs:1|")
     assert lines[4:] == ["il, elle     50.00 % of 2 sentences that have one"]
     assert len(report(TRANSLATIONS, REFERENCES)) == 4
+
+
+def test_moses_tokens_are_lower_cased_normalised_and_not_escaped():
+    assert moses_tokens(["„Er sagt: 'Ja' & geht.“", ""], "de") == [
+        "\" er sagt : ' ja ' & geht . \"",
+        "",
+    ]
+
+
+def test_bleu_of_moses_tokens_knows_no_case_and_counts_the_tokens_of_the_references():
+    score = moses_bleu([text.upper() for text in REFERENCES], REFERENCES, "fr")
+    assert (score.score, score.ref_len, score.ratio) == (pytest.approx(100), 3 + 5 + 5, 1)
+    *_, line = report(TRANSLATIONS, REFERENCES, moses="fr")
+    bleu = moses_bleu(TRANSLATIONS, REFERENCES, "fr").score
+    assert line.startswith(f"BLEU         {bleu:.2f}  (lower-cased, Moses tokens, 13 in the")
+
+
+@pytest.mark.skipif(not MULTI30K, reason="KERAS_TRANSFORMER_MULTI30K names no folder")
+def test_the_references_of_multi30k_have_the_published_number_of_tokens():
+    content = Path(MULTI30K, "test_2016_flickr.de.gz").read_bytes()
+    references = gzip.decompress(content).decode()
+    tokens = moses_tokens(references.splitlines(), "de")
+    assert sum(len(text.split()) for text in tokens) == 12_103
 
 
 def test_unequal_numbers_of_sentences_are_refused():
