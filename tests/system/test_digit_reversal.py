@@ -59,8 +59,8 @@ def learn(model, steps=STEPS):
     return model.evaluate(*reversed_digits(256, seed=3), batch_size=BATCH, verbose=0)[1]
 
 
-def exact_match(model):
-    """The share of unseen rows that greedy search turns round without a mistake."""
+def exact_match(model, of=slice(None)):
+    """The share of unseen rows, or of some of them, that greedy search turns round faultlessly."""
     inputs, labels = reversed_digits(256, seed=3)
 
     def search(source, limits, length):
@@ -68,7 +68,7 @@ def exact_match(model):
 
     limits = np.full((256,), LONGEST + 1, "int32")
     found = compiled(search, model)(inputs["source"], limits, length=LONGEST + 1)
-    return (ops.convert_to_numpy(found.ids)[:, 0] == labels).all(axis=1).mean()
+    return (ops.convert_to_numpy(found.ids)[:, 0] == labels).all(axis=1)[of].mean()
 
 
 def test_it_learns_to_turn_digits_round():
