@@ -184,15 +184,12 @@ def start_keras_hub(job):
     return fit_in_order(model, batches)
 
 
-def start_torch(job):
-    """PyTorch's own `nn.Transformer`."""
+def make_torch_model(size, length):
+    """`nn.Transformer` between embeddings, ids in, logits out."""
     import torch
     from torch import nn
 
-    torch.set_num_threads(job["threads"])
-    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
-    batches = read_batches(job["batches"])
-    length = max(array.shape[1] for batch in batches for array in batch)
+    layers, d_model, d_ff, heads, vocabulary = SIZES[size]
 
     class Model(nn.Module):
         def __init__(self):
@@ -216,18 +213,29 @@ def start_torch(job):
 
         def forward(self, source, target):
             padding = source == PAD
-            causal = torch.full((target.shape[1],) * 2, -torch.inf).triu(1)
-            y = self.transformer(
+            padding = padding.float().masked_fill(padding, -torch.inf)
+            hidden = self.transformer(
                 self.embed(source),
                 self.embed(target),
-                tgt_mask=causal,
-                src_key_padding_mask=padding.float().masked_fill(padding, -torch.inf),
-                memory_key_padding_mask=padding.float().masked_fill(padding, -torch.inf),
+                tgt_mask=torch.full((target.shape[1],) * 2, -torch.inf).triu(1),
+                src_key_padding_mask=padding,
+                memory_key_padding_mask=padding,
                 tgt_is_causal=True,
             )
-            return y @ self.table.weight.T
+            return hidden @ self.table.weight.T
 
-    model = Model().train()
+    return Model().train()
+
+
+def start_torch(job):
+    """PyTorch's own `nn.Transformer`."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(job["threads"])
+    batches = read_batches(job["batches"])
+    length = max(array.shape[1] for batch in batches for array in batch)
+    model = make_torch_model(job["size"], length)
     rate, betas = ADAM["learning_rate"], (ADAM["beta_1"], ADAM["beta_2"])
     optimizer = torch.optim.Adam(model.parameters(), rate, betas, ADAM["epsilon"], fused=True)
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
