@@ -135,19 +135,19 @@ class TokenTrainer(keras.Model):
         """Whether model, loss and all metrics know how to do without logits."""
         return (
             self.built
+            and _has_both(self, "call", "output_vectors")
             and self.output_vectors() is not None
-            and hasattr(self.loss, "projected_sums")
-            and all(hasattr(metric, "update_facts") for metric in self._compiled_metrics())
+            and _has_both(self.loss, "sums", "projected_sums")
+            and all(
+                _has_both(metric, "update_state", "update_facts")
+                for metric in self._compiled_metrics()
+            )
         )
 
     def _compiled_metrics(self):
         """What `compile` was given; itself a list that is not ready, before the first batch."""
         groups = [metric for metric in self.metrics if metric.name == "compile_metrics"]
         return [one for group in groups for one in (group.metrics if group.built else groups)]
-
-    def output_vectors(self):
-        """What `hidden` is multiplied with to be logits, `(V, d_model)`; `None` if not only."""
-        return None
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Keras would take a batch out of the data, and add it up over all devices.
@@ -157,6 +157,15 @@ class TokenTrainer(keras.Model):
         strategy = self._distribute_strategy
         with contextlib.nullcontext() if strategy is None else strategy.scope():
             self._symbolic_build()
+
+
+def _has_both(one, method, without_logits):
+    """Whether the same class says both; a subclass may have another word on the first alone."""
+    owners = [
+        next((owner for owner in type(one).__mro__ if name in vars(owner)), None)
+        for name in (method, without_logits)
+    ]
+    return owners[0] is owners[1]
 
 
 def _steps():

@@ -160,11 +160,8 @@ class Transformer(TokenTrainer):
     def output_vectors(self):
         """What `hidden` is multiplied with to be logits, float32 `(V, d_model)`.
 
-        `None` where logits are more than that product: with a bias, quantised, or in a subclass
-        that has a `call` of its own.
+        `None` where logits are more than that product: with a bias, or quantised.
         """
-        if type(self).call is not Transformer.call:
-            return None
         return self.target_embedding.output_vectors()
 
     def _hidden(self, inputs, training):

@@ -188,6 +188,21 @@ class LogitsFirst(kt.Transformer):
         return super().call(inputs, training=training)
 
 
+class Doubled(kt.TokenCrossEntropy):
+    """Has an idea of its own about the sum of the losses."""
+
+    def sums(self, y_true, y_pred, sample_weight=None):
+        total, count = super().sums(y_true, y_pred, sample_weight)
+        return 2.0 * total, count
+
+
+class HalfRight(kt.TokenAccuracy):
+    """Has an idea of its own about what is right."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, 0.5 * y_pred, sample_weight)
+
+
 def steps_of(model_class, optimizer="sgd", **sizes):
     keras.utils.set_random_seed(7)
     model = model_class(V, 1, 8, 2, 11, **{"dropout_rate": 0.5, **sizes})
@@ -230,15 +245,17 @@ def test_a_fresh_model_does_without_logits_from_its_first_step(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("model_class", "sizes", "metrics"),
+    ("model_class", "sizes", "loss", "metrics"),
     [
-        (LogitsFirst, {}, []),
-        (kt.Transformer, {"use_bias": True}, []),
-        (kt.Transformer, {}, ["accuracy"]),
+        (LogitsFirst, {}, kt.TokenCrossEntropy(0.1), []),
+        (kt.Transformer, {"use_bias": True}, kt.TokenCrossEntropy(0.1), []),
+        (kt.Transformer, {}, Doubled(0.1), []),
+        (kt.Transformer, {}, kt.TokenCrossEntropy(0.1), ["accuracy"]),
+        (kt.Transformer, {}, kt.TokenCrossEntropy(0.1), [HalfRight()]),
     ],
-    ids=["own call", "bias", "another metric"],
+    ids=["own call", "bias", "own loss", "another metric", "own metric"],
 )
-def test_where_logits_are_needed_they_are_made(model_class, sizes, metrics, monkeypatch):
+def test_where_logits_are_needed_they_are_made(model_class, sizes, loss, metrics, monkeypatch):
     model = model_class(V, 1, 8, 2, 11, **sizes)
-    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=metrics, run_eagerly=True)
+    model.compile("sgd", loss=loss, metrics=metrics, run_eagerly=True)
     assert not sums_without_logits(model, monkeypatch)
