@@ -102,7 +102,7 @@ def _one_part(labels, hidden, vectors, weights, label_smoothing):
     gold = gold_logits(labels, logits)
     losses = log_normalizer - above * gold
     if low:
-        losses = losses - low * ops.matmul(hidden, ops.sum(vectors, axis=0))
+        losses = losses - low * ops.sum(hidden * ops.sum(vectors, axis=0), axis=-1)
     is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[:, None])
     wanted = low + ops.where(is_label, above, 0.0)
     to_logits = (powers / normalizer[:, None] - wanted) * weights[:, None]
