@@ -4,15 +4,17 @@
     python -m benchmarks.decoding --run RUN --source FILE --reference FILE
     python -m benchmarks.decoding --lengths [--run RUN --source FILE]
 
-`--shapes` times search alone, ids to ids: random weights, 20 source tokens, exactly 24 output
-tokens, 4 beams. CTranslate2 has our weights, converted; Hugging Face has a Marian model of the
-same sizes. `--run` times the translation of a file with a trained run, text to text, tokenising
+`--shapes` times search alone: random weights, 20 source tokens, exactly 24 output tokens, 4 beams.
+Ours is `Translator.translate` of words that are ids, with its padding and its two workers;
+CTranslate2 has our weights, converted, and such words too; Hugging Face has a Marian model of the
+same sizes, and ids. `--run` times the translation of a file with a trained run, text to text, tokenising
 included, 4 beams without length penalty, and scores it by cased BLEU. `--lengths` times ours
 alone: an output token at four lengths, a sentence in texts of three sizes.
 
 Every engine is a process of its own, since frameworks in one process disturb each other's threads.
-They stay loaded and take turns, one call timed, while the others wait. Times are medians of
-`--repeats` calls; the first call, which compiles, is told apart. What is not installed is skipped.
+They stay loaded and take turns of half a second or one call, while the others wait. Times are
+medians of `--repeats` turns; the first call, which compiles, is told apart. What is not installed
+is skipped.
 `--peers-python` is the interpreter that has the peers; ours needs ctranslate2 too, to convert.
 
 All have as many threads, and everything is timed with one thread and with one for each processor
@@ -34,10 +36,24 @@ Notes:
     - At batch 1, the output layer's table transposed once a call and halved: its product takes 0.08
       instead of 0.28 ms a step (tiny), since it is read in order and two threads take a half each.
 
+    - A few dozen sentences shared out to the two workers instead of one search on two threads, whose
+      small kernels come one after the other: 103 to 79 ms (tiny, 32 sentences).
+    - A lone batch searched for in the caller's thread: to start one took 1.3 of 8.5 ms.
+
     What made no difference or was slower: other products of queries and keys (keys first, one
-    block-diagonal product for all heads, sums unrolled); the output layer in blocks or with its
-    operands exchanged; 8 or 24 slots; 3 threads. On a busy machine, by processor time: XLA's flags
-    for wider vectors, oneDNN, XNNPACK, fast math.
+    block-diagonal product for all heads, sums unrolled); queries, keys and values in one product;
+    the output layer in blocks, with its operands exchanged, or as one product for 64 rows (XLA's
+    own time for it falls by a tenth, the whole does not); 8, 24, 32 or 64 slots; 3 threads; room
+    for 8 or 12 tokens more instead of 16; sources padded to 24, too. Padding and EOS forbidden among
+    the candidates only, and the sum of `exp` taken with the maxima at hand: faster by a tenth where
+    a search was all that ran on one thread, by nothing in a file. XLA's flag against its concurrent
+    scheduler: 7.1 to 6.2 ms for a single sentence, but flags are the process's, not ours. On a busy
+    machine, by processor time: XLA's flags for wider vectors, oneDNN, XNNPACK, fast math.
+
+    Beware of two things in XLA 2.21 for CPUs: a product whose rows are summed or compared right
+    away becomes one kernel of another library, three to six times slower (a product of 64 x 512 by
+    32,000: 7 ms, with a maximum after it 41); and a slice of what `top_k` gives makes it sort
+    everything (1.7 ms instead of 0.05).
 
     Where a step of the queue goes (TensorFlow's profiler, host_tracer_level=3; Multi30k's model, 32
     slots, 5.6 ms): output layer 15 %, queries by keys 15 %, scores by values 8 %, and the rest in
@@ -59,6 +75,7 @@ from benchmarks.engines import OURS, PEERS, SIZES, has_our_weights
 from benchmarks.turns import Worker, print_table, seconds_of, take_turns, usable_processors
 
 SOURCE, OUTPUT = 20, 24
+SPAN = 0.5  # seconds of a turn
 LENGTHS = (16, 32, 64, 128)
 SENTENCES = (64, 256, 1024)
 COLUMNS = {  # and how their numbers are written
@@ -138,7 +155,7 @@ def time_shapes(arguments):
         with workers(arguments, arguments.peers, threads=threads, size=size) as found:
             for batch in arguments.batches:
                 request = {"batch": batch, "source": SOURCE, "output": OUTPUT}
-                answers = take_turns(found, request, arguments.repeats)
+                answers = take_turns(found, request, arguments.repeats, SPAN)
                 count = functools.partial(exactly, batch * OUTPUT)
                 rows += rows_of(answers, (size, batch, threads), count)
     return rows
@@ -164,7 +181,7 @@ def time_run(arguments):
     for threads in arguments.threads:
         job = {"threads": threads, "run": str(arguments.run), "tokenizers": paths}
         with workers(arguments, peers, **job) as found:
-            answers = take_turns(found, {"texts": texts}, arguments.repeats)
+            answers = take_turns(found, {"texts": texts}, arguments.repeats, SPAN)
         rows += rows_of(answers, ("run", len(texts), threads), count)
         for row, its in zip(rows[-len(answers) :], answers.values(), strict=True):
             row["BLEU"] = bleu.corpus_score(its[-1]["output"], [references]).score
@@ -180,7 +197,7 @@ def time_lengths(arguments):
                 cells = []
                 for length in LENGTHS:
                     request = {"batch": batch, "source": length, "output": length}
-                    answers = take_turns(found, request, arguments.repeats)[OURS]
+                    answers = take_turns(found, request, arguments.repeats, SPAN)[OURS]
                     cells.append(f"{seconds_of(answers) / length / batch * 1e3:.3f}")
                 lines.append([size, str(batch), *cells])
     print_table(["ms/output token", "batch", *map(str, LENGTHS)], lines)
@@ -190,7 +207,7 @@ def time_lengths(arguments):
     with workers(arguments, [], threads=threads, run=str(arguments.run)) as found:
         for sentences in SENTENCES:
             request = {"texts": list(itertools.islice(texts, sentences))}
-            answers = take_turns(found, request, arguments.repeats)[OURS]
+            answers = take_turns(found, request, arguments.repeats, SPAN)[OURS]
             cells.append(f"{seconds_of(answers) / sentences * 1e3:.2f}")
     print_table(["sentences", *map(str, SENTENCES)], [["ms/sentence", *cells]])
 

@@ -142,7 +142,7 @@ def time_engines(arguments, cache, size):
         write_batches(itertools.islice(batches.epoch(0), steps), path)
         job = {"threads": arguments.threads, "size": size, "batches": str(path)}
         with workers(arguments, [OURS, *arguments.peers], **job) as found:
-            answers = take_turns(found, {"steps": steps}, arguments.repeats, wake=False)
+            answers = take_turns(found, {"steps": steps}, arguments.repeats)
             ceiling = max(
                 worker.ask({"ceiling": True})["output"]
                 for engine, worker in found.items()
@@ -186,7 +186,7 @@ def time_lengths(arguments, size):
                 write_batches([full_rows(positions // length, length)] * 2, path)
                 job = {"threads": arguments.threads, "size": size, "batches": str(path)}
                 with workers(arguments, [OURS], **job) as found:
-                    answers = take_turns(found, {"steps": 2}, arguments.repeats, wake=False)[OURS]
+                    answers = take_turns(found, {"steps": 2}, arguments.repeats)[OURS]
                     memory = found[OURS].ask({"memory": True})["output"]
             cells.append(
                 f"{seconds_of(answers) / 2 / positions * 1e6:.1f} ({memory / 1e6:,.0f} MB)"

@@ -42,23 +42,22 @@ class Worker:
             self.process.stdin.close()
 
 
-def take_turns(found, request, repeats, wake=True):
+def take_turns(found, request, repeats, span=0.0):
     """Every engine's answers, first the one for which it had to compile.
 
     Args:
         found: `Worker` of each engine, by name.
         request: What they are asked, all the same.
         repeats: How many turns count.
-        wake: Whether an engine is called twice in each of these and timed at the second call: after
-            the pause its threads sleep, and a sentence takes less time than to wake them.
+        span: Seconds that such a turn takes at least: a shorter call is made again and again, and
+            the median counts. After the pause an engine's threads sleep, and to wake them takes
+            longer than a sentence.
     """
     answers = {engine: [] for engine in found}
     for turn in range(1 + repeats):
         for engine, worker in found.items():
             time.sleep(PAUSE)
-            if turn and wake:
-                worker.ask(request)
-            answers[engine].append(worker.ask(request))
+            answers[engine].append(worker.ask({**request, "span": span if turn else 0.0}))
     return answers
 
 

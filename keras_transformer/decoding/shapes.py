@@ -3,7 +3,8 @@
 import numpy as np
 
 LENGTHS = (16, 32, 64, 128, 256)  # source positions, EOS included
-BATCHES = (1, 8, 32, 64, 128, 256)  # sentences that wait for their turn
+BATCHES = (1, 8, 16, 32, 64, 128, 256)  # sentences that wait for their turn
+PARTED = range(9, 65)  # sentences: fewer are faster together, more have few shapes
 POSITIONS = 8192  # of the source in one batch
 SLOTS = 16  # sentences at work at a time
 EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
@@ -40,27 +41,36 @@ def rooms(length: int, most: int) -> list[int]:
     return [length + USUAL_EXTRA, full if most <= full else padded_length(most, (32,))]
 
 
-def batch_sizes(sentences: int, length: int, limit: int | None = None) -> list[int]:
+def batch_sizes(
+    sentences: int, length: int, limit: int | None = None, workers: int = 1
+) -> list[int]:
     """How many sentences of one length go together: all, or as many as `POSITIONS` allows.
+
+    A few dozen are shared out, so that no worker waits.
 
     Example:
 
     >>> batch_sizes(600, length=16), batch_sizes(3, length=16), batch_sizes(1, length=64)
     ([256, 256, 256], [8], [1])
+    >>> batch_sizes(32, length=16, workers=2)
+    [16, 16]
     """
     most = max(size for size in BATCHES if size == 1 or size * length <= POSITIONS)
     most = min(most, limit or most)
-    if sentences >= most:  # one shape for all; places that stay empty cost little
-        return [most] * -(-sentences // most)
-    return [next(size for size in BATCHES if size >= sentences)]
+    share = -(-sentences // workers) if sentences in PARTED else sentences
+    size = next(size for size in BATCHES if size >= min(share, most))
+    return [size] * -(-sentences // size)
 
 
-def make_batches(lengths: list[int], limit: int | None = None) -> list[tuple[int, int, list[int]]]:
+def make_batches(
+    lengths: list[int], limit: int | None = None, workers: int = 1
+) -> list[tuple[int, int, list[int]]]:
     """Groups sentences, longest first.
 
     Args:
         lengths: Source positions of each sentence.
         limit: One of `BATCHES`: no batch has more sentences.
+        workers: How many batches are at work at a time.
 
     Returns:
         A list of (batch size, source length, the sentences' places in `lengths`).
@@ -71,7 +81,7 @@ def make_batches(lengths: list[int], limit: int | None = None) -> list[tuple[int
         groups.setdefault(padded_length(lengths[place]), []).append(int(place))
     batches = []
     for length, places in groups.items():
-        for size in batch_sizes(len(places), length, limit):
+        for size in batch_sizes(len(places), length, limit, workers):
             batches.append((size, length, places[:size]))
             places = places[size:]
     return batches

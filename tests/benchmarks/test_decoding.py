@@ -1,12 +1,14 @@
 """The benchmark of decoding, in its smallest setting."""
 
+import itertools
 import json
 import subprocess
 import sys
 
 import pytest
 
-from benchmarks import decoding, turns
+from benchmarks import decoding, turns, worker
+from keras_transformer import Tokenizer
 from tests.conftest import QUICK_TO_COMPILE, ROOT, run_python
 
 TOY = ("--sizes", "toy", "--repeats", "1", "--threads", "1")
@@ -47,7 +49,7 @@ class Clock:
         self.name, self.log, self.seconds = name, log, iter(seconds)
 
     def ask(self, request):
-        self.log.append(self.name)
+        self.log.append((self.name, request["span"]))
         return {"seconds": next(self.seconds), "output": 7}
 
 
@@ -56,19 +58,28 @@ def rows(monkeypatch):
     monkeypatch.setattr(turns, "PAUSE", 0)
     log = []
     found = {
-        "keras_transformer": Clock("ours", log, [90, 50, 2, 50, 1, 50, 7]),
-        "hf-generate": Clock("theirs", log, [80, 50, 5, 50, 30, 50, 4]),
+        "keras_transformer": Clock("ours", log, [90, 2, 1, 7]),
+        "hf-generate": Clock("theirs", log, [80, 5, 30, 4]),
     }
-    answers = turns.take_turns(found, {}, repeats=3)
-    assert log == ["ours", "theirs"] + ["ours", "ours", "theirs", "theirs"] * 3
+    answers = turns.take_turns(found, {}, repeats=3, span=0.5)
+    assert log == [("ours", 0), ("theirs", 0)] + [("ours", 0.5), ("theirs", 0.5)] * 3
     return decoding.rows_of(answers, ("toy", 3, 1), lambda output: 2 * output)
 
 
-def test_engines_take_turns_and_calls_that_compile_or_wake_do_not_count(rows):
+def test_engines_take_turns_and_calls_that_compile_do_not_count(rows):
     ours, theirs = rows
     assert (ours["first_call"], ours["seconds"], ours["times_ours"]) == (90, 2, 1)
     assert (theirs["first_call"], theirs["seconds"], theirs["times_ours"]) == (80, 5, 2.5)
     assert theirs["output_tokens_per_second"] == 14 / 5
+
+
+def test_short_calls_are_repeated_for_a_while():
+    calls = itertools.count(1)
+    times, output = worker.repeat(lambda: next(calls), span=0)
+    assert (len(times), output) == (1, 1)
+    times, output = worker.repeat(lambda: next(calls), span=0.01)
+    assert len(times) == output - 1 > 1
+    assert sum(times[:-1]) < 0.01 <= sum(times)
 
 
 def test_the_file_has_the_faster_of_an_engines_rows(rows):
@@ -99,8 +110,12 @@ def test_what_makes_no_sense_is_said(options, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_an_engine_that_fails_says_why():
-    command = [sys.executable, "-m", "benchmarks.decoding", *TOY, "--shapes", "--batches", "0"]
+def test_an_engine_that_fails_says_why(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("one two three\n")
+    Tokenizer.train(["one two three"] * 7, 270).save(tmp_path / "tokenizer.model")  # and no more
+    run = ("--run", str(tmp_path), "--source", str(text), "--reference", str(text))
+    command = [sys.executable, "-m", "benchmarks.decoding", "--threads", "1", *run]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "keras_transformer failed:" in result.stderr

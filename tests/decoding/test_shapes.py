@@ -41,9 +41,12 @@ def test_sources_of_one_padded_length_have_the_same_rooms(length):
     assert len({tuple(rooms(length, n + EXTRA_LENGTH)) for n in tokens}) == 1
 
 
-@given(st.integers(1, 700), st.sampled_from([*LENGTHS, 512]), st.sampled_from([None, 1, 8, 32]))
-def test_batches_have_room_for_all_and_none_is_for_nothing(sentences, length, limit):
-    sizes = batch_sizes(sentences, length, limit)
+limits, workers = st.sampled_from([None, 1, 8, 32]), st.sampled_from([1, 2, 3])
+
+
+@given(st.integers(1, 700), st.sampled_from([*LENGTHS, 512]), limits, workers)
+def test_batches_have_room_for_all_and_none_is_for_nothing(sentences, length, limit, workers):
+    sizes = batch_sizes(sentences, length, limit, workers)
     assert len(set(sizes)) == 1
     size = sizes[0]
     assert size in BATCHES
@@ -52,9 +55,16 @@ def test_batches_have_room_for_all_and_none_is_for_nothing(sentences, length, li
     assert sum(sizes) - size < sentences <= sum(sizes)
 
 
-@given(st.lists(lengths, max_size=300), st.sampled_from([None, 8, 32]))
-def test_every_sentence_is_in_one_batch_that_holds_it(lengths, limit):
-    batches = make_batches(lengths, limit)
+@given(st.integers(17, 64), st.sampled_from(LENGTHS[:-1]), st.sampled_from([2, 3]))
+def test_a_few_dozen_sentences_are_shared_out(sentences, length, workers):
+    sizes = batch_sizes(sentences, length, None, workers)
+    assert 2 <= len(sizes) <= workers
+    assert max(sizes) < 2 * -(-sentences // workers)  # the next size is at most twice the share
+
+
+@given(st.lists(lengths, max_size=300), limits, workers)
+def test_every_sentence_is_in_one_batch_that_holds_it(lengths, limit, workers):
+    batches = make_batches(lengths, limit, workers)
     assert sorted(place for *_, places in batches for place in places) == list(range(len(lengths)))
     for size, length, places in batches:
         assert 1 <= len(places) <= size <= (limit or size)
@@ -69,7 +79,7 @@ def test_few_shapes_are_ever_made():
     shapes = {
         (size, length)
         for count in range(1, 301, 7)
-        for size, length, _ in make_batches([1 + 7 * n % 256 for n in range(count)])
+        for size, length, _ in make_batches([1 + 7 * n % 256 for n in range(count)], workers=2)
     }
     assert len(shapes) <= 5 * len(BATCHES)
 

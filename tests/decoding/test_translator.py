@@ -369,7 +369,7 @@ def test_a_shape_is_compiled_once(tokenizer, texts, monkeypatch):
         return Hypotheses(ids, zeros, zeros, zeros == 0), zeros[:, 0] == 0
 
     monkeypatch.setattr(searcher, "generate_all", watched)
-    monkeypatch.setattr(shapes, "BATCHES", (1, 8, 32, 64, 128, 256))
+    monkeypatch.setattr(shapes, "BATCHES", (1, 8, 16, 32, 64, 128, 256))
     translator = Translator(make_model(307), tokenizer, max_source_length=64)
     for seed in (5, 6, 7):
         translator.translate(sentences(1009, seed, longest=40))
