@@ -50,10 +50,10 @@ Notes:
     scheduler: 7.1 to 6.2 ms for a single sentence, but flags are the process's, not ours. On a busy
     machine, by processor time: XLA's flags for wider vectors, oneDNN, XNNPACK, fast math.
 
-    Beware of two things in XLA 2.21 for CPUs: a product whose rows are summed or compared right
+    Beware of two things in the XLA of TensorFlow 2.21 on CPUs: a product whose rows are summed or compared right
     away becomes one kernel of another library, three to six times slower (a product of 64 x 512 by
     32,000: 7 ms, with a maximum after it 41); and a slice of what `top_k` gives makes it sort
-    everything (1.7 ms instead of 0.05).
+    everything (1.7 ms instead of 0.1).
 
     Where a step of the queue goes (TensorFlow's profiler, host_tracer_level=3; Multi30k's model, 32
     slots, 5.6 ms): output layer 15 %, queries by keys 15 %, scores by values 8 %, and the rest in

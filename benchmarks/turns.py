@@ -9,18 +9,19 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+DEFAULTS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 PAUSE = 0.3  # seconds before a call: the threads of the engine before go on spinning for a while
 
 
 class Worker:
     """An engine in a process of its own, which waits until it is asked."""
 
-    def __init__(self, python, module, job, errors):
+    def __init__(self, python, module, job, errors, environment=None):
         self.engine, self.errors = job["engine"], errors
         self.process = subprocess.Popen(
             [python, "-m", module],
             cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**os.environ, **DEFAULTS, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -1,0 +1,160 @@
+"""The engines that `benchmarks.accelerator` times, each in a process of its own.
+
+`python -m benchmarks.accelerator_engines` is one; `benchmarks.worker` says how it is spoken to. The
+models are those of `benchmarks.training_engines`. None needs TensorFlow: ours runs on JAX.
+"""
+
+import contextlib
+import time
+
+from benchmarks.training_engines import (
+    ADAM,
+    DROPOUT,
+    PAD,
+    SIZES,
+    SMOOTHING,
+    make_torch_model,
+    read_batches,
+    real_tokens,
+)
+from benchmarks.worker import work
+
+
+def answering(questions):
+    """A function that makes a request ready to be run: one name, one value."""
+
+    def prepare(request):
+        ((name, value),) = request.items()
+        return questions[name](value)
+
+    return prepare
+
+
+def ceiling(make_multiply):
+    """Operations a second of products of two large matrices.
+
+    Args:
+        make_multiply: Function of a number of rows and columns, which returns a function that
+            multiplies two such matrices as often as told, and waits for the last.
+    """
+
+    def ready(size):
+        multiply = make_multiply(size)
+
+        def run():
+            multiply(3)
+            started = time.perf_counter()
+            multiply(20)
+            return 20 * 2 * size**3 / (time.perf_counter() - started)
+
+        return run
+
+    return ready
+
+
+def start_ours(job):
+    """Our model on the JAX backend, by `fit`."""
+    import jax
+    import keras
+
+    import keras_transformer as kt
+    from keras_transformer.distribution.tpu_compiler import train_step_flops
+
+    layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
+    half = job["precision"] == "bfloat16"
+    model = kt.Transformer(
+        vocabulary,
+        layers,
+        d_model,
+        heads,
+        d_ff,
+        dropout_rate=DROPOUT,
+        dtype="mixed_bfloat16" if half else "float32",
+    )
+    model.compile(keras.optimizers.Adam(**ADAM), kt.TokenCrossEntropy(SMOOTHING))
+    ((source, target, labels),) = read_batches(job["batches"])
+    batch = jax.device_put(({"source": source, "target": target}, labels))
+
+    def steps(count):
+        def batches():
+            for _ in range(count):
+                yield batch
+
+        def run():
+            history = model.fit(batches(), steps_per_epoch=count, verbose=0)
+            return {"tokens": count * int((labels != PAD).sum()), "loss": history.history["loss"]}
+
+        return run
+
+    product = jax.jit(jax.numpy.matmul)
+
+    def make_multiply(size):
+        matrix = jax.numpy.ones((size, size), job["precision"])
+        return lambda times: jax.block_until_ready([product(matrix, matrix) for _ in range(times)])
+
+    return answering(
+        {
+            "steps": steps,
+            "ceiling": ceiling(make_multiply),
+            "flops": lambda _: lambda: train_step_flops(model, *source.shape, target.shape[1]),
+            "device": lambda _: lambda: jax.devices()[0].device_kind,
+        }
+    )
+
+
+def start_torch(job):
+    """PyTorch's own `nn.Transformer`, compiled by `torch.compile`."""
+    import torch
+    from torch import nn
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    half = job["precision"] == "bfloat16"
+    torch.set_float32_matmul_precision("high" if half else "highest")
+    (batch,) = read_batches(job["batches"])
+    arrays = [torch.tensor(array, device=device).long() for array in batch]
+    model = make_torch_model(job["size"], max(array.shape[1] for array in batch)).to(device)
+    rate, betas = ADAM["learning_rate"], (ADAM["beta_1"], ADAM["beta_2"])
+    optimizer = torch.optim.Adam(model.parameters(), rate, betas, ADAM["epsilon"], fused=True)
+    cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
+
+    @torch.compile(dynamic=False, disable=not job["compiled"])
+    def loss_of(source, target, labels):
+        low = torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext()
+        with low:
+            logits = model(source, target)
+        return cross_entropy(logits.float().flatten(0, 1), labels.flatten())
+
+    def steps(count):
+        def run():
+            for _ in range(count):
+                optimizer.zero_grad()
+                loss = loss_of(*arrays)
+                loss.backward()
+                optimizer.step()
+            return {"tokens": count * real_tokens([batch]), "loss": [float(loss.detach())]}
+
+        return run
+
+    def make_multiply(size):
+        precision = torch.bfloat16 if half else torch.float32
+        matrix = torch.ones((size, size), device=device, dtype=precision)
+
+        def multiply(times):
+            for _ in range(times):
+                product = matrix @ matrix
+            product[0, 0].item()
+
+        return multiply
+
+    return answering({"steps": steps, "ceiling": ceiling(make_multiply)})
+
+
+ENGINES = {  # what starts it, and the packages that it is made of
+    "keras_transformer": (start_ours, ("keras", "jax")),
+    "torch": (lambda job: start_torch({**job, "compiled": False}), ("torch",)),
+    "torch-compiled": (lambda job: start_torch({**job, "compiled": True}), ("torch",)),
+}
+
+
+if __name__ == "__main__":
+    work(ENGINES)
