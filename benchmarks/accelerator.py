@@ -9,8 +9,8 @@ the whole device while it is its turn, but keeps its memory. The first pass comp
 apart.
 
 `ceiling` is the share of the speed at which the same device multiplies two square matrices of
-`--matrix` rows (the faster of JAX and PyTorch), `peak` that of the manufacturer's figure, if it is given;
-both count the model's matrix products alone.
+`--matrix` rows (the faster of JAX and PyTorch), `peak` that of the manufacturer's figure, if it is
+given; both count the model's matrix products alone.
 
 Notes:
     No accelerator has been at hand: the program has only been tried on processors, and the README
@@ -76,7 +76,9 @@ def time_size(arguments, size):
         job = {"size": size, "precision": arguments.precision, "batches": str(path)}
         with workers(arguments, **job) as found:
             answers = take_turns(found, {"steps": arguments.steps}, arguments.repeats)
-            ceiling = max(worker.ask({"ceiling": arguments.matrix})["output"] for worker in found.values())
+            ceiling = max(
+                worker.ask({"ceiling": arguments.matrix})["output"] for worker in found.values()
+            )
             flops = found[OURS].ask({"flops": True})["output"]
             device = found[OURS].ask({"device": True})["output"]
     print(

@@ -7,9 +7,9 @@
 `--shapes` times search alone: random weights, 20 source tokens, exactly 24 output tokens, 4 beams.
 Ours is `Translator.translate` of words that are ids, with its padding and its two workers;
 CTranslate2 has our weights, converted, and such words too; Hugging Face has a Marian model of the
-same sizes, and ids. `--run` times the translation of a file with a trained run, text to text, tokenising
-included, 4 beams without length penalty, and scores it by cased BLEU. `--lengths` times ours
-alone: an output token at four lengths, a sentence in texts of three sizes.
+same sizes, and ids. `--run` times the translation of a file with a trained run, text to text,
+tokenising included, 4 beams without length penalty, and scores it by cased BLEU. `--lengths` times
+ours alone: an output token at four lengths, a sentence in texts of three sizes.
 
 Every engine is a process of its own, since frameworks in one process disturb each other's threads.
 They stay loaded and take turns of half a second or one call, while the others wait. Times are
@@ -36,23 +36,24 @@ Notes:
     - At batch 1, the output layer's table transposed once a call and halved: its product takes 0.08
       instead of 0.28 ms a step (tiny), since it is read in order and two threads take a half each.
 
-    - A few dozen sentences shared out to the two workers instead of one search on two threads, whose
-      small kernels come one after the other: 103 to 79 ms (tiny, 32 sentences).
+    - A few dozen sentences shared out to the two workers instead of one search on two threads,
+      whose small kernels come one after the other: 103 to 79 ms (tiny, 32 sentences).
     - A lone batch searched for in the caller's thread: to start one took 1.3 of 8.5 ms.
 
     What made no difference or was slower: other products of queries and keys (keys first, one
     block-diagonal product for all heads, sums unrolled); queries, keys and values in one product;
     the output layer in blocks, with its operands exchanged, or as one product for 64 rows (XLA's
     own time for it falls by a tenth, the whole does not); 8, 24, 32 or 64 slots; 3 threads; room
-    for 8 or 12 tokens more instead of 16; sources padded to 24, too. Padding and EOS forbidden among
-    the candidates only, and the sum of `exp` taken with the maxima at hand: faster by a tenth where
-    a search was all that ran on one thread, by nothing in a file. XLA's flag against its concurrent
-    scheduler: 7.1 to 6.2 ms for a single sentence, but flags are the process's, not ours. On a busy
-    machine, by processor time: XLA's flags for wider vectors, oneDNN, XNNPACK, fast math.
+    for 8 or 12 tokens more instead of 16; sources padded to 24, too. Padding and EOS forbidden
+    among the candidates only, and the sum of `exp` taken with the maxima at hand: faster by a tenth
+    where a search was all that ran on one thread, by nothing in a file. XLA's flag against its
+    concurrent scheduler: 7.1 to 6.2 ms for a single sentence, but flags are the process's, not
+    ours. On a busy machine, by processor time: XLA's flags for wider vectors, oneDNN, XNNPACK, fast
+    math.
 
-    Beware of two things in the XLA of TensorFlow 2.21 on CPUs: a product whose rows are summed or compared right
-    away becomes one kernel of another library, three to six times slower (a product of 64 x 512 by
-    32,000: 7 ms, with a maximum after it 41); and a slice of what `top_k` gives makes it sort
+    Beware of two things in the XLA of TensorFlow 2.21 on CPUs: a product whose rows are summed or
+    compared right away becomes one kernel of another library, three to six times slower (64 x 512
+    by 32,000: 7 ms, with a maximum after it 41); and a slice of what `top_k` gives makes it sort
     everything (1.7 ms instead of 0.1).
 
     Where a step of the queue goes (TensorFlow's profiler, host_tracer_level=3; Multi30k's model, 32

@@ -2,8 +2,8 @@
 
     python -m benchmarks.training_memory --sizes tiny base --tokens 1024 2048 4096 --lengths 16 128
 
-The step is the one of `fit` on the JAX backend, float32, Adam, dropout, on a processor, compiled and
-not run, so that sizes can be asked for that would not fit. The program needs JAX.
+The step is the one of `fit` on the JAX backend, float32, Adam, dropout, on a processor. It is only
+compiled, so that sizes can be asked for that would not fit. The program needs JAX.
 
 Notes:
     The whole numbers of `step_bytes` were found by least squares on steps of 26 random sizes (1 to

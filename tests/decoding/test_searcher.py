@@ -2,6 +2,7 @@
 
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -116,6 +117,27 @@ def test_workers_change_nothing(echoing, monkeypatch, workers):
     requests = list(requests_of(43, 5, longest=13))
     assert_echoes(searcher.search(requests, **SETTINGS), requests)
     assert len(threads) == workers
+
+
+def test_a_lone_batch_starts_no_thread(echoing, monkeypatch):
+    searcher, _ = echoing
+    monkeypatch.setattr(searcher_module, "ThreadPoolExecutor", None)
+    requests = list(requests_of(7, 8, longest=9))
+    assert_echoes(searcher.search(requests, **SETTINGS), requests)
+
+
+@pytest.mark.parametrize(
+    ("workers", "device", "size"), [(2, "cpu:0", 16), (1, "cpu:0", 32), (2, "gpu:0", 32)]
+)
+def test_a_few_dozen_sentences_are_shared_out_to_processors(
+    echoing, monkeypatch, workers, device, size
+):
+    searcher, compiled = echoing
+    monkeypatch.setattr(searcher_module, "WORKERS", workers)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [device])
+    requests = list(requests_of(29, 9, longest=9))
+    assert_echoes(searcher.search(requests, **SETTINGS), requests)
+    assert compiled == [(size, 16, 32, 16)]
 
 
 def test_progress_counts_the_requests_that_are_answered(echoing, monkeypatch):
