@@ -124,9 +124,21 @@ def margin(translator, source, ours, theirs):
 
 
 def test_beams_find_translations_as_good(run):
+    """Mostly the same ones; of two different ones, ours is the more probable.
+
+    Without length penalty a few of the most probable translations are far too short, or empty: our
+    search finds them, CTranslate2's does not, and so may have the better BLEU.
+    """
     ours = [one.text for one in run.translator.translate(run.sources, 4, length_penalty=0.0)]
     theirs = run.as_text(run.translated(beam_size=4, length_penalty=0.0))
     scores = [sacrebleu.corpus_bleu(texts, [run.references]).score for texts in (ours, theirs)]
-    same = np.mean([our == their for our, their in zip(ours, theirs, strict=True)])
-    print(f"BLEU {scores[0]:.3f} here, {scores[1]:.3f} there, {same:.1%} the same")
-    assert abs(scores[0] - scores[1]) <= 0.1
+    different = [n for n, our in enumerate(ours) if our != theirs[n]]
+    print(f"BLEU {scores[0]:.3f} here, {scores[1]:.3f} there, {len(different)} different")
+    assert len(different) <= 0.03 * len(ours)
+    if different:
+        sources = [run.sources[n] for n in different]
+        found, others = (
+            run.translator.score(sources, [texts[n] for n in different]) for texts in (ours, theirs)
+        )
+        for our, their in zip(found, others, strict=True):
+            assert our.log_prob >= their.log_prob - 1e-4
