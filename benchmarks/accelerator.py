@@ -18,7 +18,6 @@ Notes:
 """
 
 import argparse
-import contextlib
 import json
 import sys
 import tempfile
@@ -26,10 +25,12 @@ from pathlib import Path
 
 from benchmarks.accelerator_engines import ENGINES, SIZES
 from benchmarks.training import full_rows, write_batches
-from benchmarks.turns import Worker, print_table, seconds_of, take_turns
+from benchmarks.turns import print_table, seconds_of, take_turns, workers
 
 OURS, *PEERS = ENGINES
 ROWS, LENGTH = {"base": 256, "big": 128, "tiny": 512, "toy": 3}, 64
+# Each process would take most of the device's memory at once.
+ENVIRONMENT = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 COLUMNS = {  # and how their numbers are written
     "size": "{}",
     "engine": "{}",
@@ -42,31 +43,6 @@ COLUMNS = {  # and how their numbers are written
 }
 
 
-@contextlib.contextmanager
-def workers(arguments, **job):
-    """Those engines that are installed, by name."""
-    # Each process would take most of the device's memory at once.
-    environment = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    with contextlib.ExitStack() as stack:
-        found = {}
-        for engine in (OURS, *arguments.peers):
-            python = arguments.peers_python if engine in PEERS else sys.executable
-            errors = stack.enter_context(tempfile.TemporaryFile())
-            worker = Worker(
-                python,
-                "benchmarks.accelerator_engines",
-                {**job, "engine": engine},
-                errors,
-                environment,
-            )
-            stack.callback(worker.close)
-            if "missing" in worker.first_answer:
-                print(f"{engine} is skipped: {worker.first_answer['missing']}", flush=True)
-            else:
-                found[engine] = worker
-        yield found
-
-
 def time_size(arguments, size):
     """A row of the table for each engine."""
     rows = arguments.rows or ROWS[size]
@@ -74,7 +50,8 @@ def time_size(arguments, size):
         path = Path(folder) / "batches.npz"
         write_batches([full_rows(rows, arguments.length)], path)
         job = {"size": size, "precision": arguments.precision, "batches": str(path)}
-        with workers(arguments, **job) as found:
+        pythons = {OURS: sys.executable, **dict.fromkeys(arguments.peers, arguments.peers_python)}
+        with workers("benchmarks.accelerator_engines", pythons, ENVIRONMENT, **job) as found:
             answers = take_turns(found, {"steps": arguments.steps}, arguments.repeats)
             ceiling = max(
                 worker.ask({"ceiling": arguments.matrix})["output"] for worker in found.values()

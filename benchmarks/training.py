@@ -48,7 +48,6 @@ Notes:
 """
 
 import argparse
-import contextlib
 import itertools
 import json
 import statistics
@@ -60,7 +59,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.training_engines import ENGINES, SIZES
-from benchmarks.turns import Worker, print_table, seconds_of, take_turns, usable_processors
+from benchmarks.turns import print_table, seconds_of, take_turns, usable_processors, workers
 
 OURS, *PEERS = ENGINES
 NAMES = (OURS, "torch", "keras-hub")
@@ -107,25 +106,13 @@ def write_batches(batches, path):
     np.savez(path, **arrays)
 
 
-@contextlib.contextmanager
-def workers(arguments, engines, **job):
-    """Those engines that are installed, by name."""
-    with contextlib.ExitStack() as stack:
-        found = {}
-        for engine in engines:
-            python = arguments.peers_python if engine.startswith("torch") else sys.executable
-            errors = stack.enter_context(tempfile.TemporaryFile())
-            worker = Worker(
-                python, "benchmarks.training_engines", {**job, "engine": engine}, errors
-            )
-            stack.callback(worker.close)
-            if "missing" in worker.first_answer:
-                print(f"{engine} is skipped: {worker.first_answer['missing']}", flush=True)
-            else:
-                found[engine] = worker
-        made_of = {k: v for one in found.values() for k, v in one.first_answer["made_of"].items()}
-        print(", ".join(f"{name} {version}" for name, version in made_of.items()), flush=True)
-        yield found
+def engines_of(arguments, engines, **job):
+    """`workers` of some engines, each with its interpreter."""
+    pythons = {
+        engine: arguments.peers_python if engine.startswith("torch") else sys.executable
+        for engine in engines
+    }
+    return workers("benchmarks.training_engines", pythons, **job)
 
 
 def time_engines(arguments, cache, size):
@@ -141,7 +128,7 @@ def time_engines(arguments, cache, size):
         path = Path(folder) / "batches.npz"
         write_batches(itertools.islice(batches.epoch(0), steps), path)
         job = {"threads": arguments.threads, "size": size, "batches": str(path)}
-        with workers(arguments, [OURS, *arguments.peers], **job) as found:
+        with engines_of(arguments, [OURS, *arguments.peers], **job) as found:
             answers = take_turns(found, {"steps": steps}, arguments.repeats)
             ceiling = max(
                 worker.ask({"ceiling": True})["output"]
@@ -185,7 +172,7 @@ def time_lengths(arguments, size):
                 path = Path(folder) / "batches.npz"
                 write_batches([full_rows(positions // length, length)] * 2, path)
                 job = {"threads": arguments.threads, "size": size, "batches": str(path)}
-                with workers(arguments, [OURS], **job) as found:
+                with engines_of(arguments, [OURS], **job) as found:
                     answers = take_turns(found, {"steps": 2}, arguments.repeats)[OURS]
                     memory = found[OURS].ask({"memory": True})["output"]
             cells.append(

@@ -45,6 +45,16 @@ def real_tokens(batches):
     return sum(int((labels != PAD).sum()) for *_, labels in batches)
 
 
+def by_name(questions):
+    """A function that makes a request ready to be run: the name of a question, and its value."""
+
+    def prepare(request):
+        ((name, value),) = request.items()
+        return questions[name](value)
+
+    return prepare
+
+
 def answering(multiply, **questions):
     """What every engine can be asked: to train, how fast it multiplies, its highest memory.
 
@@ -65,13 +75,7 @@ def answering(multiply, **questions):
     def memory(_):
         return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    questions |= {"ceiling": ceiling, "memory": memory}
-
-    def prepare(request):
-        ((name, value),) = request.items()
-        return questions[name](value)
-
-    return prepare
+    return by_name({**questions, "ceiling": ceiling, "memory": memory})
 
 
 def fit_in_order(model, batches, **questions):

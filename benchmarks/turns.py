@@ -5,6 +5,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,6 +42,31 @@ class Worker:
     def close(self):
         with self.process:
             self.process.stdin.close()
+
+
+@contextlib.contextmanager
+def workers(module, pythons, environment=None, **job):
+    """Those engines that are installed, by name; what is not is told.
+
+    Args:
+        module: The module of the engines.
+        pythons: The interpreter of each engine, by its name.
+        environment: Environment variables that they get besides.
+        **job: What all are told at the start.
+    """
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for engine, python in pythons.items():
+            errors = stack.enter_context(tempfile.TemporaryFile())
+            worker = Worker(python, module, {**job, "engine": engine}, errors, environment)
+            stack.callback(worker.close)
+            if "missing" in worker.first_answer:
+                print(f"{engine} is skipped: {worker.first_answer['missing']}", flush=True)
+            else:
+                found[engine] = worker
+        made_of = {k: v for one in found.values() for k, v in one.first_answer["made_of"].items()}
+        print(", ".join(f"{name} {version}" for name, version in made_of.items()), flush=True)
+        yield found
 
 
 def take_turns(found, request, repeats, span=0.0):
