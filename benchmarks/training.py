@@ -37,14 +37,19 @@ Notes:
       for the first step. Logits are made in four parts, each of which goes through loss and both
       gradients while it is in the cache; `exp` is taken once; the vectors' gradient is summed as
       `(d_model, V)`, in which XLA's product of 8,192 x 4,032 by 128 takes 27 instead of 58 ms.
-      Two parts were not tried, 8 and 16 were slower (252 and 266 ms).
+      8 and 16 parts were slower (252 and 266 ms), 1 and 2 too; at base 2, 3 and 4 are the same.
+    - The vectors' gradient summed over `(B, T)` by `einsum` instead of over rows: then XLA copies
+      the turned positions before the product instead of reading them across. 480 x 512 by 32,000
+      takes 37 instead of 61 ms alone; a step 255 to 240 ms (tiny), 2,250 to 2,180 (base).
     - No autotuning in `tf.data`: with it the end of a pass could wait for the tuner's thread, which
       sleeps for a period that doubles: passes of 5.1 s took 10.2.
 
     What did not: queries, keys and values in one product, made by putting their kernels side by
     side (the same within noise); the loss in parts by one gradient tape a part (284 ms: what is
     gained by the cache is lost, since `exp` is taken twice); label terms of the gradient by scatter
-    instead of a comparison (266 instead of 252 ms at 8 parts).
+    instead of a comparison (266 instead of 252 ms at 8 parts); projections and feed-forward by
+    `einsum` (a third slower: products of three axes go to another library), or by a gradient of
+    their own that sums over `(B, T)` (single products are faster by a tenth, the step is not).
 """
 
 import argparse

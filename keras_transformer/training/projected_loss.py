@@ -37,8 +37,8 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
     The logits are the largest tensor of a training step and take part in three products. Here they
     are made a few positions at a time, and each part's gradient is made at once, while its
     probabilities are at hand: nothing of shape `(B, T, V)` is ever kept, and `exp` is taken once.
-    The gradient of the vectors is added up as `(d_model, V)`, the form of product that XLA's CPU
-    compiler does best, and turned round at the end.
+    The gradient of the vectors is added up as `(d_model, V)` and turned round at the end, and its
+    product says that it sums over sentences and positions: so XLA's CPU compiler does it best.
 
     Args:
         labels: Integer tensor of shape `(B, T)`.
@@ -93,8 +93,8 @@ def _one_part(labels, hidden, vectors, weights, label_smoothing):
     low = label_smoothing / (V - 1)  # u, the share of every other id
     above = 1 - label_smoothing - low  # what the label has beyond u
     labels, weights = (ops.reshape(each, (-1,)) for each in (labels, weights))
-    hidden = ops.reshape(hidden, (-1, D))
-    logits = ops.matmul(hidden, ops.transpose(vectors))
+    rows = ops.reshape(hidden, (-1, D))
+    logits = ops.matmul(rows, ops.transpose(vectors))
     highest = ops.max(logits, axis=-1, initial=LOWEST)
     powers = ops.exp(logits - highest[:, None])
     normalizer = ops.sum(powers, axis=-1)
@@ -102,11 +102,11 @@ def _one_part(labels, hidden, vectors, weights, label_smoothing):
     gold = gold_logits(labels, logits)
     losses = log_normalizer - above * gold
     if low:
-        losses = losses - low * ops.sum(hidden * ops.sum(vectors, axis=0), axis=-1)
+        losses = losses - low * ops.sum(rows * ops.sum(vectors, axis=0), axis=-1)
     is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[:, None])
     wanted = low + ops.where(is_label, above, 0.0)
     to_logits = (powers / normalizer[:, None] - wanted) * weights[:, None]
     to_hidden = ops.reshape(ops.matmul(to_logits, vectors), (B, T, D))
-    to_vectors = ops.matmul(ops.transpose(hidden), to_logits)
+    to_vectors = ops.einsum("btd,btv->dv", hidden, ops.reshape(to_logits, (B, T, V)))
     facts = [ops.reshape(fact, (B, T)) for fact in (log_normalizer, gold, highest)]
     return ops.sum(losses * weights), facts, to_hidden, to_vectors

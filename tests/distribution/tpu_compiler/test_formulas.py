@@ -17,7 +17,7 @@ BEAMS, LENGTH, SLOTS, SENTENCES = 3, 13, 2, 5
 PRODUCT = re.compile(
     r"stablehlo\.dot(?:_general)? (.*?): \(tensor<([\dx]+)x\w+>, .*?-> tensor<([\dx]+)x\w+>"
 )
-CONTRACTED = re.compile(r" contracting_dims = \[(\d+)\] x")  # not there: a matrix' columns
+CONTRACTED = re.compile(r" contracting_dims = \[([\d, ]+)\] x")  # not there: a matrix' columns
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,9 @@ def products(hlo):
     total = 0
     for options, left, out in found:
         left, out = ([int(size) for size in shape.split("x")] for shape in (left, out))
-        axis = CONTRACTED.search(options)
-        total += 2 * math.prod(out) * left[int(axis[1]) if axis else 1]
+        axes = CONTRACTED.search(options)
+        axes = axes[1].split(",") if axes else [1]
+        total += 2 * math.prod(out) * math.prod(left[int(axis)] for axis in axes)
     return total
 
 
