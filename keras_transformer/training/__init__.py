@@ -4,7 +4,8 @@ from keras_transformer.training.adafactor import Adafactor
 from keras_transformer.training.averaging import average_checkpoints
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate
 from keras_transformer.training.checkpoints import SavedState, StateError, StateFolder
-from keras_transformer.training.losses import TokenCrossEntropy, smoothed_cross_entropy
+from keras_transformer.training.cross_entropy import smoothed_cross_entropy
+from keras_transformer.training.losses import TokenCrossEntropy
 from keras_transformer.training.metrics import Perplexity, TokenAccuracy
 from keras_transformer.training.resume import (
     NoStopSignal,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_transformer.training.losses import gold_logits, log_sum_exp, smoothed_entropy
+from keras_transformer.training.cross_entropy import gold_logits, log_sum_exp, smoothed_entropy
 
 PARTS = 4  # the logits of one are still in the cache of the processor when needed again
 LOWEST = -1e30  # any logit is higher; a part of few positions may be empty, and has no highest

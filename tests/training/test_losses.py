@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_transformer import TokenCrossEntropy, smoothed_cross_entropy
-from keras_transformer.training.losses import smoothed_entropy
+from keras_transformer.training.cross_entropy import smoothed_entropy
 
 B, T, V = 3, 5, 7
 
