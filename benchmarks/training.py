@@ -49,7 +49,9 @@ Notes:
     gained by the cache is lost, since `exp` is taken twice); label terms of the gradient by scatter
     instead of a comparison (266 instead of 252 ms at 8 parts); projections and feed-forward by
     `einsum` (a third slower: products of three axes go to another library), or by a gradient of
-    their own that sums over `(B, T)` (single products are faster by a tenth, the step is not).
+    their own that sums over `(B, T)` (single products are faster by a tenth, the step is not);
+    sums for the gradients of normalisation's scale and shift as products with ones (XLA's take 2 ms
+    each at base, but beside products: the step is not faster).
 """
 
 import argparse

@@ -11,6 +11,10 @@ Notes:
     to 64 rows of 8 to 64 tokens) and five of tiny and base, then rounded, so that they fit these
     within -17 and +21 %, 8 % in the root of the mean square. XLA decides what it keeps and in which
     order it works, so no formula of whole numbers is exact.
+
+    The step on TensorFlow takes 0.82 to 0.89 of the formula, by the report of XLA's buffers
+    (XLA_FLAGS=--xla_dump_to): tiny 192 x 20 + 21 tokens 560 MB, 64 x 32 + 32 308 MB, base
+    32 x 32 + 32 1,594 MB, 8 x 128 + 128 1,654 MB.
 """
 
 import argparse
