@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TextIO
 
+from trainers.model import compile_model, make_model
 from trainers.recipe import Recipe
 
 CHIPS = ("v5e:1x1", "v6e:1x1")
 BEAMS, SENTENCES, SLOTS, EXTRA_LENGTH = 4, 64, 16, 50  # of a translation
 BOS_ID, EOS_ID = 2, 3
+LARGE = 1_000_000  # pairs of a corpus, steps of an epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,38 +57,20 @@ class Compilations:
         return found.largest
 
 
-def make_model(recipe: Recipe):
-    """A model of the recipe's sizes, compiled as the trainer does it, with all its variables."""
-    import keras
+def compiled_model(recipe: Recipe):
+    """The recipe's model, compiled as the trainer does it, with all its variables.
 
-    from keras_transformer import (
-        Perplexity,
-        TokenAccuracy,
-        TokenCrossEntropy,
-        Transformer,
-        WarmupSchedule,
-    )
+    What the recipe leaves to the size of the corpus is chosen as for a large one. A batch is
+    compiled as a whole, even where the recipe splits it.
+    """
     from keras_transformer.distribution.tpu_compiler import make_all_variables
 
+    recipe = recipe.completed(pairs=LARGE, steps_per_epoch=LARGE)
+    recipe = dataclasses.replace(recipe, accumulate_steps=1, steps_per_execution=1)
     vocabulary = recipe.vocabulary_size
-    model = Transformer.from_preset(
-        recipe.preset,
-        vocabulary,
-        target_vocabulary_size=None if recipe.shared_vocabulary else vocabulary,
-        max_length=max(1024, 2 * recipe.max_length + 64),
-        dtype=recipe.precision,
-        **recipe.sizes(),
-    )
+    model = make_model(recipe, vocabulary, None if recipe.shared_vocabulary else vocabulary)
     model.build()
-    schedule = WarmupSchedule(
-        model.d_model, recipe.warmup_steps or 4000, recipe.learning_rate_scale or 1.0
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
-        loss=TokenCrossEntropy(recipe.label_smoothing, model.pad_id),
-        metrics=[TokenAccuracy(model.pad_id), Perplexity(model.pad_id)],
-        jit_compile=True,
-    )
+    compile_model(recipe, model, jit_compile=True)
     make_all_variables(model)
     return model
 
@@ -102,7 +86,7 @@ def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
         train_step_flops,
     )
 
-    model, length = make_model(recipe), compilations.length
+    model, length = compiled_model(recipe), compilations.length
 
     @functools.cache
     def lowered(step, rows):
@@ -167,7 +151,7 @@ def compile_data_parallel(recipe: Recipe, slices: list, compilations: Compilatio
         train_step_flops,
     )
 
-    model, length = make_model(recipe), compilations.length
+    model, length = compiled_model(recipe), compilations.length
     largest: dict[str, int] = {}  # rows a chip, of each kind: they hardly depend on how many chips
     for topology in slices:
         recipe_rows = math.ceil(compilations.rows / topology.chips)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from keras_transformer import command_line
 from trainers.batches import Data, parts_of, prepare
 from trainers.choice import Choice
+from trainers.model import compile_model, make_model
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
 from trainers.run_folder import clear, only_reading, remove_left_overs, run_folder
@@ -142,7 +143,7 @@ def _load_start(recipe: Recipe):
 
 def make_translator(recipe: Recipe, data: Data, start):
     """A fresh model of the recipe's sizes, or the one of the run to start from."""
-    from keras_transformer import Transformer, Translator
+    from keras_transformer import Translator
 
     source, target = data.tokenizers
     if start is not None:
@@ -156,18 +157,10 @@ def make_translator(recipe: Recipe, data: Data, start):
             max_source_length=length,
             about=start.about,
         )
-    model = Transformer.from_preset(
-        recipe.preset,
-        vocabulary_size=source.vocabulary_size(),
-        target_vocabulary_size=None if target is source else target.vocabulary_size(),
-        max_length=max(1024, 2 * recipe.max_length + 64),  # results may be longer
-        pad_id=source.pad_id,
-        dtype=recipe.precision,
-        **recipe.sizes(),
-    )
-    return Translator(
-        model, source, None if target is source else target, max_source_length=recipe.max_length
-    )
+    target = None if target is source else target
+    target_size = target and target.vocabulary_size()
+    model = make_model(recipe, source.vocabulary_size(), target_size, source.pad_id)
+    return Translator(model, source, target, max_source_length=recipe.max_length)
 
 
 def describe(recipe: Recipe, corpora, data: Data) -> dict:
@@ -190,7 +183,7 @@ def fit(task: Task, devices, output: Path, state=None) -> str:
     recipe, data, translator, facts = task
     model = translator.model
     with devices.scope():
-        compile_model(recipe, model, devices)
+        compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
     choice = Choice(recipe, translator, data.validation_text, output / "checkpoints", devices)
     saver = SaveState(
         states_of(output),
@@ -223,33 +216,6 @@ def fit(task: Task, devices, output: Path, state=None) -> str:
         )
     devices.from_chief(0.0)  # who is not the chief waits until the last files are written
     return choice.decide()
-
-
-def compile_model(recipe: Recipe, model, devices) -> None:
-    """The optimizer, the loss, what is reported."""
-    from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy
-
-    model.compile(
-        optimizer=make_optimizer(recipe, model.d_model),
-        loss=TokenCrossEntropy(recipe.label_smoothing, model.pad_id),
-        metrics=[TokenAccuracy(model.pad_id), Perplexity(model.pad_id)],
-        jit_compile=recipe.compile_with_xla and devices.can_jit,
-        steps_per_execution=recipe.steps_per_execution,
-        accumulate_steps=recipe.accumulate_steps,
-    )
-    model.optimizer.build(model.trainable_variables)  # where the model is
-
-
-def make_optimizer(recipe: Recipe, d_model: int):
-    """Adam with the paper's values and schedule, or Adafactor, which has its own."""
-    import keras
-
-    from keras_transformer import Adafactor, WarmupSchedule
-
-    if recipe.optimizer == "adafactor":
-        return Adafactor()
-    schedule = WarmupSchedule(d_model, recipe.warmup_steps, recipe.learning_rate_scale)
-    return keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
 
 
 def _watchers(recipe: Recipe, devices, output: Path) -> list:

@@ -1,9 +1,11 @@
 """Which programs are compiled for which sizes, with a compiler that only counts bytes."""
 
+import dataclasses
 import io
 
 import pytest
 
+from keras_transformer import Adafactor
 from keras_transformer.distribution import tpu_compiler
 from keras_transformer.distribution.tpu_compiler import Line, Outcome, Topology
 from trainers.recipe import Recipe
@@ -11,7 +13,7 @@ from trainers.tpu_programs import (
     Compilations,
     compile_data_parallel,
     compile_one_chip,
-    make_model,
+    compiled_model,
     searches,
 )
 
@@ -112,7 +114,7 @@ def test_the_searches_take_what_translate_gives_them(monkeypatch):
     import numpy as np
 
     monkeypatch.setattr(tpu_compiler, "lower_by_tensorflow", lambda *program: program)
-    for _, sentences, (function, *shapes), flops in searches(make_model(RECIPE), length=3):
+    for _, sentences, (function, *shapes), flops in searches(compiled_model(RECIPE), length=3):
         source = np.full(shapes[0][0], 4, shapes[0][1])
         limits = np.full(shapes[1][0], 2, shapes[1][1])
         others = [np.zeros(shape, dtype) for shape, dtype in shapes[2:]]
@@ -128,7 +130,7 @@ def test_the_model_is_the_recipes():
         label_smoothing=0.375, warmup_steps=17, learning_rate_scale=3.0, norm="pre",
         dropout_rate=0.5, **TINY,
     )  # fmt: skip
-    model = make_model(recipe)
+    model = compiled_model(recipe)
     assert (model.d_ff, model.norm, model.dropout_rate) == (7, "pre", 0.5)
     assert model.target_vocabulary_size == 13
     assert model.compute_dtype == "bfloat16"
@@ -136,3 +138,13 @@ def test_the_model_is_the_recipes():
     schedule = model.optimizer.get_config()["learning_rate"]["config"]
     assert schedule == {"d_model": 6, "warmup_steps": 17, "scale": 3.0}
     assert [variable.shape for variable in model.metrics_variables] == [()] * 6
+
+
+def test_the_optimizer_is_the_recipes_or_as_for_a_large_corpus():
+    recipe = Recipe(output="x", vocabulary_size=13, **TINY)
+    schedule = compiled_model(recipe).optimizer.get_config()["learning_rate"]["config"]
+    assert schedule == {"d_model": 6, "warmup_steps": 4000, "scale": 1.0}
+    recipe = dataclasses.replace(recipe, optimizer="adafactor", accumulate_steps=3)
+    model = compiled_model(recipe)
+    assert isinstance(model.optimizer, Adafactor)
+    assert model.accumulate_steps == 1

@@ -3,18 +3,16 @@
 import json
 import shutil
 
-import keras
 import numpy as np
 import pytest
 import yaml
 
-from keras_transformer import Adafactor, Tokenizer, Transformer, Translator, WarmupSchedule
-from keras_transformer.distribution import choose_devices
+from keras_transformer import Tokenizer, Translator
 from tests.trainers.conftest import TINY
 from trainers.choice import Choice
 from trainers.recipe import Recipe
 from trainers.tokenizers import train_tokenizer
-from trainers.translation import compile_model, main
+from trainers.translation import main
 
 PARALLEL = "--train-source train.en --train-target train.fr".split()  # noqa: SIM905
 VALIDATION = "--validation-source valid.en --validation-target valid.fr".split()  # noqa: SIM905
@@ -56,19 +54,6 @@ def test_run_json_tells_how_it_was_made(run):
     assert len(facts["data_fingerprint"]) == 64
     assert facts["model"]["d_model"] == 16
     assert facts["max_source_length"] == 128
-
-
-@pytest.mark.parametrize("name", ["adam", "adafactor"])
-def test_the_optimizer_is_the_recipes(name):
-    recipe = Recipe(output="run", optimizer=name).completed(1009, 17)
-    model = Transformer(13, 1, d_model=8, num_heads=2, d_ff=11)
-    model.build()
-    compile_model(recipe, model, choose_devices("one"))
-    schedule = WarmupSchedule(8, recipe.warmup_steps or 1, 2.0)
-    wanted = {"adam": keras.optimizers.Adam(schedule, 0.9, 0.98, 1e-9), "adafactor": Adafactor()}
-    assert type(model.optimizer) is type(wanted[name])
-    assert model.optimizer.get_config() | {"name": ""} == wanted[name].get_config() | {"name": ""}
-    assert model.optimizer.built
 
 
 @pytest.mark.slow
