@@ -1,7 +1,8 @@
-"""Steps of Adafactor on the backend at hand: `python -m tests.training.adafactor_run FOLDER`.
+"""Adafactor on the backend at hand: `python -m tests.training.adafactor_run FOLDER WHAT`.
 
-On TensorFlow it then trains a toy on one device and on two parts of the CPU, for what it writes see
-`tests/distribution/toy_run.py`. On JAX it writes the steps, `steps.npz`.
+WHAT is `steps` (writes them, `steps.npz`), `devices` (trains a toy on one device and on two parts
+of the CPU, for what it writes see `tests/distribution/toy_run.py`), or `resumed` (a training's
+variables at its start, `start.npz`, and after it, `once.npz` and, interrupted, `again.npz`).
 """
 
 import sys
@@ -70,7 +71,7 @@ def _compiled(optimizer, variables):
     return step
 
 
-def train_on_two(folder):
+def devices(folder):
     """Clipping, micro-batches, two devices; epsilon forgives differences of rounding."""
     from keras_transformer.distribution import choose_devices
     from tests.distribution import toy_run
@@ -78,15 +79,32 @@ def train_on_two(folder):
     toy_run.OPTIMIZERS["adafactor"] = lambda: kt.Adafactor(
         0.05, epsilon_1=1e-6, global_clipnorm=0.05
     )
-    two = choose_devices("mirrored", 2)
+    on_tensorflow = keras.backend.backend() == "tensorflow"  # which parts the CPU once, at first
+    two = choose_devices("mirrored", 2) if on_tensorflow else None
     toy_run.train(folder, "one-1", choose_devices("one"), "adafactor", 1)
+    two = two or choose_devices("mirrored", 2)
     for N in (1, 4):
         toy_run.train(folder, f"two-{N}", two, "adafactor", N)
 
 
+def steps(folder):
+    """A hundred steps of all kinds of variables."""
+    np.savez(folder / "steps.npz", **run(kt.Adafactor(), *problem()))
+
+
+def resumed(folder):
+    """An epoch with an interruption and without."""
+    from tests.training import interrupted
+
+    on_tensorflow = keras.backend.backend() == "tensorflow"  # eager: it compiles too long a time
+    model = interrupted.make_model()
+    model.compile(kt.Adafactor(), loss=kt.TokenCrossEntropy(), run_eagerly=on_tensorflow)
+    model.optimizer.build(model.trainable_variables)
+    training = interrupted.Training(model)
+    np.savez(folder / "start.npz", **training.start)
+    np.savez(folder / "once.npz", **training.run(folder / "once", epochs=1)[0])
+    np.savez(folder / "again.npz", **training.run_in_pieces(folder / "again", 3, epochs=1)[0])
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    if keras.backend.backend() == "tensorflow":
-        train_on_two(folder)
-    else:
-        np.savez(folder / "steps.npz", **run(kt.Adafactor(), *problem()))
+    {"steps": steps, "devices": devices, "resumed": resumed}[sys.argv[2]](Path(sys.argv[1]))

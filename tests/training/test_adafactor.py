@@ -8,7 +8,6 @@ import pytest
 
 import keras_transformer as kt
 from tests.conftest import run_python
-from tests.training import interrupted
 from tests.training.adafactor_run import problem, run
 
 
@@ -48,6 +47,15 @@ def assert_same(found, wanted, tolerance=1e-6):
         np.testing.assert_allclose(found[name], values, rtol=0, atol=tolerance, err_msg=name)
 
 
+def elsewhere(folder, what, backend):
+    """Runs `tests/training/adafactor_run.py`, on JAX with two devices."""
+    run_python(
+        *("-m", "tests.training.adafactor_run", str(folder), what),
+        KERAS_BACKEND=backend,
+        XLA_FLAGS="--xla_force_host_platform_device_count=2" if backend == "jax" else "",
+    )
+
+
 @pytest.fixture(scope="module")
 def wanted():
     return reference(*problem())
@@ -68,7 +76,7 @@ def test_uncompiled_too(wanted):
 
 
 def test_on_jax_too(wanted, tmp_path):
-    run_python("-m", "tests.training.adafactor_run", str(tmp_path), KERAS_BACKEND="jax")
+    elsewhere(tmp_path, "steps", "jax")
     assert_same(dict(np.load(tmp_path / "steps.npz")), wanted)
 
 
@@ -305,19 +313,16 @@ def test_a_saved_model_goes_on_with_its_optimizer(how, make_model, pairs, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path):
-    model = interrupted.make_model()
-    model.compile(kt.Adafactor(), loss=kt.TokenCrossEntropy(), run_eagerly=True)
-    model.optimizer.build(model.trainable_variables)
-    training = interrupted.Training(model)
-    once, _ = training.run(tmp_path / "once", epochs=1)
-    again, _ = training.run_in_pieces(tmp_path / "again", 3, epochs=1)
-    assert once.keys() == again.keys() == training.start.keys()
-    for name, values in once.items():
-        np.testing.assert_array_equal(again[name], values, err_msg=name)
-    slots = [name for name in once if name.startswith("optimizer/")]
+@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
+def test_an_interrupted_training_goes_on_bit_for_bit(backend, tmp_path):
+    elsewhere(tmp_path, "resumed", backend)
+    start, once, again = (np.load(tmp_path / f"{n}.npz") for n in ("start", "once", "again"))
+    assert once.files == again.files == start.files
+    for name in once.files:
+        np.testing.assert_array_equal(again[name], once[name], err_msg=name)
+    slots = [name for name in once.files if name.startswith("optimizer/")]
     assert len(slots) > 40
-    assert all(np.any(once[name] != training.start[name]) for name in slots)
+    assert all(np.any(once[name] != start[name]) for name in slots)
 
 
 def test_micro_batches_give_what_the_batch_gives(make_model, pairs):
@@ -334,8 +339,9 @@ def test_micro_batches_give_what_the_batch_gives(make_model, pairs):
 
 
 @pytest.mark.slow
-def test_devices_change_nothing(tmp_path):
-    run_python("-m", "tests.training.adafactor_run", str(tmp_path), KERAS_BACKEND="tensorflow")
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_devices_change_nothing(backend, tmp_path):
+    elsewhere(tmp_path, "devices", backend)
     wanted, facts = (np.load(tmp_path / "one-1.npz"), (tmp_path / "one-1.json").read_text())
     assert json.loads(facts)["moved"] > 0.01
     for case in ("two-1", "two-4"):
