@@ -47,7 +47,9 @@ def peak_gib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.cache_memory", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     arguments = parser.parse_args()

@@ -263,7 +263,9 @@ def draw(counts: dict[str, np.ndarray], sizes: tuple[int, int], path: Path) -> N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.coreference", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--run", type=Path, default=Path("runs/phrasebook"))
     parser.add_argument("--figure", type=Path, help="where to write a picture, .svg or .png")
     arguments = parser.parse_args()

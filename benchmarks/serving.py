@@ -22,7 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.decoding import PAUSE, ROOT, print_table, read_lines
+from benchmarks.decoding import read_lines
+from benchmarks.turns import PAUSE, ROOT, print_table
 
 SEARCH = {"beam_size": 4, "length_penalty": 0.6}
 LIVE, XLA = "live", "saved_model xla"
