@@ -2,13 +2,12 @@
 `import`, `illustrate`.
 """
 
-import codecs
-import gzip
 import os
 import sys
 from pathlib import Path
 
 from keras_transformer import command_line
+from keras_transformer.lines import decoded, existing_file, raw_lines, without_ends
 
 PROGRAM = "python -m keras_transformer"
 
@@ -56,7 +55,8 @@ def translate(
     if not sample and sampling != Sampling():
         raise ValueError("--temperature, --top-k, --top-p and --seed are for --sample: add it.")
     translator = Translator.load(run)
-    texts = text or _read_lines("standard input", sys.stdin.buffer.read())
+    name = "standard input"
+    texts = text or decoded(without_ends(sys.stdin.buffer, name), name)
     translations = translator.translate(
         texts,
         beam_size,
@@ -236,39 +236,15 @@ COMMANDS = {
 }
 
 
-def _read_file(path: Path) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no file {path}. Expected a text file, a sentence a line."
-        )
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-
-
 def _read_pairs(source: Path, target: Path) -> tuple[list[str], list[str]]:
     """The lines of two files, as many of one as of the other."""
-    sources, targets = (_read_lines(path, _read_file(path)) for path in (source, target))
+    sources, targets = (decoded(raw_lines(existing_file(path)), path) for path in (source, target))
     if len(sources) != len(targets):
         raise ValueError(
             f"{source} has {len(sources)} lines, {target} has {len(targets)}: line n of one "
             "must be the translation of line n of the other."
         )
     return sources, targets
-
-
-def _read_lines(name, content: bytes) -> list[str]:
-    """Lines of UTF-8 text; only a line feed ends a line, a byte order mark is no text."""
-    content = content.removeprefix(codecs.BOM_UTF8)
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    texts = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            texts.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"Line {number} of {name} is not UTF-8 ({error.reason} at byte {error.start}). "
-                "Convert it, for instance with iconv."
-            ) from error
-    return texts
 
 
 def _one_line(text: str) -> str:

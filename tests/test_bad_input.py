@@ -1,6 +1,7 @@
 """What a user may get wrong: one line that says what came, what was expected, what to do."""
 
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -51,6 +52,7 @@ def write_texts():
     Path("latin.txt").write_bytes(b"\xe9t\xe9\n" * 41)
     Path("one_bad_line.txt").write_bytes(b"one\n" * 6 + b"\xe9t\xe9\n" + b"two\n" * 34)
     Path("data.gz").write_bytes(b"no gzip\n")
+    Path("cut.gz").write_bytes(gzip.compress(b"one\n" * 41)[:-9])
 
 
 def write_recipes():
@@ -329,7 +331,14 @@ USING = {
         "score --run run --source good.en --target one_bad_line.txt",
         "Line 7 of one_bad_line.txt is not UTF-8",
     ),
-    "score what is not gzip": ("score --run run --source data.gz --target good.fr", "gzip"),
+    "score what is not gzip": (
+        "score --run run --source data.gz --target good.fr",
+        "data.gz is damaged or no gzip file",
+    ),
+    "score what was cut": (
+        "score --run run --source cut.gz --target good.fr",
+        "cut.gz is damaged or no gzip file (Compressed file ended before",
+    ),
     "score one side": ("score --run run --source good.en", "target"),
     "score a missing run": (
         "score --run missing --source good.en --target good.fr",

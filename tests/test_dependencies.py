@@ -17,8 +17,9 @@ EVERYTHING = None
 
 # Place: which other places of the package it may import.
 MAY_IMPORT = {
+    "lines": set(),
     "text": set(),
-    "data": {"text"},
+    "data": {"text", "lines"},
     "replicas": set(),
     "layers": {"replicas"},
     "models": {"layers", "replicas"},

@@ -1,22 +1,15 @@
-"""Corpora in text files: two parallel files, or one with tabs.
+"""Corpora in text files: two parallel files, or one with tabs."""
 
-A line ends at "\\n" (or "\\r\\n") and nowhere else: other characters that Unicode calls line breaks
-are part of the sentence. A byte order mark at the start of a file is no part of it.
-"""
-
-import codecs
-import gzip
 import hashlib
 import itertools
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from keras_transformer.data.corpora import Corpus, Entry
+from keras_transformer.lines import existing_file, raw_lines
 
 NOT_UTF8 = "not UTF-8"
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class ParallelFiles(Corpus):
@@ -42,8 +35,8 @@ class ParallelFiles(Corpus):
     """
 
     def __init__(self, source_path: str | os.PathLike, target_path: str | os.PathLike):
-        self.source_path = _existing(source_path)
-        self.target_path = _existing(target_path)
+        self.source_path = existing_file(source_path)
+        self.target_path = existing_file(target_path)
 
     def entries(self) -> Iterator[Entry]:
         sources, targets = read_lines(self.source_path), read_lines(self.target_path)
@@ -97,7 +90,7 @@ class TsvFile(Corpus):
     def __init__(self, path: str | os.PathLike, columns: int = 2):
         if columns < 2:
             raise ValueError(f"`columns` must be at least 2. Received: {columns}")
-        self.path = _existing(path)
+        self.path = existing_file(path)
         self.columns = columns
 
     def entries(self) -> Iterator[Entry]:
@@ -125,39 +118,13 @@ class TsvFile(Corpus):
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, plain or `.gz`, without their ends.
-
-    Raises:
-        ValueError: The file is empty, UTF-16 or a damaged gzip file.
-    """
-    empty = True
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        try:
-            for line in file:
-                if empty:
-                    line = _without_mark(line, path)
-                    empty = False
-                yield line.rstrip(b"\r\n")
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(
-                f"{path} is damaged or no gzip file ({error}). Expected gzip, as its name says; "
-                "fetch or compress it again."
-            ) from None
-    if empty:
+    """The lines of a file that holds some, as `raw_lines`."""
+    lines = raw_lines(path)
+    first = next(lines, None)
+    if first is None:
         raise ValueError(f"{path} is empty. Expected one sentence a line.")
-
-
-def _without_mark(first_line: bytes, path: Path) -> bytes:
-    if first_line.startswith(_UTF16_MARKS):
-        raise ValueError(f"{path} is UTF-16. Expected UTF-8: convert it, with iconv for instance.")
-    return first_line.removeprefix(codecs.BOM_UTF8)
-
-
-def _existing(path: str | os.PathLike) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}. Expected a text file, plain or .gz.")
-    return path
+    yield first
+    yield from lines
 
 
 def _digest(path: Path) -> str:
