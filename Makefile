@@ -8,7 +8,7 @@ HELD_OUT := $(RUN)/held_out
 .PHONY: help install demo lint test test-slow test-all test-matrix test-tpu-install multi30k clean
 
 help:
-	@echo "make demo        install into .venv, train on the built-in corpus, translate (10 minutes)"
+	@echo "make demo        install into .venv, train on the built-in corpus, translate (5 minutes on 2 cores)"
 	@echo "make test        lint, format, unit and conformance tests"
 	@echo "make test-all    these and the slow system tests"
 	@echo "make test-matrix the tests on the oldest and newest TensorFlow and Keras that are supported"
@@ -76,7 +76,7 @@ test-tpu-install: .venv-tpu/installed $(VENV)/installed-dev
 
 multi30k: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/multi30k_en_de.yaml \
-	  --data-folder $(DATA) --output runs/multi30k_en_de --overwrite true
+	  --data-folder $(DATA) --output runs/multi30k_en_de
 
 clean:
 	rm -rf $(VENV) .venv-oldest .venv-tpu runs build *.egg-info .pytest_cache .ruff_cache
