@@ -45,16 +45,27 @@ def run(program: str, main: Callable[[], int | None]) -> int:
     quieten_tensorflow()
     warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
     try:
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()  # what cannot be written is to be told, too
+        return code
     except BrokenPipeError:  # the reader has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
     except argparse.ArgumentError as error:
         return _complain(program, f"{error} (see {program} --help)", USAGE_ERROR)
     except EXPECTED_ERRORS as error:
+        _forget_output()
         return _complain(program, str(error), FAILURE)
     except KeyboardInterrupt:
         return _complain(program, "interrupted", 130)
+
+
+def _forget_output() -> None:
+    """Lets what could not be written to standard output go, if there is such a thing."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(program: str, message: str, code: int) -> int:

@@ -1,6 +1,6 @@
 """How well translations agree with references: exact match, sacreBLEU, chrF, single words."""
 
-import re
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -38,16 +38,29 @@ def word_agreement(
     >>> word_agreement(["il dort", "il dort"], ["il dort", "elle dort"], ["il", "elle"])
     (50.0, 2)
     """
-    wanted = {word.lower() for word in words}
+    for word in words:
+        if len(_words(word)) != 1:
+            raise ValueError(f"Expected single words to look for. Received: {word!r}")
+    wanted = {one for word in words for one in _words(word)}
 
     def used(text: str) -> list[str]:
-        return [word for word in re.findall(r"\w+", text.lower()) if word in wanted]
+        return [word for word in _words(text) if word in wanted]
 
     pairs = [(used(a), used(b)) for a, b in zip(translations, references, strict=True)]
     pairs = [pair for pair in pairs if pair[1]]
     if not pairs:
         return 0.0, 0
     return 100.0 * sum(a == b for a, b in pairs) / len(pairs), len(pairs)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, lower-cased: what letters, their marks and digits make."""
+    text = unicodedata.normalize("NFC", text.lower())
+    within = (unicodedata.category(character)[0] in "LMN" for character in text)
+    return "".join(
+        character if is_within or character == "_" else " "
+        for character, is_within in zip(text, within, strict=True)
+    ).split()
 
 
 def moses_tokens(texts: Sequence[str], language: str) -> list[str]:

@@ -1,9 +1,12 @@
 import argparse
 import os
+import subprocess
+import sys
 
 import pytest
 
 from keras_transformer import command_line
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,18 @@ def test_a_parser_raises_instead_of_leaving():
     assert parser.parse_args([]).number == 3
     with pytest.raises(argparse.ArgumentError, match="many"):
         parser.parse_args(["--number", "many"])
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "told"),
+    [("> /dev/full", 1, "p: error: [Errno 28] No space left on device\n"), ("| true", 0, "")],
+)
+def test_output_that_is_lost_at_the_end_is_told_unless_nobody_reads_it(target, code, told):
+    program = "from keras_transformer import command_line as c; raise SystemExit("
+    program += "c.run('p', lambda: print('one')))"
+    command = f'"{sys.executable}" -c "{program}" {target}; exit ${{PIPESTATUS[0]}}'
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    found = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stderr) == (code, told)

@@ -18,13 +18,14 @@ EVERYTHING = None
 # Place: which other places of the package it may import.
 MAY_IMPORT = {
     "lines": set(),
-    "text": set(),
+    "whole_file": set(),
+    "text": {"whole_file"},
     "data": {"text", "lines"},
     "replicas": set(),
     "layers": {"replicas"},
     "models": {"layers", "replicas"},
     "training": {"replicas"},
-    "decoding": {"text", "models"},
+    "decoding": {"text", "models", "whole_file"},
     "distribution": set(),
     "formats": {"text", "layers", "models", "decoding"},
     "illustrate": set(),

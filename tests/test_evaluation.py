@@ -39,11 +39,25 @@ def test_words_agree_where_both_sides_use_the_same():
         ("il il", "il", False),
         ("IL", "il", True),
         ("", "elle", False),
+        ("ile\u0301 il", "il", True),  # an accent as a mark of its own is a part of its word
     ],
 )
 def test_whole_words_in_their_order_count(translation, reference, agrees):
     share = word_agreement([translation], [reference], ["il", "elle"])
     assert share == (100.0 if agrees else 0.0, 1)
+
+
+@pytest.mark.parametrize(
+    "word", ["\u00e9t\u00e9", "e\u0301te\u0301", "\u092e\u0947\u0902", "snake_case", "3"]
+)
+def test_words_have_letters_marks_and_digits(word):
+    assert word_agreement([f"a {word}."], [f"({word})"], [word]) == (100.0, 1)
+
+
+@pytest.mark.parametrize("word", ["qu'il", "two words", "-", ""])
+def test_what_is_not_one_word_is_refused(word):
+    with pytest.raises(ValueError, match=r"^Expected single words to look for"):
+        word_agreement(["a"], ["a"], [word])
 
 
 def test_always_one_pronoun_is_right_half_the_time():

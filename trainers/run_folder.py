@@ -6,7 +6,12 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import yaml
+
 from trainers.recipe import Recipe
+from trainers.tokenizers import FILES as TOKENIZERS
+
+REPLACED = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held_out", "logs")
 
 
 @contextlib.contextmanager
@@ -17,6 +22,12 @@ def run_folder(recipe: Recipe) -> Iterator[Path]:
         raise ValueError(
             f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
             "it."
+        )
+    others = [name for name in REPLACED if (output / name).exists()]
+    if others and not (recipe.overwrite or _is_a_run(output)):
+        raise ValueError(
+            f"{output} is no run's folder but holds {others[0]}, which a run would replace. Give "
+            "another --output, or --overwrite true to lose it."
         )
     above = [output, *output.parents]
     for path in above:
@@ -35,6 +46,17 @@ def run_folder(recipe: Recipe) -> Iterator[Path]:
         raise
 
 
+def _is_a_run(output: Path) -> bool:
+    """Whether a trainer wrote there: a state, or a recipe with every option."""
+    if any((output / "checkpoints").glob("state-*.npz")):
+        return True
+    try:
+        recipe = yaml.safe_load((output / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(recipe, dict) and {"output", "corpus", "preset", "seed"} <= recipe.keys()
+
+
 @contextlib.contextmanager
 def only_reading(recipe: Recipe) -> Iterator[Path]:
     """The run's folder for a worker that is not the chief, who alone writes to it or to the screen.
@@ -47,9 +69,7 @@ def only_reading(recipe: Recipe) -> Iterator[Path]:
 
 def clear(output: Path) -> None:
     """Removes what a finished run left, its description first: another takes its place."""
-    _remove(output / name for name in ("run.json", "checkpoints", "recipe.yaml"))
-    _remove(output.glob("*tokenizer.model"))
-    _remove(output / name for name in ("model.weights.h5", "held_out", "logs"))
+    _remove(output / name for name in ("run.json", *REPLACED))
 
 
 def remove_left_overs(output: Path) -> None:

@@ -44,6 +44,7 @@ def save_tokenizers(output: Path, tokenizers: tuple) -> None:
         output: The run's folder.
         tokenizers: Two tokenizers, or the same one twice.
     """
+    (output / FILES[1]).unlink(missing_ok=True)
     for name, tokenizer in zip(FILES, dict.fromkeys(tokenizers), strict=False):
         tokenizer.save(output / name)
 

@@ -99,8 +99,8 @@ def begin(recipe: Recipe, corpora, devices, state=None) -> Task:
     recipe = recipe.with_facts_of(translator.model, corpora.languages)
     if devices.is_chief:
         clear(output)
+        write_recipe(recipe, output)  # first: it says whose folder it is
         write_held_out(corpora, output / "held_out")
-        write_recipe(recipe, output)
         save_tokenizers(output, data.tokenizers)
     translator.about |= describe(recipe, corpora, data)
     facts = facts_of(given, recipe, corpora, translator)

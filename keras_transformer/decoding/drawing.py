@@ -10,6 +10,7 @@ from keras_transformer.decoding.hypotheses import IMPOSSIBLE
 
 START = np.uint32(0x9E3779B9)  # any number but 0, which the mixing leaves as it is
 COLDEST = 1e-30  # colder makes no difference, and is 0 in float32 in the end
+RAREST = 1e-30  # a smaller `top_p` makes no difference, and is 0 in float32 in the end
 HALVINGS = 48  # until two numbers of float32 are left, or nearly
 
 
@@ -134,7 +135,7 @@ def nucleus(logits, top_p):
     >>> (nucleus(logits, 0.7).numpy() > float("-inf")).tolist()
     [False, True, True]
     """
-    probabilities = ops.softmax(logits)
+    probabilities, top_p = ops.softmax(logits), max(top_p, RAREST)
 
     def only(condition):
         return ops.where(condition, probabilities, 0.0)

@@ -10,6 +10,7 @@ import keras
 
 from keras_transformer.models import Transformer
 from keras_transformer.text import AnyTokenizer, load_tokenizer
+from keras_transformer.whole_file import write_whole
 
 FORMAT_VERSION = 1
 DESCRIPTION = "run.json"
@@ -25,7 +26,10 @@ class RunError(ValueError):
 
 
 def save_run(translator, folder: Path) -> None:
-    """Writes weights and tokenizers, and `run.json` last, each whole or not at all."""
+    """Writes weights and tokenizers, and `run.json` last, each whole or not at all.
+
+    An older `run.json` goes first: a folder with parts of two runs is none.
+    """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
             raise TypeError(
@@ -48,13 +52,15 @@ def save_run(translator, folder: Path) -> None:
         },
         "versions": _versions(),
     }
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    content = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (DESCRIPTION, TARGET_TOKENIZER):
+        (folder / name).unlink(missing_ok=True)
     translator.tokenizer.save(folder / TOKENIZER)
     if not shared:
         translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
     save_weights(translator.model, folder / WEIGHTS)
-    write_whole(folder / DESCRIPTION, text.encode())
+    write_whole(folder / DESCRIPTION, content)
 
 
 def save_weights(model, path: Path) -> None:
@@ -69,14 +75,6 @@ def save_weights(model, path: Path) -> None:
             os.replace(Path(scratch) / WEIGHTS, path)
     finally:
         model.optimizer = optimizer
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that appears whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
 
 
 def load_run(folder: Path) -> dict:

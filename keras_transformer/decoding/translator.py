@@ -15,6 +15,8 @@ from keras_transformer.decoding.translation import (
     joined,
     translation,
 )
+from keras_transformer.text import MarianTokenizer
+from keras_transformer.text.marian_tokenizer import split_code
 
 
 class Translator:
@@ -62,7 +64,8 @@ class Translator:
 
         Results come in the texts' order and do not depend on their company. An empty text has an
         empty translation; one longer than `max_source_length` tokens is cut between sentences
-        (else words) and its pieces' translations are joined by spaces.
+        (else words) and its pieces' translations are joined by spaces; limits and rules then hold
+        for each piece.
 
         Args:
             texts: The texts, one sentence or line each.
@@ -136,8 +139,18 @@ class Translator:
         """The pieces that a text is translated in: itself, unless it is too long or empty."""
         if not text.strip() or not self.tokenizer.tokenize(text):
             return []
-        limit = self.max_source_length - 1  # one place is EOS'
-        return split_long(text, lambda piece: len(self.tokenizer.tokenize(piece)), limit)
+        code, rest = [], text
+        if isinstance(self.tokenizer, MarianTokenizer):
+            code, rest = split_code(text)  # of the target language, which every piece must name
+
+        def count(piece: str) -> int:
+            return len(self.tokenizer.tokenize(piece))
+
+        limit = self.max_source_length - 1 - len(code)  # one place is EOS'
+        if count(rest) <= limit:
+            return [text]
+        pieces = split_long(rest.strip(), count, max(1, limit))
+        return [" ".join([*code, piece]) for piece in pieces if count(piece)]
 
     def _requests(self, texts, prefixes, max_length, min_length, sampling):
         """What to search for, and how many pieces each text has."""
@@ -171,7 +184,8 @@ class Translator:
             (request, one) for request, some in zip(requests, found, strict=True) for one in some
         ]
         ids = [one.ids for _, one in flat]
-        texts = self.target_tokenizer.detokenize(ids) if ids else []
+        known = [self._known(one) for one in ids]
+        texts = self.target_tokenizer.detokenize(known) if ids else []
         attention = [None] * len(flat)
         if return_attention:
             attention = self._searcher.attention([request.source for request, _ in flat], ids)
@@ -181,10 +195,10 @@ class Translator:
                 one.score,
                 one.log_prob,
                 one.finished,
-                self._pieces(self.target_tokenizer, one.ids),
+                self._pieces(self.target_tokenizer, shown),
                 scores,
             )
-            for text, (_, one), scores in zip(texts, flat, attention, strict=True)
+            for text, shown, (_, one), scores in zip(texts, known, flat, attention, strict=True)
         )
         return [
             translation(
@@ -192,6 +206,11 @@ class Translator:
             )
             for request, some in zip(requests, found, strict=True)
         ]
+
+    def _known(self, ids: list[int]) -> list[int]:
+        """Ids of the target; a model may have more than its tokenizer knows."""
+        size, unk_id = self.target_tokenizer.vocabulary_size(), self.target_tokenizer.unk_id
+        return [id if id < size else unk_id for id in ids]
 
     def _pieces(self, tokenizer, ids: list[int]) -> tuple[str, ...]:
         return tuple(tokenizer.id_to_token(id) for id in ids)

@@ -5,13 +5,13 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from keras_transformer.text.sentencepiece_training import utf8
 from keras_transformer.text.tokenizer import _processor
+from keras_transformer.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -77,7 +77,7 @@ class MarianTokenizer:
         """
         path = Path(path)
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
             model = base64.b64decode(facts["sentencepiece"], validate=True)
             ids = {name: int(facts["special_ids"][name]) for name in SPECIAL_IDS}
             return cls(model, facts["tokens"], **ids)
@@ -97,10 +97,7 @@ class MarianTokenizer:
             "sentencepiece": base64.b64encode(self.model).decode(),
         }
         content = json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-            file.write(content)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        write_whole(path, content)
 
     @property
     def fingerprint(self) -> str:
@@ -123,7 +120,7 @@ class MarianTokenizer:
         """
         if isinstance(text, str):
             return self.tokenize([text])[0]
-        codes, rest = zip(*map(_split_code, text), strict=True) if text else ((), ())
+        codes, rest = zip(*map(split_code, text), strict=True) if text else ((), ())
         rows = self._processor.encode(
             [utf8(one) for one in rest], out_type=str, num_threads=os.cpu_count() or 1
         )
@@ -219,8 +216,14 @@ class MarianTokenizer:
         return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
 
 
-def _split_code(text: str) -> tuple[list[str], str]:
-    """The language code that a text starts with, if it does, and the rest."""
+def split_code(text: str) -> tuple[list[str], str]:
+    """The language code that a text starts with, if it does, and the rest.
+
+    Example:
+
+    >>> split_code(">>fra<< I am a student."), split_code("a << 2")
+    ((['>>fra<<'], ' I am a student.'), ([], 'a << 2'))
+    """
     end = text.find("<<") + 2
     return ([text[:end]], text[end:]) if text.startswith(">>") and end > 1 else ([], text)
 

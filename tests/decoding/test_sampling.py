@@ -141,7 +141,7 @@ def test_what_is_filtered_out_never_comes(setting):
                 assert token in probabilities(language.log_probs(b), tokens[:t], **setting)
 
 
-@pytest.mark.parametrize("top_p", [1e-9, 0.11, 0.5, 0.93, 0.999999])
+@pytest.mark.parametrize("top_p", [1e-46, 1e-9, 0.11, 0.5, 0.93, 0.999999])
 def test_the_nucleus_is_the_smallest_set_that_is_probable_enough(top_p):
     """Of equal ones, of which there are many here, the first."""
     logits = np.random.default_rng(3).normal(0, 3, (7, 1009))

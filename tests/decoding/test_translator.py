@@ -337,6 +337,18 @@ def test_a_long_text_is_translated_in_pieces(translator):
     assert (found.text, found.score) == (found.hypotheses[0].text, found.hypotheses[0].score)
 
 
+def test_a_piece_without_tokens_is_none(translator):
+    pieces = translator.split("x" * 61 + "\u200b" * 101)
+    assert sum(piece.count("x") for piece in pieces) == 61
+    assert all(translator.tokenizer.tokenize(piece) for piece in pieces)
+
+
+def test_ids_that_the_tokenizer_does_not_know_are_unknown_words(tokenizer):
+    model = make_model(tokenizer.vocabulary_size() + 97)
+    found = Translator(model, tokenizer).translate(["one"] * 8, sampling=Sampling(), max_length=11)
+    assert any("<unk>" in one.hypotheses[0].pieces for one in found)
+
+
 def test_the_limit_counts_eos(translator):
     text = "one"
     while len(translator.tokenizer.tokenize(f"{text} two")) < LIMIT:
@@ -487,6 +499,19 @@ def test_what_is_saved_is_loaded(translator, texts, tmp_path):
     assert loaded.about == {"source_language": "en", "seed": 5}
     names = sorted(path.name for path in (tmp_path / "a" / "run").iterdir())
     assert names == ["model.weights.h5", "run.json", "tokenizer.model"]
+
+
+def test_a_run_that_could_not_be_replaced_is_no_run(translator, tokenizer, tmp_path):
+    target = Tokenizer.train(["un deux trois", "quatre cinq sept"], 277, model_type="bpe")
+    Translator(make_model(307, target_vocabulary_size=277), tokenizer, target).save(tmp_path)
+    (tmp_path / "model.weights.h5").unlink()
+    (tmp_path / "model.weights.h5" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"model\.weights\.h5"):
+        translator.save(tmp_path)
+    with pytest.raises(RunError, match=r"holds no run\.json"):
+        Translator.load(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["model.weights.h5", "tokenizer.model"]
 
 
 def test_two_vocabularies_are_saved_and_loaded(tokenizer, tmp_path):

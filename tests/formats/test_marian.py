@@ -460,3 +460,16 @@ def test_what_is_also_in_the_file_must_be_the_same(copy, translator):
         model.source_embedding.tokens.embeddings,
         translator.model.source_embedding.tokens.embeddings,
     )
+
+
+def test_every_piece_of_a_long_text_names_its_language(translator):
+    text = ">>fra<< a red dog. the cat. a dog. the red cat. a dog. the street."
+    limited = Translator(translator.model, translator.tokenizer, max_source_length=13)
+    pieces = limited.split(text)
+    assert len(pieces) > 2
+    for piece in pieces:
+        ids = limited.tokenizer.tokenize(piece)
+        assert ids[0] == limited.tokenizer.token_to_id(">>fra<<")
+        assert 1 < len(ids) < 13
+    assert " ".join(piece.removeprefix(">>fra<< ") for piece in pieces) == text[8:]
+    assert limited.split(">>fra<<  a dog") == [">>fra<<  a dog"]

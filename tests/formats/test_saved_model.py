@@ -447,6 +447,17 @@ def test_what_is_not_ours_is_never_overwritten(translator, tmp_path, writes):
     assert (tmp_path / "other" / "saved_model.pb").read_text() == "somebody's"
 
 
+@pytest.mark.parametrize("name", ["assets.extra/mine.txt", "variables/mine.txt", "assets/mine"])
+def test_nor_is_what_lies_deeper(name, translator, tmp_path, writes):
+    writes("first")
+    export_saved_model(translator, tmp_path / "1")
+    (tmp_path / "1" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "1" / name).write_text("mine")
+    with pytest.raises(FileExistsError, match="is there already and holds something else"):
+        export_saved_model(translator, tmp_path / "1")
+    assert (tmp_path / "1" / name).read_text() == "mine"
+
+
 def test_a_folder_appears_whole_or_not_at_all(translator, tmp_path, writes):
     writes("first")
     export_saved_model(translator, tmp_path / "old")

@@ -174,3 +174,11 @@ def test_special_ids_must_make_sense(ids, message, model, tokens):
 def test_tokens_must_differ(model, tokens):
     with pytest.raises(ValueError, match="Received: '</s>' twice"):
         MarianTokenizer(model, [*tokens[:-1], "</s>"], **IDS)
+
+
+def test_a_table_with_half_a_character_comes_back(model, tokens, tmp_path):
+    odd = MarianTokenizer(
+        model, [*tokens[:-1], "\ud83d", tokens[-1]], **{**IDS, "pad_id": PAD + 1, "bos_id": PAD + 1}
+    )
+    odd.save(tmp_path / "odd")
+    assert MarianTokenizer.load(tmp_path / "odd").fingerprint == odd.fingerprint

@@ -3,7 +3,8 @@
 import pytest
 
 from trainers.recipe import Recipe
-from trainers.run_folder import clear, run_folder
+from trainers.recipe_file import write_recipe
+from trainers.run_folder import REPLACED, clear, run_folder
 
 
 def work(output, names):
@@ -41,9 +42,34 @@ def test_what_was_in_the_folder_stays(tmp_path):
 
 
 def test_a_run_that_is_replaced_leaves_only_its_tokens(tmp_path):
-    for name in ("run.json", "tokenizer.model", "target_tokenizer.model", "notes.txt"):
+    theirs = ("notes.txt", "my_tokenizer.model")
+    for name in ("run.json", "tokenizer.model", "target_tokenizer.model", *theirs):
         (tmp_path / name).write_text("old")
     for name in ("checkpoints", "held_out", "logs", "tokens"):
         (tmp_path / name).mkdir()
     clear(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"tokens", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"tokens", *theirs}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_what_is_not_a_run_s_is_not_replaced_unasked(name, tmp_path):
+    theirs = tmp_path / name
+    theirs.write_text("corpus: theirs\n") if "." in name else theirs.mkdir()
+    match = rf"^{tmp_path} is no run's folder but holds {name}, which"
+    with pytest.raises(ValueError, match=match), run_folder(Recipe(output=tmp_path)):
+        pass
+    assert theirs.exists()
+    with run_folder(Recipe(output=tmp_path, overwrite=True)):
+        pass
+
+
+def test_what_a_run_left_is_replaced(tmp_path):
+    (tmp_path / "logs").mkdir()
+    write_recipe(Recipe(output=tmp_path), tmp_path)
+    with run_folder(Recipe(output=tmp_path)):
+        pass
+    (tmp_path / "recipe.yaml").unlink()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "state-00000017.npz").touch()
+    with run_folder(Recipe(output=tmp_path)):
+        pass

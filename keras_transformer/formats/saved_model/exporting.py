@@ -19,7 +19,15 @@ from keras_transformer.text import Tokenizer
 FORMAT = "saved_model"
 EXTRA = "assets.extra"  # where TensorFlow lets others keep files
 WARMUP = "tf_serving_warmup_requests"
-FILES = {"saved_model.pb", "fingerprint.pb", "variables", "assets", EXTRA}
+FOLDERS = {"variables", "assets", EXTRA}
+FILES = {
+    "saved_model.pb",
+    "fingerprint.pb",
+    "variables/variables.index",
+    "variables/variables.data-00000-of-00001",
+    f"{EXTRA}/{translator_file.NAME}",
+    f"{EXTRA}/{WARMUP}",
+}
 QUANTIZED = ("int8",)
 
 
@@ -105,9 +113,9 @@ def export_saved_model(
 
 def is_ours(folder: Path) -> bool:
     """Whether all that a folder holds was written here."""
-    names = {path.name for path in folder.iterdir()}
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     ours = translator_file.is_of_format(folder / EXTRA / translator_file.NAME, FORMAT)
-    return ours and names <= FILES
+    return ours and names <= FILES | FOLDERS
 
 
 def _quantized(model, mode: str):
