@@ -48,7 +48,7 @@ def test_whole_words_in_their_order_count(translation, reference, agrees):
 
 
 @pytest.mark.parametrize(
-    "word", ["\u00e9t\u00e9", "e\u0301te\u0301", "\u092e\u0947\u0902", "snake_case", "3"]
+    "word", ["\u00e9t\u00e9", "e\u0301te\u0301", "\u092e\u0947\u0930\u093e", "snake_case", "3"]
 )
 def test_words_have_letters_marks_and_digits(word):
     assert word_agreement([f"a {word}."], [f"({word})"], [word]) == (100.0, 1)
