@@ -68,7 +68,6 @@ Notes:
 import argparse
 import contextlib
 import functools
-import gzip
 import itertools
 import json
 import shutil
@@ -225,9 +224,9 @@ def print_rows(rows):
 
 
 def read_lines(path):
-    content = path.read_bytes()
-    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    return text.removesuffix("\n").split("\n")
+    from keras_transformer.lines import decoded, raw_lines
+
+    return decoded(raw_lines(path), path)
 
 
 def parse(arguments):
