@@ -17,13 +17,13 @@ Notes:
     states no figure of it.
 """
 
-import argparse
 import json
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.accelerator_engines import ENGINES, SIZES
+from benchmarks.parser import parser_of
 from benchmarks.training import full_rows, write_batches
 from benchmarks.turns import print_table, seconds_of, take_turns, workers
 
@@ -83,11 +83,7 @@ def time_size(arguments, size):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accelerator",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("accelerator", __doc__)
     option = parser.add_argument
     option("--sizes", nargs="+", choices=SIZES, default=["base", "big"])
     option("--peers", nargs="*", choices=PEERS, default=["torch-compiled"])

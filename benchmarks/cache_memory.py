@@ -6,7 +6,6 @@ A generated corpus goes through `TokenCache.build` and `TokenBatches` in this pr
 resident memory is then printed. Linux; on macOS `ru_maxrss` counts bytes.
 """
 
-import argparse
 import itertools
 import random
 import resource
@@ -15,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.parser import parser_of
 from keras_transformer.data import Corpus, Entry, TokenBatches, TokenCache
 from keras_transformer.text import Tokenizer
 
@@ -47,9 +47,7 @@ def peak_gib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cache_memory", description=__doc__.splitlines()[0]
-    )
+    parser = parser_of("cache_memory", __doc__)
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     arguments = parser.parse_args()

@@ -39,7 +39,6 @@ Notes:
     what a word has gathered in lower layers goes with it. Attention is not the whole explanation.
 """
 
-import argparse
 import dataclasses
 import re
 from collections import Counter
@@ -47,6 +46,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.parser import parser_of
 from keras_transformer import Translator
 
 SENTENCE = re.compile(r"The (\w+) .*\bthe (\w+) because (it) (?:is|was) too (\w+)\.", re.ASCII)
@@ -264,9 +264,7 @@ def draw(counts: dict[str, np.ndarray], sizes: tuple[int, int], path: Path) -> N
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.coreference", description=__doc__.splitlines()[0]
-    )
+    parser = parser_of("coreference", __doc__)
     parser.add_argument("--run", type=Path, default=Path("runs/phrasebook"))
     parser.add_argument("--figure", type=Path, help="where to write a picture, .svg or .png")
     arguments = parser.parse_args()

@@ -65,7 +65,6 @@ Notes:
     slots, one thread) a step grows from 2.6 to 4.7 ms, all of it attention's own products.
 """
 
-import argparse
 import contextlib
 import functools
 import itertools
@@ -76,6 +75,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.engines import OURS, PEERS, SIZES, has_our_weights
+from benchmarks.parser import parser_of
 from benchmarks.turns import Worker, print_table, seconds_of, take_turns, usable_processors
 
 SOURCE, OUTPUT = 20, 24
@@ -230,11 +230,7 @@ def read_lines(path):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.decoding",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("decoding", __doc__)
     option = parser.add_argument
     option("--shapes", action="store_true", help="time search with random weights")
     option("--lengths", action="store_true", help="time ours by length and number of sentences")

@@ -3,100 +3,27 @@
     python -m benchmarks.serving --run RUN --source FILE --reference FILE
 
 The run is exported with `--xla`, with `--xla --quantize int8`, and plain. Every one of these, and
-`Translator.translate`, is a process of its own that stays loaded; they take turns, one round of
-`--requests` requests timed while the others wait. Requests are of 1 and of 32 sentences of the file
-in its order (`--batches`), 4 beams, length penalty 0.6; sentences a second are medians of
-`--repeats` rounds, after one round that compiles every shape. Beside them: loading, and the first
+`Translator.translate`, is a process of its own that stays loaded; they take turns of half a second
+or one round of `--requests` requests, while the others wait. Requests are of 1 and of 32 sentences
+of the file in its order (`--batches`), 4 beams, length penalty 0.6; sentences a second are medians
+of `--repeats` turns, after one round that compiles every shape. Beside them: loading, and the first
 request of 1 sentence, which compiles. Then the whole file is translated, and scored by cased BLEU.
 
 Sizes are of the folders' variables: the rest, graph and tokenizer, is the same for all.
 """
 
-import argparse
-import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.decoding import read_lines
-from benchmarks.turns import PAUSE, ROOT, print_table
+from benchmarks.parser import parser_of
+from benchmarks.serving_engines import LIVE, OPTIONS
+from benchmarks.turns import ROOT, print_table, seconds_of, take_turns, workers
 
-SEARCH = {"beam_size": 4, "length_penalty": 0.6}
-LIVE, XLA = "live", "saved_model xla"
-SERVED = {XLA: ["--xla"], f"{XLA} int8": ["--xla", "--quantize", "int8"], "saved_model": []}
+SPAN = 0.5  # seconds of a turn
 VARIABLES = Path("variables", "variables.data-00000-of-00001")
-
-
-class Worker:
-    """An engine in a process of its own, which waits until it is asked."""
-
-    def __init__(self, kind, folder):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serving", "--worker", kind, "--run", str(folder)],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.loading = self.answer()["seconds"]
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit("a worker failed: run it by hand with --worker to see why")
-        return json.loads(line)
-
-    def ask(self, requests):
-        print(json.dumps(requests), file=self.process.stdin, flush=True)
-        return self.answer()
-
-    def close(self):
-        with self.process:
-            self.process.stdin.close()
-
-
-def load(kind, folder):
-    """A function from texts to translations."""
-    if kind == LIVE:
-        from keras_transformer import Translator
-
-        translator = Translator.load(folder)
-        return lambda texts: [one.text for one in translator.translate(texts, **SEARCH)]
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401
-
-    served = tf.saved_model.load(str(folder))
-    translate = served.signatures["serving_default"]
-
-    def run(texts):
-        found = translate(text=tf.constant(texts))["translation"].numpy()
-        return [one.decode() for one in found[:, 0]]
-
-    return run
-
-
-def work(kind, folder):
-    """A worker: reads lists of requests, answers each list; all are lines of JSON."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-
-    def answer(**message):
-        print(json.dumps(message), file=answers, flush=True)
-
-    started = time.perf_counter()
-    translate = load(kind, folder)
-    answer(seconds=time.perf_counter() - started)
-    for line in sys.stdin:
-        requests = json.loads(line)
-        started = time.perf_counter()
-        output = [one for texts in requests for one in translate(texts)]
-        answer(seconds=time.perf_counter() - started, output=output)
 
 
 def export(run, folder, options):
@@ -110,28 +37,24 @@ def requests_of(texts, batch, count):
     return [texts[n * batch : (n + 1) * batch] for n in range(count)]
 
 
-def time_engines(engines, texts, arguments):
+def time_engines(found, texts, arguments):
     """A row for every engine: loading, first request, sentences a second at every batch size."""
-    rows = {name: [worker.loading] for name, worker in engines.items()}
-    for name, worker in engines.items():
-        rows[name].append(worker.ask([texts[:1]])["seconds"])
+    rows = {name: [worker.first_answer["seconds"]] for name, worker in found.items()}
+    for name, worker in found.items():
+        rows[name].append(worker.ask({"requests": [texts[:1]]})["seconds"])
     for batch in arguments.batches:
-        requests = requests_of(texts, batch, arguments.requests)
-        seconds = {name: [] for name in engines}
-        for turn in range(1 + arguments.repeats):
-            for name, worker in engines.items():
-                time.sleep(PAUSE)
-                worker.ask(requests[:1] if turn else requests)  # its threads are awake, or compiled
-                seconds[name].append(worker.ask(requests)["seconds"])
-        for name, its in seconds.items():
-            rows[name].append(batch * arguments.requests / statistics.median(its[1:]))
+        round_of_them = {"requests": requests_of(texts, batch, arguments.requests)}
+        answers = take_turns(found, round_of_them, arguments.repeats, SPAN)
+        for name, its in answers.items():
+            rows[name].append(batch * arguments.requests / seconds_of(its))
     return rows
 
 
-def bleu_of(engines, texts, references):
+def bleu_of(found, texts, references):
     import sacrebleu
 
-    outputs = {name: worker.ask([texts])["output"] for name, worker in engines.items()}
+    everything = {"requests": [texts]}
+    outputs = {name: worker.ask(everything)["output"] for name, worker in found.items()}
     scores = {
         name: sacrebleu.BLEU().corpus_score(output, [references]).score
         for name, output in outputs.items()
@@ -145,21 +68,17 @@ def bleu_of(engines, texts, references):
 
 def main(arguments=None):
     arguments = parse(arguments)
-    if arguments.worker:
-        work(arguments.worker, arguments.run)
-        return
     texts, references = read_lines(arguments.source), read_lines(arguments.reference)
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: Path(scratch) / str(n) for n, name in enumerate(SERVED)}
-        for name, options in SERVED.items():
+        folders = {name: Path(scratch) / str(n) for n, name in enumerate(OPTIONS)}
+        for name, options in OPTIONS.items():
             export(arguments.run, folders[name], options)
         sizes = {name: (folder / VARIABLES).stat().st_size for name, folder in folders.items()}
-        engines = {LIVE: Worker(LIVE, arguments.run)}
-        engines |= {name: Worker("served", folder) for name, folder in folders.items()}
-        rows = time_engines(engines, texts, arguments)
-        scores, same = bleu_of(engines, texts, references)
-        for worker in engines.values():
-            worker.close()
+        paths = {name: str(path) for name, path in {LIVE: arguments.run, **folders}.items()}
+        pythons = dict.fromkeys(paths, sys.executable)
+        with workers("benchmarks.serving_engines", pythons, folders=paths) as found:
+            rows = time_engines(found, texts, arguments)
+            scores, same = bleu_of(found, texts, references)
     head = ["", "loading s", "first request s"]
     for batch in arguments.batches:
         head += [f"sentences/s, batch {batch}", "times live"]
@@ -174,23 +93,15 @@ def main(arguments=None):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.serving",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("serving", __doc__)
     option = parser.add_argument
     option("--run", type=lambda path: Path(path).resolve(), required=True, help="a finished run")
-    option("--source", type=Path, help="text to translate, a sentence a line, plain or .gz")
-    option("--reference", type=Path, help="its translation, line by line")
+    option("--source", type=Path, required=True, help="text, a sentence a line, plain or .gz")
+    option("--reference", type=Path, required=True, help="its translation, line by line")
     option("--batches", nargs="+", type=int, default=[1, 32])
     option("--requests", type=int, default=30, help="requests in a round")
     option("--repeats", type=int, default=5)
-    option("--worker", choices=[LIVE, "served"], help=argparse.SUPPRESS)
-    parsed = parser.parse_args(arguments)
-    if not parsed.worker and not (parsed.source and parsed.reference):
-        parser.error("--run, --source and --reference go together")
-    return parsed
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

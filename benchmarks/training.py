@@ -54,7 +54,6 @@ Notes:
     each at base, but beside products: the step is not faster).
 """
 
-import argparse
 import itertools
 import json
 import statistics
@@ -65,6 +64,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.parser import parser_of
 from benchmarks.training_engines import ENGINES, SIZES
 from benchmarks.turns import print_table, seconds_of, take_turns, usable_processors, workers
 
@@ -202,11 +202,7 @@ def time_pipeline(arguments, cache, size):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("training", __doc__)
     option = parser.add_argument
     option("--source", type=Path, help="text to learn from, a sentence a line, plain or .gz")
     option("--target", type=Path, help="its translation, line by line")

@@ -17,10 +17,10 @@ Notes:
     32 x 32 + 32 1,594 MB, 8 x 128 + 128 1,654 MB.
 """
 
-import argparse
 import os
 import sys
 
+from benchmarks.parser import parser_of
 from benchmarks.training_engines import ADAM, DROPOUT, SIZES, SMOOTHING
 from benchmarks.turns import print_table
 
@@ -88,11 +88,7 @@ def compiled_bytes(size, rows, source_length, target_length):
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training_memory",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("training_memory", __doc__)
     option = parser.add_argument
     option("--sizes", nargs="+", choices=SIZES, default=["tiny", "base"])
     option("--tokens", nargs="+", type=int, default=[1024, 4096], help="of a side of a batch")

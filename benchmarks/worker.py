@@ -41,8 +41,11 @@ def work(engines):
 
     def begin():
         nonlocal prepare
+        started = time.perf_counter()
         prepare = start(job)
-        return {"made_of": {name: importlib.metadata.version(name) for name in packages}}
+        seconds = time.perf_counter() - started
+        made_of = {name: importlib.metadata.version(name) for name in packages}
+        return {"seconds": seconds, "made_of": made_of}
 
     def call(line):
         request = json.loads(line)
