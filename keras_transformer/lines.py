@@ -14,11 +14,25 @@ from pathlib import Path
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def existing_file(path: str | os.PathLike) -> Path:
-    """The path, if there is such a file; else raises `FileNotFoundError`."""
+def existing_file(path: str | os.PathLike, read_again: bool = True) -> Path:
+    """The path, if there is such a file.
+
+    Args:
+        path: A text file.
+        read_again: Boolean. Whether it will be read more than once, so that a pipe is none.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is a pipe, which `read_again` forbids.
+    """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise FileNotFoundError(f"There is no file {path}. Expected a text file, plain or .gz.")
+    if read_again and not path.is_file():
+        raise ValueError(
+            f"{path} is a pipe or a device, and this text is read more than once. Write it to a "
+            "file first."
+        )
     return path
 
 

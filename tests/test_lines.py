@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import threading
 
 import pytest
 
@@ -37,3 +39,12 @@ def test_utf16_is_told():
 def test_what_is_no_file_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"^There is no file "):
         existing_file(tmp_path)
+
+
+def test_a_pipe_is_read_once_or_refused(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"/pipe is a pipe or a device"):
+        existing_file(path)
+    threading.Thread(target=path.write_text, args=["one\ntwo\n"]).start()
+    assert decoded(raw_lines(existing_file(path, read_again=False)), path) == ["one", "two"]

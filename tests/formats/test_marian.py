@@ -359,6 +359,13 @@ DAMAGES = {
     ),
     "a list": (replace("config.json", b"[1]"), ValueError, "must hold a JSON object.*list"),
     "no size": (change_config(d_model=None), ValueError, "must name d_model, a whole.*None"),
+    "no dropout": (change_config(dropout=None), ValueError, "name dropout, a number.*None"),
+    "activations": (change_config(activation_function=["relu"]), ValueError, "not supported"),
+    "target size": (
+        change_config(share_encoder_decoder_embeddings=False, decoder_vocab_size="101"),
+        ValueError,
+        "name decoder_vocab_size, a whole.*'101'",
+    ),
     "no layers": (change_config(encoder_layers=0), ValueError, "encoder_layers, .*at least 1.*: 0"),
     "uneven": (
         change_config(decoder_ffn_dim=19),

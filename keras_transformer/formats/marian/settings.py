@@ -63,11 +63,9 @@ def read_settings(folder: Path) -> Settings:
         "d_model": sizes["d_model"],
         "num_heads": sizes["encoder_attention_heads"],
         "d_ff": sizes["encoder_ffn_dim"],
-        "dropout_rate": config.get("dropout", 0.1),
+        "dropout_rate": _dropout_rate(config, path),
         "num_decoder_layers": sizes["decoder_layers"],
-        "target_vocabulary_size": None
-        if shared
-        else config.get("decoder_vocab_size") or sizes["vocab_size"],
+        "target_vocabulary_size": None if shared else _target_size(config, path),
         "pad_id": pad,
         "activation": _activation(config, path),
         "use_bias": True,
@@ -123,9 +121,24 @@ def _whole_number(config: dict, key: str, path: Path, least: int) -> int:
     return value
 
 
+def _target_size(config: dict, path: Path) -> int:
+    key = "vocab_size" if config.get("decoder_vocab_size") is None else "decoder_vocab_size"
+    return _whole_number(config, key, path, least=1)
+
+
+def _dropout_rate(config: dict, path: Path) -> float:
+    rate = config.get("dropout", 0.1)
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        raise ValueError(
+            f"{path} must name dropout, a number from 0 to below 1, or leave it out. Received: "
+            f"{rate!r}"
+        )
+    return rate
+
+
 def _activation(config: dict, path: Path) -> str:
     name = config.get("activation_function", "gelu")
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(
             f"{path} names an activation_function that is not supported; those that are: "
             f"{', '.join(ACTIVATIONS)}. Received: {name!r}"
@@ -138,4 +151,5 @@ def _languages(folder: Path) -> dict[str, str]:
     path = folder / TOKENIZER_CONFIG
     facts = read_json(path) if path.is_file() else {}
     names = {"source_lang": "source_language", "target_lang": "target_language"}
-    return {ours: facts[theirs] for theirs, ours in names.items() if facts.get(theirs)}
+    known = {ours: facts.get(theirs) for theirs, ours in names.items()}
+    return {ours: name for ours, name in known.items() if name and isinstance(name, str)}
