@@ -40,8 +40,14 @@ def with_underscores(arguments: list[str]) -> list[str]:
     ]
 
 
-def run(program: str, main: Callable[[], int | None]) -> int:
-    """Runs a program; what a user can mend ends it with one line and an exit code not 0."""
+def run(program: str, main: Callable[[], int | None], command: str = "") -> int:
+    """Runs a program; what a user can mend ends it with one line and an exit code not 0.
+
+    Args:
+        program: How it was called, such as `python -m trainers.translation`.
+        main: What it does; what it returns is the exit code, `None` is 0.
+        command: Which of its commands was asked for, if it has several.
+    """
     quieten_tensorflow()
     warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
     try:
@@ -52,12 +58,37 @@ def run(program: str, main: Callable[[], int | None]) -> int:
         _forget_output()
         return 0
     except argparse.ArgumentError as error:
-        return _complain(program, f"{error} (see {program} --help)", USAGE_ERROR)
+        usage, message = program, str(error)
+        if command:  # the parser calls its options "translate.run"
+            usage, message = f"{program} {command}", message.replace(f" {command}.", " ")
+        return _complain(program, f"{message} (see {usage} --help)", USAGE_ERROR)
     except EXPECTED_ERRORS as error:
         _forget_output()
         return _complain(program, str(error), FAILURE)
     except KeyboardInterrupt:
         return _complain(program, "interrupted", 130)
+    except Exception as error:
+        message = _lack(error)
+        if message is None:
+            raise
+        return _complain(program, message, FAILURE)
+
+
+def _lack(error: Exception) -> str | None:
+    """What to say if memory (Python's, TensorFlow's, JAX's) or a disk was too small."""
+    exhausted = "ResourceExhausted" in type(error).__name__ or "RESOURCE_EXHAUSTED" in str(error)
+    if not exhausted and not isinstance(error, MemoryError):
+        return None
+    lines = str(error).splitlines()
+    full = next((line for line in lines if "No space left" in line), None)
+    if full:
+        return full
+    of_memory = (line for line in lines if re.search("out of memory|OOM|allocate", line, re.I))
+    what = next(of_memory, "").partition("[Op:")[0].strip(" .") or type(error).__name__
+    return (
+        f"There is not enough memory ({what}). Take smaller batches, shorter sentences, fewer "
+        "beams or a smaller model."
+    )
 
 
 def _forget_output() -> None:

@@ -1,5 +1,6 @@
 """How well translations agree with references: exact match, sacreBLEU, chrF, single words."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -32,6 +33,10 @@ def word_agreement(
     Returns:
         The share of agreeing pairs in percent, and how many pairs were looked at: those whose
         reference has one of the words.
+
+    Raises:
+        ValueError: One of `words` is not a single word, or there are not as many translations as
+            references.
 
     Example:
 
@@ -68,11 +73,18 @@ def moses_tokens(texts: Sequence[str], language: str) -> list[str]:
 
     Args:
         texts: Sentences.
-        language: Code of their language, such as de.
+        language: Code of their language, such as de. One that Moses does not know is tokenised
+            with English abbreviations.
 
     Raises:
         ImportError: sacremoses is not installed.
+        ValueError: `language` is no code, such as DE or German.
     """
+    if not re.fullmatch("[a-z]{2,3}", language):  # Moses would take other rules without a word
+        raise ValueError(
+            "Expected a language's code, two or three small letters such as de. "
+            f"Received: {language!r}"
+        )
     try:
         import sacremoses
     except ImportError:
@@ -95,6 +107,14 @@ def moses_bleu(translations: Sequence[str], references: Sequence[str], language:
     return sacrebleu.BLEU(tokenize="none", force=True).corpus_score(found, [wanted])
 
 
+def _rules(language: str) -> str:
+    """By which language's rules Moses cuts texts of a language."""
+    import sacremoses
+
+    known = sacremoses.corpus.NonbreakingPrefixes().available_langs
+    return language if language in known else f"{language} with English abbreviations"
+
+
 def report(
     translations: Sequence[str],
     references: Sequence[str],
@@ -113,7 +133,7 @@ def report(
         lines.append(f"{score.name:<12} {score.score:.2f}  ({metric.get_signature()})")
     if moses:
         score = moses_bleu(translations, references, moses)
-        facts = f"lower-cased, Moses tokens, {score.ref_len} in the references"
+        facts = f"lower-cased, Moses tokens for {_rules(moses)}, {score.ref_len} in the references"
         lines.append(f"{'BLEU':<12} {score.score:.2f}  ({facts}, ratio {score.ratio:.3f})")
     if words:
         share, count = word_agreement(translations, references, words)

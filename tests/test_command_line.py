@@ -1,9 +1,13 @@
 import argparse
 import os
+import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_transformer import command_line
 from tests.conftest import ROOT
@@ -43,6 +47,33 @@ def test_what_a_user_can_mend_is_one_line_and_a_code(error, message, code, capsy
     captured = capsys.readouterr()
     assert captured.err == f"program: error: {message}\n"
     assert captured.out == ""
+
+
+def test_of_several_commands_the_help_of_the_one_asked_for_is_named(capsys):
+    def fail():
+        raise argparse.ArgumentError(None, "required: go.run, go.text")
+
+    assert command_line.run("program", fail, "go") == 2
+    assert capsys.readouterr().err == (
+        "program: error: required: run, text (see program go --help)\n"
+    )
+
+
+@pytest.mark.parametrize("allocate", [np.zeros, keras.ops.zeros])
+def test_too_little_memory_is_told(allocate, capsys):
+    assert command_line.run("program", lambda: allocate(2**50)) == 1
+    told = capsys.readouterr().err
+    line = r"program: error: There is not enough memory \(.*1125899.*\)\. Take smaller .*\n"
+    assert re.fullmatch(line, told)
+    assert "[Op:" not in told
+
+
+def test_a_full_disk_is_no_lack_of_memory(capsys):
+    def fail():
+        raise tf.errors.ResourceExhaustedError(None, None, "x.index; No space left on device")
+
+    assert command_line.run("program", fail) == 1
+    assert capsys.readouterr().err == "program: error: x.index; No space left on device\n"
 
 
 def test_a_mistake_of_ours_is_not_hidden():

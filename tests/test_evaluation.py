@@ -89,7 +89,17 @@ def test_bleu_of_moses_tokens_knows_no_case_and_counts_the_tokens_of_the_referen
     assert (score.score, score.ref_len, score.ratio) == (pytest.approx(100), 3 + 5 + 5, 1)
     *_, line = report(TRANSLATIONS, REFERENCES, moses="fr")
     bleu = moses_bleu(TRANSLATIONS, REFERENCES, "fr").score
-    assert line.startswith(f"BLEU         {bleu:.2f}  (lower-cased, Moses tokens, 13 in the")
+    assert line.startswith(f"BLEU         {bleu:.2f}  (lower-cased, Moses tokens for fr, 13 in the")
+
+
+@pytest.mark.parametrize("language", ["FR", "french", "fr-FR", ""])
+def test_moses_is_given_a_code_since_it_would_cut_by_other_rules_without_a_word(language):
+    with pytest.raises(ValueError, match=f"^Expected a language's code.* Received: '{language}'$"):
+        moses_tokens(["l'homme"], language)
+    assert moses_tokens(["l'homme"], "fr") == ["l' homme"] != moses_tokens(["l'homme"], "da")
+    assert (
+        "Moses tokens for da with English abbreviations, 1 in" in report(["a"], ["a"], [], "da")[-1]
+    )
 
 
 @pytest.mark.skipif(not MULTI30K, reason="KERAS_TRANSFORMER_MULTI30K names no folder")

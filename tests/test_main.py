@@ -262,6 +262,35 @@ def test_help_names_every_command_and_option(capsys):
         assert all(word in out for word in words)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("translate --run a --sample --beam-size 7 one", 1, "--beam-size is for searching"),
+        ("illustrate --run a --output no/page.html one", 1, "There is no folder no for --output"),
+        ("import --output a", 2, "arguments are required: from (see python -m keras_transformer "
+                                 "import --help)"),
+        ("illustrate one", 2, "arguments are required: run, output (see python -m "
+                              "keras_transformer illustrate --help)"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_before_a_run_is_loaded(
+    arguments, code, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Translator, "load", None)
+    assert main(arguments.split()) == code
+    assert message in capsys.readouterr().err
+
+
+def test_texts_may_be_left_out_and_help_says_so(capsys):
+    with pytest.raises(SystemExit):
+        main(["translate", "--help"])
+    assert "the lines of standard input. (type: str, default: null)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert parse(["translate", "--run", "a"])[1]["text"] == []
+
+
 def test_options_are_what_the_function_takes():
     function, options = parse(["translate", "--run", "a", "--", "--one-two"])
     assert function is COMMANDS["translate"]

@@ -21,7 +21,12 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
 
     Returns:
         `Hypotheses`.
+
+    Raises:
+        ValueError: `beam_size` is less than 1, or the search refuses its options.
     """
+    if beam_size < 1:  # before a cache for so many
+        raise ValueError(f"`beam_size` must be at least 1. Received: {beam_size}")
     encoder_output, encoder_mask = model.encode(source)
     projected = model.decoder.project_source(encoder_output)
     output_weights = model.target_embedding.output_weights()
