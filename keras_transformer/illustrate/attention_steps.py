@@ -25,6 +25,9 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
         A dict of the arrays `"query"`, `"key"`, `"value"` (step 1), `"scores"` `(S,)` (2),
         `"scaled"` (3), `"softmax"` (4), `"weighted"` `(S, K)` (5) and `"output"` `(K,)` (6).
 
+    Raises:
+        ValueError: The shapes do not fit.
+
     Example: the two words of the article.
 
     >>> steps = six_steps(np.full(64, 2.0), np.array([[0.875] * 64, [0.75] * 64]), np.eye(2, 64))
@@ -75,6 +78,9 @@ def attention_steps_figure(
     Returns:
         `Figure`; its `data` are those of `six_steps`, and the matrices `"X"` (if given), `"Q"`,
         `"K"`, `"V"`, `"weights"` `(S, S)` and `"Z"` `(S, K)`.
+
+    Raises:
+        ValueError: There is no such token, or the shapes do not fit.
     """
     query, key, value = (np.asarray(x, "float64") for x in (query, key, value))
     if not 0 <= token < len(tokens) == len(query) == len(key):

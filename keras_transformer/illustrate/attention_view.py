@@ -35,6 +35,9 @@ class Attention:
         cross: Array of shape `(layers, H, T, S)`.
         read: The tokens that the decoder reads, T of them, BOS the first. `None` names its
             positions by what they write, as Tensor2Tensor does.
+
+    Raises:
+        ValueError: Shapes and numbers of tokens do not fit, or scores are not between 0 and 1.
     """
 
     source: Sequence[str]

@@ -36,6 +36,9 @@ def distributions_figure(
         `Figure`; its `data` are `"target"`, `"before"` and `"after"`, `(T, V)` each, `"columns"`
         (the ids that are shown) and `"losses"`: the mean of minus the logarithm of what the wanted
         words get, before and after, and for even chances.
+
+    Raises:
+        ValueError: `before` or `after` is not a distribution for each label.
     """
     labels, V = [int(label) for label in labels], len(words)
     shown = {"target": one_hot(labels, V), "before": before, "after": after}

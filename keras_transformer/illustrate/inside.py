@@ -20,15 +20,26 @@ def ids_of(translator, source: str, target: str) -> tuple[list[int], list[int]]:
     return tuple([*tokenizer.tokenize(text), tokenizer.eos_id] for tokenizer, text in pairs)
 
 
+def known_ids(tokenizer, ids: list[int]) -> list[int]:
+    """Ids of a tokenizer, unknown ones for those that only the model has."""
+    size = tokenizer.vocabulary_size()
+    return [id if id < size else tokenizer.unk_id for id in ids]
+
+
+def tokens_of(tokenizer, ids: list[int]) -> list[str]:
+    """The tokens of a model's ids."""
+    return [tokenizer.id_to_token(id) for id in known_ids(tokenizer, ids)]
+
+
 def attention_of(translator, source: list[int], target: list[int]) -> Attention:
     """All attention scores of a text and a translation of it, given as ids that end with EOS."""
-    tokenizer, target_tokenizer = translator.tokenizer, translator.target_tokenizer
+    target_tokenizer = translator.target_tokenizer
     read = [target_tokenizer.bos_id, *target[:-1]]
     scores = translator.model.attention(np.array([source]), np.array([read]))
     return Attention(
-        source=[tokenizer.id_to_token(id) for id in source],
-        written=[target_tokenizer.id_to_token(id) for id in target],
-        read=[target_tokenizer.id_to_token(id) for id in read],
+        source=tokens_of(translator.tokenizer, source),
+        written=tokens_of(target_tokenizer, target),
+        read=tokens_of(target_tokenizer, read),
         **{name: array[0] for name, array in scores.items()},
     )
 

@@ -33,8 +33,8 @@ def page(
         reference: How it should be translated; the model's own translation if empty.
         beam_size: How many beginnings the search goes on with, and translations it returns.
         length_penalty: Strength of the search's length penalty.
-        token: Which token of the sentence is looked at closely, counted from 0. `None` takes
-            "it" if there is one, else the one that looks hardest at another.
+        token: Which token of the sentence is looked at closely, counted from 0. `None` takes the
+            word "it" if there is one, else the one that looks hardest at another.
         layer: In which layer of the encoder; `None` for where it looks hardest at another word.
         head: In which head.
 
@@ -43,7 +43,8 @@ def page(
         `"attention"`, `"search"` and `"distributions"`.
 
     Raises:
-        ValueError: There is no sentence, or no such token, layer or head.
+        ValueError: There is no sentence, or no such token, layer or head; the model has learnt too
+            few positions for it; a number makes no sense to the search.
     """
     from keras_transformer.illustrate import inside
 
@@ -51,7 +52,8 @@ def page(
     source, _ = inside.ids_of(translator, text, "")
     seen = inside.search_of(translator, source, beam_size, beam_size, length_penalty)
     written = _ended(seen[1][0]["ids"], translator.target_tokenizer.eos_id)
-    wanted = inside.ids_of(translator, "", reference)[1] if reference.strip() else written
+    known = inside.known_ids(translator.target_tokenizer, written)
+    wanted = inside.ids_of(translator, "", reference)[1] if reference.strip() else known
     attention = inside.attention_of(translator, source, written)
     place = choose(attention, token, layer, head)
     figures = {
@@ -61,7 +63,7 @@ def page(
     body = render(
         "page.html",
         text=text,
-        translation=translator.target_tokenizer.detokenize(written),
+        translation=translator.target_tokenizer.detokenize(known),
         reference=reference.strip(),
         source=list(zip(attention.source, source, strict=True)),
         written=list(zip(attention.written, written, strict=True)),
@@ -92,11 +94,17 @@ def _reading_figures(translator, source: list[int], attention: Attention, place)
 
 def _writing_figures(translator, source: list[int], wanted: list[int], seen, beam_size) -> dict:
     """How the translation is found, and what training did for it."""
+    from keras_transformer.illustrate import inside
+
     tokenizer = translator.target_tokenizer
     words = [tokenizer.id_to_token(id) for id in range(tokenizer.vocabulary_size())]
     ends = tokenizer.eos_id, translator.model.pad_id
+
+    def token_of(id: int) -> str:
+        return inside.tokens_of(tokenizer, [id])[0]
+
     return {
-        "search": search_figure(*seen, tokenizer.id_to_token, beam_size, *ends),
+        "search": search_figure(*seen, token_of, beam_size, *ends),
         "distributions": distributions_figure(
             wanted, words, *_before_and_after(translator, source, wanted)
         ),
@@ -118,8 +126,7 @@ def choose(
             raise ValueError(f"`{name}` must be at least 0 and less than {size}. Received: {value}")
     words = np.array([any(map(str.isalpha, text)) and text[0] != "<" for text in attention.source])
     if token is None:
-        named = [place for place, text in enumerate(attention.source) if text in ("it", "▁it")]
-        token = named[0] if named else None
+        token = _place_of_it(attention.source)
     pairs = words[:, None] & words[None] & ~np.eye(len(words), dtype=bool)
     scores = np.where(pairs, scores, 0) + 1e-9
     for axis, value in ((0, layer), (1, head), (2, token)):
@@ -128,6 +135,12 @@ def choose(
             scores = np.where(np.expand_dims(others, [a for a in range(4) if a != axis]), 0, scores)
     layer, head, token, _ = np.unravel_index(scores.argmax(), scores.shape)
     return int(token), int(layer), int(head)
+
+
+def _place_of_it(tokens: list[str]) -> int | None:
+    """Where the word "it" stands first, if it does; not where "sits" has it for a piece."""
+    starts = "▁" if any(text.startswith("▁") for text in tokens) else ""  # what marks a word
+    return next((n for n, text in enumerate(tokens) if text.lower() == f"{starts}it"), None)
 
 
 def _before_and_after(translator, source, wanted):

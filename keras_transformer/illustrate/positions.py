@@ -21,6 +21,9 @@ def positions_figure(encodings: dict, small: dict | None = None) -> Figure:
 
     Returns:
         `Figure`; its `data` are `encodings` under their names and `small` under `"small"`.
+
+    Raises:
+        ValueError: There is a form of another name, or none.
     """
     for one in (encodings, small or {}):
         unknown = sorted(set(one) - set(FORMS))

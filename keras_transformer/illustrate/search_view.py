@@ -13,7 +13,7 @@ FATES = {
     "dropped": "dropped",
     "left": "was left when the search stopped",
 }
-WIDTH, HEIGHT = 108, 34  # of a place in the tree, in pixels
+WIDTH, HEIGHT = 132, 34  # of a place in the tree, in pixels
 LONGEST = 11  # characters of a token in the tree
 
 

@@ -120,6 +120,14 @@ def test_no_path_is_that_of_a_machine(name):
     assert not MACHINE_PATH.findall(text_of(name))
 
 
+def test_a_notebook_and_the_readme_tell_the_same_of_where_heads_look():
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"[\d.]+ %", text_of("illustrated_transformer"))
+    (paragraph,) = [one for one in readme.split("\n\n") if "benchmarks.coreference" in one]
+    assert figures
+    assert set(figures) <= set(re.findall(r"[\d.]+ %", paragraph))
+
+
 def test_the_packages_for_a_tpu_are_those_of_the_requirements():
     lines = (FOLDER / "requirements-tpu.txt").read_text(encoding="utf-8").splitlines()
     (listed,) = [

@@ -71,6 +71,15 @@ def test_rows_of_the_matrices_are_what_the_steps_give_word_by_word():
     np.testing.assert_allclose(data["scaled"] * math.sqrt(3), data["scores"])  # 3 wide: not 8
 
 
+def test_a_sentence_starts_with_a_capital_whatever_is_shown():
+    rows = np.eye(3, 5)
+    bodies = [
+        attention_steps_figure("abc", rows, rows, rows, 0, inputs).body for inputs in (None, rows)
+    ]
+    assert "a row a word. Row by row," in bodies[0]
+    assert "gives Q, K and V; row by row," in bodies[1]
+
+
 def test_it_is_the_layers_attention():
     Q, K, V = (random(1, 1, 5, 7, seed=seed) for seed in (1, 2, 3))
     output, scores = dot_product_attention(Q, K, V)

@@ -1,12 +1,19 @@
 """The page in a browser: what is drawn, what changes it, and that nothing else is loaded or run."""
 
+import itertools
 import json
 import shutil
 
 import numpy as np
 import pytest
 
-from keras_transformer.illustrate import attention_figure, page
+from keras_transformer.illustrate import (
+    SearchStep,
+    attention_figure,
+    distributions_figure,
+    page,
+    search_figure,
+)
 from keras_transformer.illustrate.attention_view import in_levels
 from tests.illustrate.conftest import random_attention
 from tests.illustrate.test_page import NASTY
@@ -192,6 +199,13 @@ def test_a_heat_map_shows_the_mean_of_the_heads(seen, attention):
         return found
 
     np.testing.assert_allclose(map_of(), attention.cross[1].mean(axis=0), atol=1 / 255)
+    seen.execute_script(
+        "document.querySelector('.heat [data-query]').dispatchEvent("
+        "new Event('mouseover', {bubbles: true}))"
+    )
+    told = f"Le looks at The {attention.cross[1].mean(axis=0)[0, 0]:.2f}"[:-1]
+    assert seen.find_element("css selector", ".told").text.startswith(told)
+    assert seen.find_element("css selector", ".told").text.endswith("(mean of the heads shown)")
     for box in seen.find_elements("css selector", ".head input")[1:]:
         box.click()
     np.testing.assert_allclose(map_of(), attention.cross[1, 0], atol=1 / 255)
@@ -199,6 +213,21 @@ def test_a_heat_map_shows_the_mean_of_the_heads(seen, attention):
     greatest = attention.cross[1, 0, 2].argmax()
     told = seen.find_element("css selector", ".told").text
     assert told.startswith(f"veille looks at {attention.source[greatest]} ")
+
+
+def test_arrow_keys_go_along_the_edges_of_a_heat_map(seen):
+    from selenium.webdriver import ActionChains, Keys
+
+    choose(seen, "view", "heat")
+    seen.execute_script("document.querySelector('.heat .label[data-side=left]').focus()")
+    for keys, place in (
+        ([Keys.ARROW_RIGHT, Keys.ARROW_RIGHT], ("left", "did")),
+        ([Keys.ARROW_LEFT, Keys.ARROW_DOWN], ("right", "cat")),
+        ([Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_RIGHT], ("left", "n't")),
+    ):
+        ActionChains(seen).send_keys(*keys).perform()
+        active = seen.switch_to.active_element
+        assert (active.get_attribute("data-side"), active.text) == place
 
 
 def test_a_view_can_begin_with_a_token(opened, attention):
@@ -249,6 +278,45 @@ def test_it_fits_wide_and_narrow_light_and_dark(opened, translator, width, theme
         .map((one) => parseFloat(getComputedStyle(one).fontSize)))"""
     assert seen.execute_script(smallest) >= 10
     seen.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+LONG = ["▁Wohnungsbaugenossenschaft", "▁MANAGEMENTSYSTEM", "▁Donaudampfschiff", "機械翻訳の注意"]
+
+
+def test_long_tokens_of_a_heat_map_are_not_cut_off_by_its_edge(opened):
+    seen = opened(attention_figure(random_attention(1, 2, LONG, LONG)))
+    choose(seen, "view", "heat")
+    outside = """return [...document.querySelectorAll(".heat .label")].filter((label) => {
+        const [own, map] = [label, label.ownerSVGElement].map((one) => one.getBoundingClientRect());
+        return own.left < map.left || own.top < map.top;
+    }).map((label) => label.textContent)"""
+    assert seen.execute_script(outside) == []
+
+
+def test_long_tokens_head_their_columns_whole(opened):
+    words = [*LONG[1:], *"abcdefghi"]
+    even = np.full((3, len(words)), 1 / len(words))
+    seen = opened(distributions_figure([0, 1, 2], words, even, even))
+    cut = """return [...document.querySelectorAll(".cells thead bdi")].filter((word) => {
+        const range = document.createRange(); range.selectNodeContents(word);
+        const text = range.getBoundingClientRect();
+        return text.top < word.closest(".scroll").getBoundingClientRect().top
+            || text.height > word.getBoundingClientRect().height + 1;
+    }).map((word) => word.textContent)"""
+    assert seen.execute_script(cut) == []
+    assert len(seen.find_elements("css selector", ".cells thead bdi")) == 3 * len(words)
+
+
+def test_long_tokens_of_a_tree_do_not_hide_one_another(opened):
+    log_probs = np.log([[0.01, 0.9, 0.01, 0.08]])
+    steps = [SearchStep([(1,) * n], [0.0], log_probs, [(1,) * (n + 1)]) for n in range(3)]
+    seen = opened(search_figure(steps, [], LONG.__getitem__, 1, eos_id=0, pad_id=3))
+    boxes = seen.execute_script(
+        """return [...document.querySelectorAll(".tree .node text")]
+            .map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.right])"""
+    )
+    assert len(boxes) == 3
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(boxes))
 
 
 def test_two_figures_of_one_page_are_apart(opened, attention):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_transformer.illustrate import Figure, attention_figure
 from keras_transformer.illustrate.figure import TEMPLATES, render
-from tests.conftest import run_python
+from tests.conftest import ROOT, run_python
 from tests.illustrate.conftest import random_attention
 
 NASTY = "</script><script>alert(1)</script><img src=x onerror='alert(2)'>&\"\u2028"
@@ -144,3 +144,14 @@ def test_the_colours_of_heads_can_be_told_apart_by_every_eye(theme):
         seen = [lab(eye @ linear(head)) for head in heads]
         for i, one in enumerate(seen):
             assert min([np.linalg.norm(one - other) for other in seen[:i]], default=99) > 18
+
+
+def test_the_picture_of_the_readme_keeps_the_heads_apart():
+    """Its few colours are those of the page: nothing else says which head a line is of."""
+    Image = pytest.importorskip("PIL.Image")
+    with Image.open(ROOT / "colab" / "attention.png") as file:
+        drawn = np.array([colour for _, colour in file.convert("RGB").getcolors(256)])
+    style = (TEMPLATES / "style.css").read_text()
+    heads = [re.search(rf"--head-{head}: #(\w{{6}})", style)[1] for head in range(4)]
+    heads = np.array([list(bytes.fromhex(head)) for head in heads])
+    assert np.abs(heads[:, None] - drawn).max(axis=-1).min(axis=-1).max() <= 8

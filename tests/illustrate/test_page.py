@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import re
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_transformer import Tokenizer, Translator
-from keras_transformer.illustrate import inside, page
+from keras_transformer.illustrate import Attention, inside, page
 from keras_transformer.illustrate.page import choose
 from tests.decoding.conftest import BYTES, make_model
 from tests.illustrate.conftest import LINES
@@ -120,16 +121,54 @@ def test_more_positions_than_were_learnt_are_refused(translator):
 
 
 def test_it_is_looked_at_where_there_is_an_it(attention):
-    attention.source[3] = "▁it"
-    scores = attention.encoder.copy()
-    scores[:] = 0.1
+    scores = np.full_like(attention.encoder, 0.1)
     scores[1, 2, 3, 1], scores[0, 4, 3, 3], scores[0, 1, 0, 1] = 0.5, 0.9, 0.8
-    object.__setattr__(attention, "encoder", scores)
+    source = [*attention.source[:3], "▁it", *attention.source[4:]]
+    attention = dataclasses.replace(attention, source=source, encoder=scores)
     assert choose(attention, None, None, None) == (3, 1, 2)
     assert choose(attention, 0, None, None) == (0, 0, 1)
     assert choose(attention, None, 0, 3)[1:] == (0, 3)
     attention.source[3] = "n't"
     assert choose(attention, None, None, None) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("▁He ▁s it s ▁as ▁it ▁rains", 5),
+        ("▁It ▁was ▁it", 0),
+        ("▁He ▁s it s", None),
+        ("he sits as it rains", 3),
+    ],
+)
+def test_it_is_a_word_and_no_piece_of_one(source, place):
+    tokens = source.split()
+    scores = np.full((1, 1, len(tokens), len(tokens)), 0.1)
+    scores[0, 0, 1, 0] = 0.9
+    found, _, _ = choose(Attention(tokens, scores), None, None, None)
+    assert found == (1 if place is None else place)
+
+
+def test_ids_that_no_token_has_are_shown_as_unknown(translator):
+    model = make_model(283, seed=24, seldom=[*range(277)])
+    figure = page(Translator(model, translator.tokenizer), "six", beam_size=1)
+    written = figure.data["attention"]["written"]
+    assert written == ["<unk>"] * (len(written) - 1) + ["</s>"]
+    labels = figure.data["distributions"]["target"].argmax(-1).tolist()
+    assert labels == [translator.tokenizer.token_to_id(token) for token in written]
+
+
+@pytest.mark.parametrize("beam_size", [-1, 0])
+def test_a_search_without_beams_is_refused(translator, beam_size):
+    with pytest.raises(ValueError, match=f"`beam_size` must be at least 1.*: {beam_size}"):
+        page(translator, "six", beam_size=beam_size)
+
+
+def test_greedy_search_is_not_said_to_weigh_beginnings(translator, shown):
+    assert "Beam search goes on with the 2 most probable beginnings" in shown.body
+    greedy = page(translator, "six", beam_size=1).body
+    assert "until it is the end: greedy decoding" in greedy
+    assert "Beam search" not in greedy
 
 
 @pytest.mark.slow

@@ -124,9 +124,11 @@ function View(figure) {
 
   function move(event, side, index) {
     const last = tokens[side].length - 1, other = side === "left" ? "right" : "left";
-    const to = { ArrowDown: Math.min(index + 1, last), ArrowUp: Math.max(index - 1, 0), Home: 0, End: last };
+    const heat = control("view").value === "heat", flat = heat && side === "left";  // those above the map
+    const [back, forth] = flat ? ["ArrowLeft", "ArrowRight"] : ["ArrowUp", "ArrowDown"];
+    const to = { [forth]: Math.min(index + 1, last), [back]: Math.max(index - 1, 0), Home: 0, End: last };
     if (event.key === "Escape") { event.target.blur(); return; }
-    const across = event.key === (side === "left" ? "ArrowRight" : "ArrowLeft");
+    const across = event.key === (flat ? "ArrowDown" : side === "left" || heat ? "ArrowRight" : "ArrowLeft");
     const next = across ? tokens[other][Math.min(index, tokens[other].length - 1)] : tokens[side][to[event.key]];
     if (!next) return;
     event.preventDefault();
@@ -208,6 +210,10 @@ function View(figure) {
       if (place) told.append(", ");
       told.append(element("bdi", {}, text), " " + share.toFixed(2));
     });
+    tellMean();
+  }
+
+  function tellMean() {
     if (shown().length > 1) told.append(" (mean of the heads shown)");
   }
 
@@ -241,6 +247,9 @@ function View(figure) {
                                  width: texts.left.length * CELL, height: texts.right.length * CELL }));
     map.addEventListener("mouseover", (event) => tellCell(event.target.dataset));
     stage.replaceChildren(map);
+    const room = margin - 10;
+    for (const one of [...tokens.left, ...tokens.right])
+      if (one.getComputedTextLength() > room) dressed(one, { textLength: room, lengthAdjust: "spacingAndGlyphs" });
     told.replaceChildren();
   }
 
@@ -249,6 +258,7 @@ function View(figure) {
     told.replaceChildren(element("bdi", {}, kind().right[place.query]), " looks at ",
                          element("bdi", {}, kind().left[place.key]),
                          " " + mean(Number(place.query), Number(place.key)).toFixed(2));
+    tellMean();
   }
 
   function draw() {
