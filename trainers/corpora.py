@@ -7,6 +7,9 @@ from pathlib import Path
 from keras_transformer.data import Corpus, InMemoryCorpus, ParallelFiles, TfdsCorpus, TsvFile
 from trainers.recipe import Recipe
 
+TEXT_FILES = [
+    f"{part}_{side}" for part in ("train", "validation") for side in ("source", "target", "tsv")
+]
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -26,6 +29,12 @@ def open_corpora(recipe: Recipe) -> Corpora:
     Raises:
         ValueError: The recipe names none, or names them in a way that does not go together.
     """
+    named = [name for name in TEXT_FILES if getattr(recipe, name)]
+    if named and recipe.corpus.startswith(("phrasebook", "tfds:")):
+        raise ValueError(
+            f"corpus {recipe.corpus} has its own text. Received: {named[0]}="
+            f"{getattr(recipe, named[0])}. Give --corpus files to use files, or leave them out."
+        )
     if recipe.corpus == "phrasebook":
         return _phrasebook(recipe)
     languages = (recipe.source_language, recipe.target_language)

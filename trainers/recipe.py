@@ -1,6 +1,7 @@
 """What a training run can be told: the schema of `recipes/*.yaml` and of the command line."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -133,10 +134,14 @@ class Recipe:
             "averaged_checkpoints patience max_ratio seed devices packed_length"
         )
         for name, least in {**at_least, **dict.fromkeys(zero.split(), 0)}.items():
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}. Received: {getattr(self, name)}"
-                )
+            if not math.isfinite(value := getattr(self, name)):
+                raise ValueError(f"{name} must be a number, at least {least}. Received: {value}")
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}. Received: {value}")
+        if 0 < self.max_ratio < 1:
+            raise ValueError(
+                f"max_ratio must be at least 1, or 0 to keep all. Received: {self.max_ratio}"
+            )
         if self.optimizer == "adafactor" and (self.learning_rate_scale or self.warmup_steps):
             raise ValueError(
                 "optimizer adafactor has step sizes of its own. Received: learning_rate_scale="

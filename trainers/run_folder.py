@@ -74,7 +74,8 @@ def clear(output: Path) -> None:
 
 def remove_left_overs(output: Path) -> None:
     """Removes what was being written when a run was killed."""
-    for pattern in (".writing-*", "checkpoints/.writing-*", "tokens/.*"):
+    writing = (".writing-*", "checkpoints/.writing-*", "tokens/.train.*", "tokens/.validation.*")
+    for pattern in writing:
         _remove(output.glob(pattern))
 
 

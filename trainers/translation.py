@@ -65,6 +65,8 @@ def train(recipe: Recipe) -> None:
     with run_folder(recipe) if devices.is_chief else only_reading(recipe) as output:
         corpora = open_corpora(recipe)
         state = find_unfinished(recipe, corpora, output)
+        if devices.is_chief:
+            remove_left_overs(output)
         start = begin if state is None else go_on
         task = start(recipe, corpora, devices, state)
         with explained(recipe, output), devices.watched():
@@ -117,8 +119,6 @@ def go_on(recipe: Recipe, corpora, devices, state) -> Task:
             f"(devices times accumulate_steps), not {now}. Go on with as many, or give "
             "--overwrite true to replace it."
         )
-    if devices.is_chief:
-        remove_left_overs(recipe.output)
     data = prepare(recipe, corpora, load_tokenizers(recipe.output), devices, recipe.output)
     with devices.scope():
         translator = rebuild_translator(state, data.tokenizers)

@@ -27,6 +27,7 @@ def write_cache(
 
     Raises:
         ValueError: No pair is left, or the corpus cannot be read.
+        OSError: A file could not be written.
     """
     report = FilterReport()
     sides = [
@@ -96,5 +97,8 @@ class _SideWriter:
 
 
 def _append(path: Path, array: np.ndarray) -> None:
-    with open(path, "ab") as file:
-        array.tofile(file)
+    try:
+        with open(path, "ab") as file:
+            file.write(array.data)  # `tofile` does not say why it fails
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error.strerror}. Make room.") from error

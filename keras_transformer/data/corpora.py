@@ -55,6 +55,9 @@ class InMemoryCorpus(Corpus):
     Args:
         pairs: `(source, target)` strings.
 
+    Raises:
+        ValueError: There are none, or one of them is something else.
+
     Example:
 
     >>> list(InMemoryCorpus([("a cat", "un chat")]))
@@ -62,7 +65,7 @@ class InMemoryCorpus(Corpus):
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]]):
-        self.pairs = tuple((source, target) for source, target in pairs)
+        self.pairs = tuple(map(_two_strings, pairs))
         if not self.pairs:
             raise ValueError("`pairs` must hold at least one (source, target) pair. Received none.")
 
@@ -75,3 +78,12 @@ class InMemoryCorpus(Corpus):
         for pair in self.pairs:
             digest.update(repr(pair).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+
+def _two_strings(pair) -> tuple[str, str]:
+    sides = () if isinstance(pair, str) else tuple(pair)
+    if len(sides) != 2 or not all(isinstance(side, str) for side in sides):
+        raise ValueError(
+            f"`pairs` must hold (source, target) strings, two in each. Received: {pair!r:.80}"
+        )
+    return sides

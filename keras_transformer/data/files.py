@@ -55,7 +55,7 @@ class ParallelFiles(Corpus):
         if source is not None or target is not None:
             self._raise_unequal(line, source, target, sources, targets)
         if not any_whole:
-            raise _no_pair_in(f"{self.source_path} and {self.target_path}")
+            raise _no_pair_in(f"{self.source_path} and {self.target_path}", NOT_UTF8)
 
     def _raise_unequal(self, line, source, target, sources, targets):
         counts = [
@@ -94,13 +94,14 @@ class TsvFile(Corpus):
         self.columns = columns
 
     def entries(self) -> Iterator[Entry]:
-        any_whole = False
+        any_whole, first_problem = False, None
         for line, raw in enumerate(read_lines(self.path), start=1):
             entry = self._entry(line, raw)
             any_whole = any_whole or entry.problem is None
+            first_problem = first_problem or entry.problem
             yield entry
         if not any_whole:
-            raise _no_pair_in(self.path)
+            raise _no_pair_in(self.path, first_problem)
 
     def _entry(self, line: int, raw: bytes) -> Entry:
         try:
@@ -132,8 +133,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-def _no_pair_in(place) -> ValueError:
+def _no_pair_in(place, problem: str) -> ValueError:
     return ValueError(
         f"No line of {place} holds a pair. Expected UTF-8 text, one pair a line; is it the right "
-        "file?"
+        f"file? What is wrong with the first: {problem}."
     )

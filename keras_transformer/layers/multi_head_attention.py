@@ -145,6 +145,12 @@ class MultiHeadAttention(keras.layers.Layer):
                     "tokens (B, S) becomes `mask[:, None, :]`. Received: shape "
                     f"{tuple(attention_mask.shape)}"
                 )
+            dtype = keras.backend.standardize_dtype(attention_mask.dtype)
+            if keras.backend.is_float_dtype(dtype):
+                raise ValueError(
+                    "`attention_mask` must be boolean, True = may be seen: one that is added to "
+                    f"the logits, 0 = may be seen, becomes `mask == 0`. Received: dtype {dtype}"
+                )
             attention_mask = ops.expand_dims(attention_mask, -3)  # the same for every head
         heads, scores = dot_product_attention(
             self._split_heads(self.query_projection(query)), *key_value, attention_mask

@@ -60,7 +60,8 @@ class PositionalEmbedding(keras.layers.Layer):
         positions: `"paper"` (interleaved sinusoids), `"t2t"` (Tensor2Tensor's sinusoids),
             `"learned"` (a second table), or `None` for no positions at all.
         dropout_rate: Float. Share of the sum that is dropped in training.
-        max_length: Integer. Rows of the learned table; sinusoids have no end.
+        max_length: Integer. Rows of the learned table; sinusoids have no end. Longer ids are an
+            error, or become NaN where XLA compiles a graph that is to take any length.
         use_bias: Boolean. Whether `logits` adds a bias. The paper's does not.
 
     Call arguments:
@@ -147,7 +148,11 @@ class PositionalEmbedding(keras.layers.Layer):
                     f"There are {self.max_length} learned positions (`max_length`). Received: ids "
                     f"of shape {tuple(ids.shape)}"
                 )
-            return ops.cast(self.learned_positions(positions), "float32")
+            vectors = ops.cast(self.learned_positions(positions), "float32")
+            if counted and ids.shape[1] is None:  # XLA would give later ones the last row
+                known = ops.less(positions, self.max_length)[..., None]
+                vectors = ops.where(known, vectors, np.nan)
+            return vectors
         return sinusoids(positions, self.d_model, self.positions)
 
     def logits(self, hidden, output_weights=None):

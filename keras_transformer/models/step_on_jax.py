@@ -30,7 +30,7 @@ def train_step(model, state, data):
     else:
         folded = _fold(data, model.accumulate_steps)
         ((others, metrics), count, gradients), _ = jax.lax.scan(add_one, start, folded)
-    count = ops.maximum(count, 1.0)
+    count = ops.where(ops.equal(count, 0.0), 1.0, count)
     trainable, optimizer_state = model.optimizer.stateless_apply(
         optimizer_state,
         [gradient / ops.cast(count, gradient.dtype) for gradient in gradients],

@@ -13,7 +13,7 @@ def train_step(model, data):
     else:
         count, gradients = _accumulated(model, data)
     count, *gradients = sum_over_replicas([count, *gradients])
-    count = ops.maximum(count, 1.0)
+    count = ops.where(ops.equal(count, 0.0), 1.0, count)
     model.optimizer.apply(
         [gradient / ops.cast(count, gradient.dtype) for gradient in gradients],
         model.trainable_variables,

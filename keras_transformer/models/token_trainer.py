@@ -38,8 +38,18 @@ class TokenTrainer(keras.Model):
         if self._counts_tokens():
             already_summed(self.optimizer)
 
+    def fit(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.fit`; tokens are weighed by `sample_weight`, not `class_weight`."""
+        _refuse(class_weight)
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, class_weight=None, **kwargs):
+        """As `keras.Model.train_on_batch`; as in `fit`, there is no `class_weight`."""
+        _refuse(class_weight)
+        return super().train_on_batch(*args, **kwargs)
+
     def _counts_tokens(self):
-        return hasattr(self.loss, "sums")
+        return isinstance(self.loss, keras.losses.Loss) and hasattr(self.loss, "sums")
 
     def _check_compiled(self):
         N, optimizer = self.accumulate_steps, self.optimizer
@@ -157,6 +167,15 @@ class TokenTrainer(keras.Model):
         strategy = self._distribute_strategy
         with contextlib.nullcontext() if strategy is None else strategy.scope():
             self._symbolic_build()
+
+
+def _refuse(class_weight):
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` is not offered: Keras takes labels of shape (B, T) for one-hot rows. "
+            "Give each token's weight as `sample_weight`, of shape (B, T). Received: "
+            f"{class_weight!r:.80}"
+        )
 
 
 def _has_both(one, method, without_logits):

@@ -165,6 +165,12 @@ class Transformer(TokenTrainer):
         return self.target_embedding.output_vectors()
 
     def _hidden(self, inputs, training):
+        if not isinstance(inputs, dict) or not {"source", "target"} <= inputs.keys():
+            received = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+            raise ValueError(
+                '`inputs` must be a dict of ids, "source" of shape (B, S) and "target" (B, T). '
+                f"Received: {received}"
+            )
         source, target = inputs["source"], inputs["target"]
         encoder_mask, attention_mask, cross_mask = self._masks(inputs)
         encoder_output, encoder_scores = self.encoder(

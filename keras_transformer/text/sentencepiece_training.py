@@ -1,6 +1,7 @@
 """Learning a SentencePiece vocabulary from a stream of sentences."""
 
 import io
+import numbers
 import random
 import re
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ def train_model(
     Returns:
         The model, a serialized `ModelProto`.
     """
+    _check_numbers(vocabulary_size, character_coverage)
     _check_choice("model_type", model_type, MODEL_TYPES)
     _check_choice("normalization", normalization, NORMALIZATIONS)
     if isinstance(sentences, str):
@@ -88,6 +90,20 @@ def utf8(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
     except AttributeError:
         raise TypeError(f"Text must be a `str`. Received: {type(text).__name__}") from None
+
+
+def _check_numbers(vocabulary_size: int, character_coverage: float) -> None:
+    least = len(SPECIAL_IDS) + 1
+    if not isinstance(vocabulary_size, numbers.Integral) or vocabulary_size < least:
+        raise ValueError(
+            f"`vocabulary_size` must be an integer, at least {least}: the special ids and more. "
+            f"Received: {vocabulary_size!r}"
+        )
+    if not 0.98 <= character_coverage <= 1:
+        raise ValueError(
+            "`character_coverage` must be between 0.98 and 1, as SentencePiece has it. Received: "
+            f"{character_coverage}"
+        )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -41,11 +41,14 @@ class BleuCallback(keras.callbacks.Callback):
         sources: The texts to translate.
         references: Their translations.
         best_path: Where the weights of the best epoch are kept.
-        every: Integer. Epochs between two scores.
+        every: Integer, at least 1. Epochs between two scores.
         patience: Integer. Training ends after so many scores without a better one; 0 never.
         workers: With several processes, what tells which of them this is and gives all of them the
             number that the chief has: `keras_transformer.distribution.Devices`. The chief alone
             translates and writes.
+
+    Raises:
+        ValueError: `sources` and `references` do not go together, or `every` is less than 1.
 
     Attributes:
         best: The highest BLEU so far, and the epoch it was reached in, counted from 1.
@@ -62,6 +65,13 @@ class BleuCallback(keras.callbacks.Callback):
         workers=None,
     ):
         super().__init__()
+        if not 0 < len(sources) == len(references):
+            raise ValueError(
+                "`references` must have a translation of each of `sources`, at least one. "
+                f"Received: {len(references)} references for {len(sources)} sources"
+            )
+        if every < 1:
+            raise ValueError(f"`every` must be at least 1. Received: {every}")
         self.workers = workers or OneWorker()
         self.translate = translate
         self.sources = list(sources)

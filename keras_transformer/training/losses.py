@@ -26,6 +26,11 @@ def weights_of(labels, pad_id, sample_weight=None):
     return real * (weight[:, None] if len(weight.shape) == 1 else weight)
 
 
+def ids_of(labels, pad_id):
+    """The labels, with 0 for padding: `pad_id` may be no id at all, such as -100."""
+    return ops.where(ops.equal(labels, pad_id), ops.zeros_like(labels), labels)
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenCrossEntropy(keras.losses.Loss):
     """The mean of `smoothed_cross_entropy` over all real tokens of a batch.
@@ -58,13 +63,15 @@ class TokenCrossEntropy(keras.losses.Loss):
     def sums(self, y_true, y_pred, sample_weight=None):
         """The sum of all losses, and of the weights, that is, how many real tokens there are."""
         real = weights_of(y_true, self.pad_id, sample_weight)
-        losses = smoothed_cross_entropy(y_true, ops.cast(y_pred, "float32"), self.label_smoothing)
+        labels, logits = ids_of(y_true, self.pad_id), ops.cast(y_pred, "float32")
+        losses = smoothed_cross_entropy(labels, logits, self.label_smoothing)
         return ops.sum(losses * real), ops.sum(real)
 
     def projected_sums(self, y_true, hidden, vectors):
         """As `sums`, from what is multiplied with the vectors to be logits; and `TokenFacts`."""
         real = weights_of(y_true, self.pad_id)
-        total, facts = projected_cross_entropy(y_true, hidden, vectors, real, self.label_smoothing)
+        labels = ids_of(y_true, self.pad_id)
+        total, facts = projected_cross_entropy(labels, hidden, vectors, real, self.label_smoothing)
         return total, ops.sum(real), facts
 
     def __call__(self, y_true, y_pred, sample_weight=None):

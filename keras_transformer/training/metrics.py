@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.training.losses import weights_of
+from keras_transformer.training.losses import ids_of, weights_of
 from keras_transformer.training.projected_loss import facts_of
 
 
@@ -17,7 +17,8 @@ class _TokenMean(keras.metrics.Metric):
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        self.update_facts(y_true, facts_of(y_true, ops.cast(y_pred, "float32")), sample_weight)
+        facts = facts_of(ids_of(y_true, self.pad_id), ops.cast(y_pred, "float32"))
+        self.update_facts(y_true, facts, sample_weight)
 
     def update_facts(self, y_true, facts, sample_weight=None):
         """As `update_state`, from the `TokenFacts` of the logits."""

@@ -67,7 +67,7 @@ class Progress:
         step: Batches since its start.
         epoch: The epoch that is under way, counted from 0.
         epoch_step: Batches of that epoch.
-        finished: Whether all is done, or a callback ended it early.
+        finished: Whether a callback ended it. More epochs than before can follow otherwise.
     """
 
     step: int = 0
@@ -166,8 +166,8 @@ class SaveState(keras.callbacks.Callback):
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
-        finished = self.model.stop_training or epoch + 1 == self.params["epochs"]
-        self.progress = Progress(self.progress.step, epoch + 1, 0, bool(finished))
+        finished = bool(self.model.stop_training)
+        self.progress = Progress(self.progress.step, epoch + 1, 0, finished)
         if not _finite(logs):
             return
         if self.stop.received:
@@ -241,8 +241,8 @@ def resumable_fit(
         batches: Function of a number of steps that gives the batches after as many, without end,
             such as `lambda step: token_batches.dataset(start_step=step)`.
         saver: `SaveState` of this training.
-        epochs: Integer. As for `fit`.
-        steps_per_epoch: Integer. As for `fit`.
+        epochs: Integer. As for `fit`; may be more than before an interruption.
+        steps_per_epoch: Integer. As for `fit`, at least 1; in an interrupted epoch as before.
         state: What `saver.folder.newest()` gave, if the training was interrupted.
         callbacks: Callbacks that have no state of their own, or `state()` and `restore(state)`.
         verbose: As for `fit`.
@@ -254,6 +254,7 @@ def resumable_fit(
     Raises:
         Stopped: SIGTERM came, and the state is saved.
         StateError: The state is of another model.
+        ValueError: `steps_per_epoch` leaves nothing to do in the epoch that is under way.
         OSError: A state could not be written.
 
     Example:
@@ -271,6 +272,11 @@ def resumable_fit(
     saver.watch(callbacks)
     if state is not None:
         saver.restore(model, state)
+    if steps_per_epoch <= saver.progress.epoch_step:
+        raise ValueError(
+            f"`steps_per_epoch` must be more than the {saver.progress.epoch_step} steps of the "
+            f"epoch that are done. Received: {steps_per_epoch}. Give as many as at the beginning."
+        )
     progress_bar = [keras.callbacks.ProgbarLogger()] if verbose else []
     callbacks = [*callbacks, saver.history, *progress_bar, saver]
     options |= {"epochs": epochs, "verbose": verbose, "shuffle": False}
@@ -287,7 +293,7 @@ def resumable_fit(
             metrics = _RestoreMetrics(state, lambda: batches(saver.progress.step))
             rest = steps_per_epoch - saver.progress.epoch_step
             fit([metrics, *callbacks, _StopAfterEpoch()], rest)
-        if not saver.progress.finished:
+        if not saver.progress.finished and saver.progress.epoch < epochs:
             fit(callbacks, steps_per_epoch)
     saver.history.epoch = list(range(saver.progress.epoch))
     return saver.history

@@ -37,6 +37,12 @@ def test_no_pairs_are_an_error():
         InMemoryCorpus([])
 
 
+@pytest.mark.parametrize("pair", [("a",), ("a", "b", "c"), ("a", float("nan")), "ab"])
+def test_what_is_no_pair_of_strings_is_an_error(pair):
+    with pytest.raises(ValueError, match=r"^`pairs` must hold \(source, target\) strings, .*: .*a"):
+        InMemoryCorpus([("x", "y"), pair])
+
+
 def test_the_phrasebook_is_pairs_in_memory():
     corpus = InMemoryCorpus(phrasebook(seed=0).train)
     assert all(source and target for source, target in corpus)

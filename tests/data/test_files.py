@@ -132,5 +132,8 @@ def test_further_columns_are_left_aside_when_expected(tsv):
 
 
 def test_a_file_without_tabs_is_an_error(tsv):
-    with pytest.raises(ValueError, match=r"^No line of .*text\.tsv.* holds a pair\."):
-        list(tsv(b"one\ntwo\n"))
+    message = r"^No line of .*text\.tsv.* holds a pair\. .* What is wrong with the first: {}\.$"
+    with pytest.raises(ValueError, match=message.format("no tab")):
+        list(tsv(b"one\na\tb\tc\n"))
+    with pytest.raises(ValueError, match=message.format("not 2 columns")):
+        list(tsv(b"a\tb\tby C.\n\xff\n"))

@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 
 import numpy as np
@@ -130,6 +131,19 @@ def test_a_build_that_fails_leaves_what_was_there(corpus, tokenizer, tmp_path):
         TokenCache.build(Breaking(), tokenizer, tmp_path / "cache", chunk_size=1)
     assert TokenCache(tmp_path / "cache").fingerprint == cache.fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_full_disk_is_told_and_nothing_half_written_stays(corpus, tokenizer, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(
+            OSError, match=r"source\.ids could not be written: File too large\. Make"
+        ):
+            TokenCache.build(corpus, tokenizer, tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_pair_left_is_an_error(tokenizer, tmp_path):

@@ -155,6 +155,13 @@ def test_a_mask_says_for_every_position_what_it_sees(shape):
         MultiHeadAttention(6, 3)(query=x, value=x, attention_mask=np.ones(shape, bool))
 
 
+def test_a_mask_that_is_added_elsewhere_is_refused():
+    """Its 0 means that a position may be seen: read as a boolean it would say the contrary."""
+    x = np.ones((2, 5, 6), "float32")
+    with pytest.raises(ValueError, match=r"becomes `mask == 0`\. Received: dtype float32"):
+        MultiHeadAttention(6, 3)(query=x, value=x, attention_mask=np.zeros((2, 1, 5), "float32"))
+
+
 def test_there_is_at_least_one_head():
     with pytest.raises(ValueError, match=r"must be at least 1. Received: d_model=6, num_heads=0"):
         MultiHeadAttention(6, 0)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from keras_transformer.layers import PositionalEmbedding, sinusoids
@@ -173,6 +174,16 @@ def test_there_are_no_more_learned_positions_than_were_made():
     assert layer(np.ones((2, 5), "int32")).shape == (2, 5, 6)
     with pytest.raises(ValueError, match=r"There are 5 learned positions.*Received: ids of shape"):
         layer(np.ones((2, 7), "int32"))
+
+
+def test_learned_positions_that_there_are_not_are_no_numbers_under_xla():
+    """In a graph for ids of any length, where it is too late for an error."""
+    layer = make_embedding("learned")
+    ids = np.arange(2 * (L + 2)).reshape(2, -1).astype("int32") % V
+    signature = [tf.TensorSpec((None, None), tf.int32)]
+    found = tf.function(layer, input_signature=signature, jit_compile=True)(ids)
+    np.testing.assert_allclose(found[:, :L], layer(ids[:, :L]), rtol=1e-5, atol=1e-6)
+    assert np.isnan(found[:, L:]).all()
 
 
 def test_sinusoids_have_two_forms():

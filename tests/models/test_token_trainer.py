@@ -80,6 +80,21 @@ def test_sentences_can_be_weighed():
     assert logs["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
 
 
+def test_only_the_proportions_of_weights_count():
+    """The mean is that of the weighted tokens also where all together weigh less than one."""
+    weights = np.array([1, 2, 1, 1, 1, 0], "float32")
+    (wanted, _), (tiny, _) = (one_step(sample_weight=one * weights) for one in (1.0, 2.0**-10))
+    for one, other in zip(tiny, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+def test_weights_of_classes_are_refused(method):
+    """Keras would take the largest id's place in its row for the sentence's class."""
+    with pytest.raises(ValueError, match=r"^`class_weight` is not offered: .* Received: \{3: 2\.0"):
+        getattr(make_model(), method)(*make_batch(), class_weight={3: 2.0})
+
+
 def test_the_reported_loss_weighs_batches_by_their_tokens():
     model, (inputs, labels) = make_model(keras.optimizers.SGD(0.0)), make_batch()
     history = model.fit(inputs, labels, batch_size=4, shuffle=False, verbose=0)  # 4 rows, then 2
@@ -136,8 +151,12 @@ def test_losses_of_the_layers_count_once_for_each_token():
     assert float(more - total) == pytest.approx(3 * float(count), rel=1e-4)
 
 
-def test_any_other_loss_is_left_to_keras():
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+@pytest.mark.parametrize(
+    "loss",
+    [keras.losses.SparseCategoricalCrossentropy(from_logits=True), kt.TokenCrossEntropy],
+    ids=["of Keras", "a class"],
+)
+def test_any_other_loss_is_left_to_keras(loss):
     model = make_model(loss=loss)
     logs = model.train_on_batch(*make_batch(), return_dict=True)
     assert np.isfinite(logs["loss"])

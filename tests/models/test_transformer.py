@@ -346,6 +346,14 @@ def test_a_width_that_heads_cannot_share_is_refused():
         Transformer(V, **{**SIZES, "num_heads": 3})
 
 
+@pytest.mark.parametrize("inputs", [(SOURCE, TARGET), {"source": SOURCE}], ids=["tuple", "half"])
+def test_inputs_have_names(inputs, model):
+    with pytest.raises(
+        ValueError, match=r"must be a dict of ids, .* Received: (tuple|\['source'\])"
+    ):
+        model(inputs)
+
+
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match=r"`norm` must be 'post' or 'pre'. Received: 'middle'"):
         Transformer(V, **SIZES, norm="middle")

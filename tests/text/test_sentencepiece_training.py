@@ -43,6 +43,18 @@ def test_unknown_choices_are_named(option):
         Tokenizer.train(SENTENCES, 300, **{option: "other"})
 
 
+@pytest.mark.parametrize("size", [-1, 0, 4, True, 285.0, "285", None])
+def test_a_vocabulary_of_no_number_is_refused(size):
+    with pytest.raises(ValueError, match=r"^`vocabulary_size` must be an integer, at least 5: the"):
+        Tokenizer.train(SENTENCES, size)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 1.5, float("nan")])
+def test_coverage_is_what_sentencepiece_allows(coverage):
+    with pytest.raises(ValueError, match=r"^`character_coverage` must be between 0\.98 and 1, as"):
+        Tokenizer.train(SENTENCES, 300, character_coverage=coverage)
+
+
 def test_training_is_silent(capfd):
     Tokenizer.train(SENTENCES, 285, model_type="bpe")
     assert capfd.readouterr() == ("", "")

@@ -71,6 +71,18 @@ def test_numbers_have_a_least_value(name):
         Recipe(output=Path("run"), **{name: -2})
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["learning_rate_scale", "max_ratio"])
+def test_what_is_no_number_is_refused(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} must be a number, at least 0\. Rec.*{value}$"):
+        Recipe(output=Path("run"), **{name: value})
+
+
+def test_a_ratio_of_lengths_is_at_least_1():
+    with pytest.raises(ValueError, match=r"^max_ratio must be at least 1, or 0 to keep all\. Rec"):
+        Recipe(output=Path("run"), max_ratio=0.5)
+
+
 def chosen(pairs, steps, **options):
     return Recipe(output=Path("run"), **options).completed(pairs, steps)
 

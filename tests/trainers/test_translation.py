@@ -91,6 +91,16 @@ def test_files_with_tabs_make_the_same_data(run, at, tmp_path, capsys):
     ).read_bytes()
 
 
+def test_what_was_being_written_when_a_run_was_killed_is_removed(at, tmp_path, capsys):
+    """Also where it had come no further than to its tokens."""
+    tokens = tmp_path / "tokens"
+    for name in (".train.a1b2c3", ".validation.x", ".mine"):
+        (tokens / name).mkdir(parents=True)
+    too_few = ["--tokens-per-batch", "2"]  # a run that fails soon
+    assert main([*PARALLEL, *QUICK, *too_few, "--output", str(tmp_path)]) == 1
+    assert [path.name for path in tokens.iterdir() if path.name != "train"] == [".mine"]
+
+
 def test_without_validation_text_the_average_is_used(at, tmp_path, capsys):
     output = tmp_path / "run"
     assert main([*PARALLEL, *QUICK, "--output", str(output)]) == 0

@@ -153,3 +153,15 @@ def test_a_diverged_model_is_no_checkpoint(make_model, tmp_path):
     keep.set_model(make_model())
     keep.on_epoch_end(0, {"loss": float("nan")})
     assert keep.paths() == []
+
+
+@pytest.mark.parametrize(("sources", "references"), [([], []), (["a", "b"], ["c"])])
+def test_texts_without_a_reference_each_are_refused(sources, references, tmp_path):
+    """Before an epoch is lost to them."""
+    with pytest.raises(ValueError, match=r"^`references` must have a translation of each of"):
+        BleuCallback(list, sources, references, tmp_path / "best.weights.h5")
+
+
+def test_scores_are_at_least_an_epoch_apart(bleu):
+    with pytest.raises(ValueError, match=r"^`every` must be at least 1\. Received: 0$"):
+        bleu(every=0)

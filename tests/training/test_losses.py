@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_transformer import TokenCrossEntropy, smoothed_cross_entropy
+from keras_transformer import (
+    Perplexity,
+    TokenAccuracy,
+    TokenCrossEntropy,
+    smoothed_cross_entropy,
+)
 from keras_transformer.training.cross_entropy import smoothed_entropy
 
 B, T, V = 3, 5, 7
@@ -80,6 +85,24 @@ def test_it_equals_the_smoothed_labels_written_out(batch, eps):
     labels, logits = batch
     loss = smoothed_cross_entropy(labels, logits, eps)
     np.testing.assert_allclose(loss, written_out(labels, logits, eps), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pad_id", [-100, V])
+def test_padding_need_be_no_id_of_the_vocabulary(batch, pad_id):
+    """As other libraries mark it in labels."""
+    labels, logits = batch
+    labels[1:, 2:] = 0
+    marked = np.where(labels == 0, pad_id, labels)
+    loss, wanted = TokenCrossEntropy(0.1, pad_id), TokenCrossEntropy(0.1)
+    assert float(loss(marked, logits)) == float(wanted(labels, logits))
+    vectors = np.eye(V, dtype="float32")
+    (total, count, _), found = (
+        one.projected_sums(ids, ops.convert_to_tensor(logits), vectors)
+        for one, ids in ((wanted, labels), (loss, marked))
+    )
+    assert (float(found[0]), float(found[1])) == (float(total), float(count))
+    for kind in (TokenAccuracy, Perplexity):
+        assert float(kind(pad_id)(marked, logits)) == float(kind()(labels, logits))
 
 
 def test_it_is_not_the_smoothing_of_keras(batch):

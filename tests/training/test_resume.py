@@ -140,6 +140,20 @@ def test_a_finished_training_is_not_trained_again(training, once, tmp_path):
     is_as_undisturbed(training.run(tmp_path, [InterruptAt(1)]), once)
 
 
+def test_more_epochs_can_follow(training, once, tmp_path):
+    training.run(tmp_path, epochs=1)
+    is_as_undisturbed(training.run(tmp_path), once)
+
+
+@pytest.mark.parametrize("steps", [2, 0])
+def test_an_epoch_without_steps_left_is_refused(steps, training, tmp_path):
+    """Keras would go on without end."""
+    with pytest.raises(Interrupted):
+        training.run(tmp_path, [InterruptAt(3)])
+    with pytest.raises(ValueError, match=rf"more than the 2 steps of .* Received: {steps}\. Give"):
+        training.run(tmp_path, steps_per_epoch=steps)
+
+
 class ScoreOfWeights:
     """Callbacks whose states matter: what is best, and which files there are."""
 
@@ -296,7 +310,7 @@ def test_another_worker_reads_and_does_not_write(training, tmp_path):
     saver = SaveState(StateFolder(tmp_path / "states"), write=False)
     sizes = {"epochs": 2, "steps_per_epoch": 2, "verbose": 0}
     resumable_fit(training.model, batches, saver, **sizes)
-    assert saver.progress.finished
+    assert saver.progress.epoch == 2
     assert not (tmp_path / "states").exists()
 
 
