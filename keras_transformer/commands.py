@@ -31,8 +31,8 @@ def translate(
         run: Folder of a finished run.
         text: Texts to translate; without any, lines are read from standard input.
         beam_size: How many beginnings the search goes on with; 1 is greedy search.
-        top_beams: How many translations of each text are printed, best first: the text's number,
-            score and translation, with tabs between.
+        top_beams: How many translations of each text are printed, best first; from 2 on, the text's
+            number, score and translation, with tabs between.
         length_penalty: Strength of the length penalty; 0 compares log-probabilities.
         max_length: The most tokens of a translation; 50 more than the text has, if not given.
         min_length: The fewest tokens of a translation.

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:
     """The share of translations that equal their reference, in percent.
 
+    Raises:
+        ValueError: There are not as many translations as references.
+
     Example:
 
     >>> exact_match(["oui", "non"], ["oui", "si"])

@@ -19,7 +19,7 @@ def existing_file(path: str | os.PathLike, read_again: bool = True) -> Path:
 
     Args:
         path: A text file.
-        read_again: Boolean. Whether it will be read more than once, so that a pipe is none.
+        read_again: Boolean. Whether it will be read more than once, which a pipe cannot be.
 
     Raises:
         FileNotFoundError: There is none.

@@ -46,7 +46,7 @@ class Recipe:
         dropout_rate: Share that dropout drops; negative as the preset.
         norm: post (the paper's) or pre.
         positions: paper (interleaved sinusoids), t2t, or learned.
-        init_from: Finished run to go on from: its weights, sizes and tokenizer are used.
+        init_from: Finished run to go on from: its weights, sizes, precision and tokenizer are used.
         epochs: Rounds; 0 chooses by the size of the corpus.
         steps_per_epoch: Steps of a round; 0 means that every pair is seen once.
         tokens_per_batch: Positions of a batch's longer side, padding included.
@@ -71,6 +71,9 @@ class Recipe:
         packed_length: Positions of a side of such a row; 0 takes max_length.
         tensorboard: Whether logs/ is written for TensorBoard.
         seed: Where random numbers start.
+
+    Raises:
+        ValueError: An option is out of its range, or two do not go together.
     """
 
     output: Path

@@ -16,7 +16,11 @@ REPLACED = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held
 
 @contextlib.contextmanager
 def run_folder(recipe: Recipe) -> Iterator[Path]:
-    """The run's folder; gone again if nothing came of the run before it was trained."""
+    """The run's folder; gone again if nothing came of the run before it was trained.
+
+    Raises:
+        ValueError: The folder holds what the run would replace, or is a file.
+    """
     output = recipe.output
     if (output / "run.json").exists() and not recipe.overwrite:
         raise ValueError(

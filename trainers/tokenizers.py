@@ -21,7 +21,7 @@ def train_tokenizers(recipe: Recipe, corpora) -> tuple:
 
 
 def train_tokenizer(recipe: Recipe, sentences):
-    """Learns a vocabulary; if its size is left open, 8000 or what the text allows."""
+    """Learns a vocabulary; if its size is left open, of 8000 ids, or fewer for little text."""
     from keras_transformer import Tokenizer
 
     size = recipe.vocabulary_size or AUTO_VOCABULARY

@@ -43,6 +43,9 @@ class Check:
             the recipe's.
         backend: Which half is checked, tensorflow (one chip) or jax (slices); or both.
         results: File that one backend's results are written to; with it, no process is started.
+
+    Raises:
+        ValueError: A number is out of its range.
     """
 
     config: Path

@@ -110,7 +110,11 @@ def begin(recipe: Recipe, corpora, devices, state=None) -> Task:
 
 
 def go_on(recipe: Recipe, corpora, devices, state) -> Task:
-    """The task of an interrupted run: its recipe, its tokenizers, its tokens."""
+    """The task of an interrupted run: its recipe, its tokenizers, its tokens.
+
+    Raises:
+        ValueError: Batches would be split otherwise, or the text became other tokens.
+    """
     recipe = recipe_to_go_on(recipe, state)
     parts, now = state.facts["run"]["parts"], parts_of(recipe, devices)
     if parts != now:
@@ -177,7 +181,11 @@ def describe(recipe: Recipe, corpora, data: Data) -> dict:
 
 
 def fit(task: Task, devices, output: Path, state=None) -> str:
-    """Trains, and leaves the weights to use in the model; returns which they are."""
+    """Trains, and leaves the weights to use in the model; returns which they are.
+
+    Raises:
+        ValueError: Training has diverged.
+    """
     from keras_transformer import NoStopSignal, SaveState, TokenRate, resumable_fit
 
     recipe, data, translator, facts = task

@@ -164,7 +164,7 @@ class TokenBatches(BatchStream):
         cache: The pairs.
         tokens_per_batch: Budget of positions, padding included, of the larger side of a batch:
             `batch_size * max(source_length, target_length) <= tokens_per_batch`.
-        max_shapes: Largest number of static shapes.
+        max_shapes: Largest number of static shapes, 1 to 64.
         seed: Seed of the order.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
         parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
@@ -178,7 +178,8 @@ class TokenBatches(BatchStream):
             it by few; the endless stream of batches does not depend on where `fit` cuts its epochs.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
+            out of its range.
 
     Example:
 

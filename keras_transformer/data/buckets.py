@@ -39,7 +39,7 @@ def make_buckets(
     Args:
         lengths: Positions of source and target of each pair, shape `(pairs, 2)`.
         tokens_per_batch: Budget: `batch_size * max(source_length, target_length)` never exceeds it.
-        max_shapes: How many shapes are allowed.
+        max_shapes: How many shapes are allowed, 1 to 64.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
         parts: Batch sizes are always multiples of this, even if a bucket has fewer pairs.
 
@@ -47,7 +47,8 @@ def make_buckets(
         The buckets, those with the fewest positions first.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
+            out of its range.
 
     Example:
 

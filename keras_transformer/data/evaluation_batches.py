@@ -23,7 +23,7 @@ class EvaluationBatches:
         cache: The pairs.
         tokens_per_batch: Budget of positions, padding included, of the larger side of a batch:
             `batch_size * max(source_length, target_length) <= tokens_per_batch`.
-        max_shapes: Largest number of static shapes.
+        max_shapes: Largest number of static shapes, 1 to 64.
         batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
         parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
             between devices or one after the other.
@@ -32,7 +32,8 @@ class EvaluationBatches:
         shapes: The `BatchShape`s, those with the fewest positions first.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget.
+        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
+            out of its range.
 
     Example:
 

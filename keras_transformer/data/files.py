@@ -23,8 +23,8 @@ class ParallelFiles(Corpus):
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: While reading: a file is empty, damaged or UTF-16, no line is UTF-8, or the
-            files have different numbers of lines.
+        ValueError: A file is a pipe. While reading: a file is empty, damaged or UTF-16, no line is
+            UTF-8 in both, or the files have different numbers of lines.
 
     Example:
 
@@ -80,11 +80,12 @@ class TsvFile(Corpus):
 
     Args:
         path: The file.
-        columns: How many columns every line has; the first two are the pair.
+        columns: How many columns every line has, at least 2; the first two are the pair.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: While reading: the file is empty, damaged or UTF-16, or no line holds a pair.
+        ValueError: The file is a pipe, or `columns` is less than 2. While reading: the file is
+            empty, damaged or UTF-16, or no line holds a pair.
     """
 
     def __init__(self, path: str | os.PathLike, columns: int = 2):

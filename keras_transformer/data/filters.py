@@ -29,11 +29,14 @@ class PairFilter:
 
     Args:
         max_length: Largest number of tokens of a side with its end-of-sentence token, as the model
-            sees it.
-        max_ratio: Largest ratio of the tokens of the longer side to those of the shorter. `None`
-            allows any.
+            sees it; at least 2.
+        max_ratio: Largest ratio of the tokens of the longer side to those of the shorter, at least
+            1. `None` allows any.
         drop_duplicates: Leave out a pair that came before, both sides equal.
         drop_copies: Leave out a pair whose target is its source.
+
+    Raises:
+        ValueError: `max_length` or `max_ratio` is out of its range.
     """
 
     max_length: int = 256

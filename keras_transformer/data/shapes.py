@@ -17,10 +17,13 @@ def choose_corners(lengths: np.ndarray, max_shapes: int) -> np.ndarray:
 
     Args:
         lengths: Positions of source and target of each pair, shape `(pairs, 2)`.
-        max_shapes: How many corners are allowed.
+        max_shapes: How many corners are allowed, 1 to 64.
 
     Returns:
         Source and target lengths, shape `(shapes, 2)`, those with the fewest positions first.
+
+    Raises:
+        ValueError: `max_shapes` is out of its range.
 
     Example:
 

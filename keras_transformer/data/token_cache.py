@@ -145,6 +145,7 @@ class TokenCache:
         Raises:
             FileExistsError: `folder` holds something that is no cache.
             ValueError: No pair is left, or the corpus cannot be read.
+            OSError: A file could not be written.
         """
         filters = filters or PairFilter()
         tokenizers = [tokenizer, target_tokenizer or tokenizer]

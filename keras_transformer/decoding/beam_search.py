@@ -116,6 +116,10 @@ def beam_search(
         `Hypotheses`. Those of a sentence that never ended within `max_lengths` are its best
         beginnings, not `finished`; else only finished ones are returned.
 
+    Raises:
+        ValueError: `beam_size`, `top_beams`, `length_penalty` or `no_repeat_ngram_size` makes no
+            sense.
+
     Example: the most probable first token, 3 (.6), leads to .6 * .5 = .3; two beams also follow
     4 (.4) and find .4 * .9 = .36.
 
@@ -151,7 +155,11 @@ def beam_search(
 
 @dataclasses.dataclass(frozen=True)
 class BeamSearch:
-    """The parts of `beam_search`, whose arguments it has: how a search begins, advances, ends."""
+    """The parts of `beam_search`, whose arguments it has: how a search begins, advances, ends.
+
+    Raises:
+        ValueError: As in `beam_search`.
+    """
 
     length: int
     bos_id: int

@@ -28,6 +28,9 @@ class Sampling:
             [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751).
         seed: Integer. The same seed draws the same sentences.
 
+    Raises:
+        ValueError: `temperature`, `top_k` or `top_p` is out of its range.
+
     Example:
 
     >>> Sampling(temperature=0.7, top_p=0.9)

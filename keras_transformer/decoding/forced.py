@@ -16,7 +16,7 @@ def forced_log_probs(model, source, target, *, bos_id):
         model: A `Transformer`.
         source: Integer tensor of shape `(B, S)`, rows ending with EOS.
         target: Integer tensor of shape `(B, T)`, rows ending with EOS.
-        bos_id: Integer. The target's first token, which is not scored.
+        bos_id: Integer. What the decoder reads first; no part of `target`.
 
     Returns:
         Tensor of shape `(B, T)`, float32; 0 at padding.

@@ -65,6 +65,9 @@ def generate_all(
 
     Returns:
         `Hypotheses`, and which sentences had room enough, `(N,)`.
+
+    Raises:
+        ValueError: The search refuses its options.
     """
     search = BeamSearch(length, pad_id=model.pad_id, **options)
     encoder_output, encoder_mask = model.encode(source)

@@ -29,6 +29,9 @@ def save_run(translator, folder: Path) -> None:
     """Writes weights and tokenizers, and `run.json` last, each whole or not at all.
 
     An older `run.json` goes first: a folder with parts of two runs is none.
+
+    Raises:
+        TypeError: A tokenizer cannot be saved.
     """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
@@ -66,7 +69,7 @@ def save_run(translator, folder: Path) -> None:
 def save_weights(model, path: Path) -> None:
     """Saves a model's weights to `path`, which appears whole or not at all.
 
-    The optimizer's state, two thirds of what Keras would write, is left out.
+    The optimizer's state, with Adam two thirds of what Keras would write, is left out.
     """
     optimizer, model.optimizer = getattr(model, "optimizer", None), None
     try:
@@ -78,7 +81,11 @@ def save_weights(model, path: Path) -> None:
 
 
 def load_run(folder: Path) -> dict:
-    """The arguments of the `Translator` that a run folder holds."""
+    """The arguments of the `Translator` that a run folder holds.
+
+    Raises:
+        RunError: The folder is missing, incomplete or damaged.
+    """
     description = read_description(folder)
     try:
         model = Transformer(**description["model"], dtype=description["dtype"])

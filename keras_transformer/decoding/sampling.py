@@ -84,9 +84,12 @@ def sample(
         no_repeat_ngram_size: Integer, n. No n tokens in a row occur twice; 0 allows it.
 
     Returns:
-        `Hypotheses`: all that were drawn, the same sentence perhaps more than once. Those that
-        reached their `max_lengths` are not `finished`; one that no token could follow does not
-        exist.
+        `Hypotheses`: all that were drawn, best first, the same sentence perhaps more than once.
+        Those that reached their `max_lengths` without EOS are not `finished`; one that no token
+        could follow does not exist.
+
+    Raises:
+        ValueError: `beam_size`, `temperature`, `top_k`, `top_p` or `length_penalty` makes no sense.
 
     Example: 3 comes in 7 of 10 sentences, else 4.
 

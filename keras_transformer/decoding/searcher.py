@@ -25,7 +25,7 @@ from keras_transformer.decoding.shapes import (
 )
 
 WORKERS = min(2, os.cpu_count() or 1)  # batches at a time: one alone leaves a processor idle
-SAMPLED = 32  # sentences in a batch of samples
+SAMPLED = 32  # sentences in a batch of samples, or of given targets
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,8 @@ class Hypothesis:
         finished: Whether the model ended it by itself, or the length limit did.
         pieces: Its tokens, EOS included.
         attention: If asked for, how much each token attended to each of the source's when it was
-            written: `(layers, heads, tokens, source tokens)`, EOS the last on both sides.
+            written: `(layers, heads, tokens, source tokens)`, EOS the last on both sides. `None`
+            for a text that was translated in pieces.
     """
 
     text: str

@@ -29,6 +29,10 @@ class Translator:
         max_source_length: Most source tokens the model has learnt to read, EOS included. Longer
             texts are translated in pieces.
         about: Facts to keep in the run folder's `run.json`, such as languages and the seed.
+
+    Raises:
+        ValueError: Model and tokenizers do not go together, or `max_source_length` is less than 2
+            or more than the model's learned positions allow.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Translator:
         Results come in the texts' order and do not depend on their company. An empty text has an
         empty translation; one longer than `max_source_length` tokens is cut between sentences
         (else words) and its pieces' translations are joined by spaces; limits and rules then hold
-        for each piece.
+        for each piece, and the prefix for the first.
 
         Args:
             texts: The texts, one sentence or line each.
@@ -85,7 +89,8 @@ class Translator:
             One `Translation` a text.
 
         Raises:
-            ValueError: A number makes no sense; a prefix is too long.
+            ValueError: A number makes no sense; there are not as many prefixes as texts, or one is
+                too long; the model has learnt too few positions.
             TypeError: `texts` or `prefixes` is not a list of strings.
         """
         texts, settings = _strings("texts", texts), {"length_penalty": length_penalty}
@@ -118,6 +123,11 @@ class Translator:
 
         Returns:
             One `Score` a pair: log-probabilities of the target's tokens, EOS included.
+
+        Raises:
+            ValueError: There are not as many targets as sources; the model has learnt too few
+                positions.
+            TypeError: `sources` or `targets` is not a list of strings.
         """
         sources, targets = _strings("sources", sources), _strings("targets", targets)
         if len(sources) != len(targets):
@@ -223,7 +233,11 @@ class Translator:
             )
 
     def save(self, folder: str | Path) -> None:
-        """Writes the run folder that `load` reads: `run.json`, tokenizer and weights."""
+        """Writes the run folder that `load` reads: `run.json`, tokenizer and weights.
+
+        Raises:
+            TypeError: A tokenizer is not one of the package's own.
+        """
         from keras_transformer.decoding.run_folder import save_run
 
         save_run(self, Path(folder))
@@ -234,6 +248,7 @@ class Translator:
 
         Raises:
             RunError: The folder is missing, incomplete or damaged; the message says which.
+            ValueError: Its model and its tokenizers do not go together.
         """
         from keras_transformer.decoding.run_folder import load_run
 

@@ -75,7 +75,7 @@ def choose_devices(strategy="auto", count=0):
         `Devices`.
 
     Raises:
-        ValueError: The devices are not there, or not as asked for.
+        DeviceError: The devices are not there, or not as asked for.
 
     Example:
 

@@ -27,7 +27,7 @@ def read_cluster(text):
         `Cluster`. The chief, where one is named, is the first worker.
 
     Raises:
-        ValueError: It is missing, or says something else.
+        DeviceError: It is missing, or says something else.
 
     Example:
 

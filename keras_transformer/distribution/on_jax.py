@@ -75,7 +75,7 @@ def multi_worker(count):
 
 
 def tpu(count):
-    """TPU chips: one, or all of them together."""
+    """TPU chips: one, or all or some of them together."""
     if jax.default_backend() != "tpu":
         raise DeviceError(
             "JAX finds no TPU: on a machine that has one, install `jax[tpu]`. Found: "

@@ -33,7 +33,9 @@ def export(
 
     Raises:
         FileExistsError: Something else is in the folder.
-        ValueError: There is no such format, or it has no such option.
+        ImportError: A package that the format needs is not installed.
+        ValueError: There is no such format, it has no such option, or it cannot say what the
+            translator does.
 
     Example:
 

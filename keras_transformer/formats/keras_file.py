@@ -26,7 +26,7 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
 
     Raises:
         FileExistsError: Something else is there.
-        ValueError: The tokenizer has no file.
+        ValueError: The tokenizer is no `Tokenizer`.
 
     Example:
 

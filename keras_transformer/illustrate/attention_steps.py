@@ -81,6 +81,7 @@ def attention_steps_figure(
 
     Raises:
         ValueError: There is no such token, or the shapes do not fit.
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     query, key, value = (np.asarray(x, "float64") for x in (query, key, value))
     if not 0 <= token < len(tokens) == len(query) == len(key):

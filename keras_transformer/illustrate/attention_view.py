@@ -133,6 +133,7 @@ def in_levels(scores: np.ndarray, levels: int = LEVELS) -> np.ndarray:
 
     Args:
         scores: Array of shape `(..., keys)`, each row of which adds up to 1 (or to 0).
+        levels: Integer, at most 255. How many steps make 1.
 
     Returns:
         Array of the same shape, uint8.
@@ -172,6 +173,7 @@ def attention_figure(
 
     Raises:
         ValueError: There is no such kind, layer or token.
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     if kind not in attention.kinds():
         known = ", ".join(attention.kinds())

@@ -39,6 +39,7 @@ def distributions_figure(
 
     Raises:
         ValueError: `before` or `after` is not a distribution for each label.
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     labels, V = [int(label) for label in labels], len(words)
     shown = {"target": one_hot(labels, V), "before": before, "after": after}

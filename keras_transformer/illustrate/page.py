@@ -45,6 +45,7 @@ def page(
     Raises:
         ValueError: There is no sentence, or no such token, layer or head; the model has learnt too
             few positions for it; a number makes no sense to the search.
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     from keras_transformer.illustrate import inside
 

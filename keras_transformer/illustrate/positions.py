@@ -24,6 +24,7 @@ def positions_figure(encodings: dict, small: dict | None = None) -> Figure:
 
     Raises:
         ValueError: There is a form of another name, or none.
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     for one in (encodings, small or {}):
         unknown = sorted(set(one) - set(FORMS))

@@ -56,6 +56,8 @@ def candidates(
 ) -> list[Candidate]:
     """The `2 * beam_size` continuations that a search looked at, best first, and their fate.
 
+    Greedy search, `beam_size=1`, looked at one.
+
     Example: one beginning, ids 1 (EOS), 2 and 3; the better one that does not end is kept.
 
     >>> step = SearchStep([()], [0.0], np.log([[1e-9, 0.5, 0.3, 0.2]]), [(2,)])
@@ -106,6 +108,9 @@ def search_figure(
     Returns:
         `Figure`; its `data` are `"candidates"` (a list of `Candidate` a step), `"top"` (for each
         step and beam the most probable `(token, probability)`) and `"hypotheses"`.
+
+    Raises:
+        ImportError: The packages of the extra `illustrate` are not installed.
     """
     tree = [
         candidates(step, beam_size, eos_id, pad_id, last=number == len(steps) - 1)

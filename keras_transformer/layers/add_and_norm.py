@@ -31,6 +31,9 @@ class AddAndNorm(keras.layers.Layer):
     Returns:
         Tensor of the same shape.
 
+    Raises:
+        ValueError: `norm` is another word, or `dropout_rate` is not from 0 to below 1.
+
     Example:
 
     >>> box = AddAndNorm()

@@ -33,7 +33,7 @@ class DecoderBlock(keras.layers.Layer):
 
     Call arguments:
         inputs: Target positions, shape `(B, T, d_model)`.
-        encoder_output: Source positions, shape `(B, S, d_model)`.
+        encoder_output: Source positions, shape `(B, S, d_model)`; unused if not `cross_attention`.
         attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`, `True` = may be seen: which
             target positions see which. `None` means `causal_mask`.
         encoder_mask: Boolean, `(B, S)` for the real source tokens, or `(B, T, S)`.
@@ -41,7 +41,12 @@ class DecoderBlock(keras.layers.Layer):
 
     Returns:
         The positions, `(B, T, d_model)`; with `return_attention_scores`, a tuple with a dict:
-        `"self"`, `(B, num_heads, T, T)`, and `"cross"`, `(B, num_heads, T, S)`.
+        `"self"`, `(B, num_heads, T, T)`, and, if there is an encoder, `"cross"`,
+        `(B, num_heads, T, S)`.
+
+    Raises:
+        ValueError: An argument makes no sense; or, when called, `encoder_output` is missing or a
+            mask is refused (see `MultiHeadAttention`).
 
     Example:
 
@@ -111,7 +116,10 @@ class DecoderBlock(keras.layers.Layer):
         return (x, scores) if return_attention_scores else x
 
     def project_source(self, encoder_output):
-        """Keys and values of the source, `(B, H, S, K)` each: made once, used at every step."""
+        """Keys and values of the source, `(B, H, S, K)` each: made once, used at every step.
+
+        `None` if there is no encoder.
+        """
         if self.cross_attention is None:
             return None
         if encoder_output is None:

@@ -10,8 +10,8 @@ from keras_transformer.replicas import replica_id
 def random_bits(shape, seed):
     """A well-mixed 32-bit number for every place in `shape`: a hash of place and seed.
 
-    On a CPU the Philox generator behind `keras.random` takes a good part of a small model's
-    training step; hashing the position costs a few vectorised integer operations a number.
+    On a CPU TensorFlow's generator behind `keras.random`, Philox, takes a good part of a small
+    model's training step; hashing the place costs a few vectorised integer operations a number.
     The mixing is Wellons' "lowbias32" (two multiplications, three shifts).
 
     Args:
@@ -45,9 +45,9 @@ def _mix(x):
 class Dropout(keras.layers.Layer):
     """Sets a random share of its input to zero in training and scales up the rest.
 
-    The same as `keras.layers.Dropout` but for where its random numbers come from
-    (`random_bits`), and that the replicas of a model drop different places, where Keras' drop the
-    same. [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html).
+    The same as `keras.layers.Dropout` without `noise_shape`, but for where its random numbers come
+    from (`random_bits`), and that the replicas of a model drop different places, where Keras' drop
+    the same. [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html).
 
     Args:
         rate: Float, at least 0 and less than 1. The share that is dropped.
@@ -59,6 +59,9 @@ class Dropout(keras.layers.Layer):
 
     Returns:
         Tensor of the same shape.
+
+    Raises:
+        ValueError: `rate` is less than 0, or not less than 1.
 
     Example:
 

@@ -35,6 +35,10 @@ class EncoderBlock(keras.layers.Layer):
         The positions after they saw each other, `(B, S, d_model)`; with
         `return_attention_scores`, a tuple with the scores, `(B, num_heads, S, S)`.
 
+    Raises:
+        ValueError: An argument makes no sense; or, when called, a mask is refused (see
+            `MultiHeadAttention`).
+
     Example:
 
     >>> block = EncoderBlock(d_model=8, num_heads=2, d_ff=16)

@@ -80,6 +80,10 @@ class MultiHeadAttention(keras.layers.Layer):
         Tensor of shape `(B, T, d_model)`; with `return_attention_scores`, a tuple with the
         scores after the softmax, float32, `(B, num_heads, T, S)`.
 
+    Raises:
+        ValueError: `d_model` and `num_heads` do not go together; or, when called, `attention_mask`
+            has not three axes or holds floats.
+
     Example:
 
     >>> attention = MultiHeadAttention(d_model=8, num_heads=2)

@@ -26,6 +26,9 @@ def sinusoids(positions, d_model, form="paper"):
     Returns:
         Tensor of shape `(..., d_model)`, float32, values within [-1, 1].
 
+    Raises:
+        ValueError: `form` is another word.
+
     Example:
 
     >>> sinusoids(keras.ops.arange(2), 4, form="t2t")[1].numpy().round(4).tolist()
@@ -60,8 +63,8 @@ class PositionalEmbedding(keras.layers.Layer):
         positions: `"paper"` (interleaved sinusoids), `"t2t"` (Tensor2Tensor's sinusoids),
             `"learned"` (a second table), or `None` for no positions at all.
         dropout_rate: Float. Share of the sum that is dropped in training.
-        max_length: Integer. Rows of the learned table; sinusoids have no end. Longer ids are an
-            error, or become NaN where XLA compiles a graph that is to take any length.
+        max_length: Integer. Rows of the learned table; sinusoids have no end. More ids in a row
+            are an error, or become NaN where XLA compiles a graph that is to take any length.
         use_bias: Boolean. Whether `logits` adds a bias. The paper's does not.
 
     Call arguments:
@@ -71,6 +74,10 @@ class PositionalEmbedding(keras.layers.Layer):
 
     Returns:
         Tensor of shape `(B, T, d_model)`.
+
+    Raises:
+        ValueError: `positions` is another word, `dropout_rate` is not from 0 to below 1; or, when
+            called, there are more ids in a row than learned positions.
 
     Example:
 
@@ -146,7 +153,7 @@ class PositionalEmbedding(keras.layers.Layer):
             if counted and ids.shape[1] is not None and ids.shape[1] > self.max_length:
                 raise ValueError(
                     f"There are {self.max_length} learned positions (`max_length`). Received: ids "
-                    f"of shape {tuple(ids.shape)}"
+                    f"of shape {tuple(ids.shape)}. Give shorter rows, or make more positions."
                 )
             vectors = ops.cast(self.learned_positions(positions), "float32")
             if counted and ids.shape[1] is None:  # XLA would give later ones the last row
@@ -183,7 +190,10 @@ class PositionalEmbedding(keras.layers.Layer):
         return ops.transpose(vectors[:half]), ops.transpose(vectors[half:])
 
     def output_vectors(self):
-        """What `logits` multiplies with, float32 `(V, d_model)`; `None` if it adds a bias too."""
+        """What `logits` multiplies with, float32 `(V, d_model)`.
+
+        `None` if it adds a bias too, or the vectors are quantised.
+        """
         return self._vectors() if self.bias is None else None
 
     def _vectors(self):

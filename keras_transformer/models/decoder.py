@@ -35,6 +35,9 @@ class Decoder(keras.layers.Layer):
         Tensor `(B, T, d_model)`; with `return_attention_scores`, a tuple with a list of the
         blocks' scores from the bottom up, each a dict with `"self"` and `"cross"`.
 
+    Raises:
+        ValueError: As in `DecoderBlock`.
+
     Example:
 
     >>> decoder = Decoder(num_layers=2, d_model=8, num_heads=2, d_ff=16)

@@ -32,6 +32,9 @@ class Encoder(keras.layers.Layer):
         Tensor `(B, S, d_model)`; with `return_attention_scores`, a tuple with a list of the
         blocks' scores, `(B, num_heads, S, S)` each, from the bottom up.
 
+    Raises:
+        ValueError: As in `EncoderBlock`.
+
     Example:
 
     >>> encoder = Encoder(num_layers=2, d_model=8, num_heads=2, d_ff=16)

@@ -30,7 +30,8 @@ class TokenTrainer(keras.Model):
 
         Raises:
             ValueError: Something is asked for that Keras cannot do on several replicas, or that
-                would weigh tokens unequally.
+                would weigh tokens unequally; `accumulate_steps` is less than 1 or wants another
+                loss; or the model computes in float16.
         """
         super().compile(*args, **kwargs)
         self.accumulate_steps = accumulate_steps
@@ -39,7 +40,11 @@ class TokenTrainer(keras.Model):
             already_summed(self.optimizer)
 
     def fit(self, *args, class_weight=None, **kwargs):
-        """As `keras.Model.fit`; tokens are weighed by `sample_weight`, not `class_weight`."""
+        """As `keras.Model.fit`; tokens are weighed by `sample_weight`, not `class_weight`.
+
+        Raises:
+            ValueError: `class_weight` is given.
+        """
         _refuse(class_weight)
         return super().fit(*args, **kwargs)
 

@@ -42,12 +42,17 @@ class Transformer(TokenTrainer):
             `"target"` of shape `(B, T)`, starting with BOS (the labels, shifted right). Packed
             rows also have `"source_segments"`, `"target_segments"` (which pair of its row each
             token belongs to) and `"source_positions"`, `"target_positions"`.
+        training: Boolean. Nothing is dropped outside training.
         return_attention_scores: Boolean. Whether to return the scores too.
 
     Returns:
         Logits of shape `(B, T, V)`, float32; with `return_attention_scores`, a tuple with a
         dict of lists over the blocks from the bottom up: `"encoder"` `(B, H, S, S)`,
         `"decoder"` `(B, H, T, T)` and `"cross"` `(B, H, T, S)`.
+
+    Raises:
+        ValueError: An argument makes no sense; or, when called, `inputs` lacks a side, or rows are
+            longer than there are learned positions.
 
     Example:
 
@@ -120,6 +125,12 @@ class Transformer(TokenTrainer):
             name: String, a key of `keras_transformer.models.PRESETS`.
             vocabulary_size: Integer.
             **changes: Any other argument of the constructor, to differ from the preset.
+
+        Returns:
+            A `Transformer`.
+
+        Raises:
+            ValueError: There is no such preset, or an argument makes no sense.
 
         Example:
 

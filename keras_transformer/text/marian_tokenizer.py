@@ -39,7 +39,8 @@ class MarianTokenizer:
         unk_id: Id of what the table does not have.
 
     Raises:
-        ValueError: `model` is damaged, two tokens are the same, or an id is not one of the table.
+        ValueError: `model` is damaged, two tokens are the same, an id is not one of the table, or
+            two ids are the same that must not be.
     """
 
     def __init__(
@@ -149,7 +150,11 @@ class MarianTokenizer:
         return self._processor.decode_pieces(tokens).replace(SPACE, " ").strip()
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id. A space is written as U+2581."""
+        """The piece of text behind one id. A space is written as U+2581.
+
+        Raises:
+            ValueError: The id is not in the vocabulary.
+        """
         if not 0 <= id < len(self.tokens):
             raise ValueError(f"Ids must be between 0 and {len(self.tokens) - 1}. Received: {id}")
         return self.tokens[id]

@@ -11,7 +11,7 @@ import sentencepiece
 SPECIAL_IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
 MODEL_TYPES = ("unigram", "bpe")
 NORMALIZATIONS = ("nmt_nfkc", "identity")
-_QUIET = 2  # SentencePiece's log level that leaves only fatal errors
+_QUIET = 2  # SentencePiece's log level that leaves only errors
 
 
 def train_model(

@@ -84,13 +84,15 @@ class Tokenizer:
                 sign for a space, becomes a space).
             byte_fallback: Whether characters outside the vocabulary become their UTF-8 bytes
                 (256 of the ids) instead of `unk_id`.
-            character_coverage: Fraction of the text's characters that get an id; the rarest
-                beyond it do not.
+            character_coverage: Fraction of the text's characters that get an id, from 0.98 to 1;
+                the rarest beyond it do not.
             max_sentences: How many sentences to learn from, sampled with `seed` from all.
             seed: Seed of the sample.
 
         Raises:
-            ValueError: The text does not allow such a vocabulary; the message says which it does.
+            ValueError: An option makes no sense, or the text does not allow such a vocabulary; the
+                message says which it does.
+            TypeError: `sentences` is one string, or holds something else than strings.
         """
         model = train_model(
             sentences,
@@ -153,6 +155,9 @@ class Tokenizer:
         """Ids of a sentence, or of each sentence of a list, without BOS and EOS.
 
         A list is tokenized on all processors at once.
+
+        Raises:
+            TypeError: What should be a sentence is no string.
         """
         if isinstance(text, str):
             return self._processor.encode(utf8(text))
@@ -183,7 +188,11 @@ class Tokenizer:
             ) from None
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id. A space is written as U+2581."""
+        """The piece of text behind one id. A space is written as U+2581.
+
+        Raises:
+            ValueError: The id is not in the vocabulary.
+        """
         if not 0 <= id < self.vocabulary_size():
             raise ValueError(
                 f"Ids must be between 0 and {self.vocabulary_size() - 1}. Received: {id}"

@@ -19,7 +19,8 @@ def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None
         paths: Files written by `model.save_weights`, at least one.
 
     Raises:
-        ValueError: No path was given.
+        ValueError: No path was given, or the weights of a file do not fit the model.
+        OSError: A file is not there.
     """
     if not paths:
         raise ValueError("There is no checkpoint to average. Expected at least one path.")

@@ -41,17 +41,18 @@ class BleuCallback(keras.callbacks.Callback):
         sources: The texts to translate.
         references: Their translations.
         best_path: Where the weights of the best epoch are kept.
-        every: Integer, at least 1. Epochs between two scores.
+        every: Integer, at least 1. Epochs between two scores; the last epoch always has one.
         patience: Integer. Training ends after so many scores without a better one; 0 never.
         workers: With several processes, what tells which of them this is and gives all of them the
             number that the chief has: `keras_transformer.distribution.Devices`. The chief alone
-            translates and writes.
-
-    Raises:
-        ValueError: `sources` and `references` do not go together, or `every` is less than 1.
+            writes, and alone translates, unless all are needed to use the weights.
 
     Attributes:
         best: The highest BLEU so far, and the epoch it was reached in, counted from 1.
+
+    Raises:
+        ValueError: `sources` and `references` do not go together, or `every` is less than 1.
+        OSError: In training: the weights could not be written.
     """
 
     def __init__(
@@ -123,10 +124,15 @@ class BleuCallback(keras.callbacks.Callback):
 class KeepCheckpoints(keras.callbacks.Callback):
     """Saves the weights after every epoch and keeps the newest few, to be averaged.
 
+    An epoch whose loss is not finite leaves none.
+
     Args:
         folder: Where they are kept, as `epoch-0001.weights.h5` and so on.
         keep: Integer. How many.
         write: Boolean. Whether this process writes them; with several workers, one does.
+
+    Raises:
+        OSError: In training: a file could not be written.
     """
 
     def __init__(self, folder: str | Path, keep: int = 5, write: bool = True):
@@ -162,13 +168,20 @@ class KeepCheckpoints(keras.callbacks.Callback):
 
 
 class TokenRate(keras.callbacks.Callback):
-    """Adds the speed of training to the logs: real target tokens per second.
+    """Adds the speed of training to the logs, `tokens_per_second`: real target tokens.
 
     Padding does not count, nor does the time for validation. The tokens are those that the
     metric called `metric` has counted since `fit` began the epoch.
 
     Args:
         metric: String. Name of a compiled metric with a `count` of real tokens.
+
+    Attributes:
+        tokens: How many were counted so far, in all epochs.
+        seconds: How long that took.
+
+    Raises:
+        ValueError: In training: the model has no metric of that name.
     """
 
     def __init__(self, metric: str = "perplexity"):

@@ -74,7 +74,7 @@ class StateFolder:
         return sorted(filter(Path.is_file, states), key=_step)
 
     def write(self, step: int, facts: dict, arrays: dict[str, np.ndarray]) -> Path:
-        """Writes a state and removes those that it makes old.
+        """Writes a state, and removes those that it makes old and those of later steps.
 
         Raises:
             OSError: It could not be written; the ones before it are untouched.

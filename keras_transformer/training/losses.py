@@ -42,6 +42,11 @@ class TokenCrossEntropy(keras.losses.Loss):
     Args:
         label_smoothing: Float, at least 0 and less than 1. The paper's is 0.1.
         pad_id: Integer. Labels with this id are padding.
+        name: String. What the loss is called.
+        dtype: As in `keras.losses.Loss`; the loss is computed in float32 all the same.
+
+    Raises:
+        ValueError: `label_smoothing` is less than 0, or not less than 1.
 
     Example:
 

@@ -40,6 +40,7 @@ class TokenAccuracy(_TokenMean):
 
     Args:
         pad_id: Integer. Labels with this id are padding.
+        name: String. What the metric is called in the logs.
 
     Example:
 
@@ -62,6 +63,7 @@ class Perplexity(_TokenMean):
 
     Args:
         pad_id: Integer. Labels with this id are padding.
+        name: String. What the metric is called in the logs.
 
     Example:
 

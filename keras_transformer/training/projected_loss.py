@@ -35,8 +35,8 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
     """The sum of `smoothed_cross_entropy(labels, hidden @ vectors^T)`, and facts of each token.
 
     The logits are the largest tensor of a training step and take part in three products. Here they
-    are made a few positions at a time, and each part's gradient is made at once, while its
-    probabilities are at hand: nothing of shape `(B, T, V)` is ever kept, and `exp` is taken once.
+    are made a quarter of the positions at a time, and each part's gradient is made at once, while
+    its probabilities are at hand: no tensor of shape `(B, T, V)` is made, and `exp` is taken once.
     The gradient of the vectors is added up as `(d_model, V)` and turned round at the end, and its
     product says that it sums over sentences and positions: so XLA's CPU compiler does it best.
 

@@ -81,9 +81,9 @@ class SaveState(keras.callbacks.Callback):
 
     A state holds all variables of model, optimizer and metrics, seeds of dropout included, how far
     the training has come, its history, and the state of the other callbacks that have `state()` and
-    `restore(state)`. One is saved at the end of every epoch, after the other callbacks, unless the
-    loss is no longer finite. After SIGTERM one is saved at the end of the running batch (of the
-    epoch, if that was its last) and `Stopped` is raised.
+    `restore(state)`, one of each class. One is saved at the end of every epoch, after the other
+    callbacks, unless the loss is no longer finite. After SIGTERM one is saved at the end of the
+    running batch (of the epoch, if that was its last) and `Stopped` is raised.
 
     Args:
         folder: `StateFolder`.
@@ -254,7 +254,8 @@ def resumable_fit(
     Raises:
         Stopped: SIGTERM came, and the state is saved.
         StateError: The state is of another model.
-        ValueError: `steps_per_epoch` leaves nothing to do in the epoch that is under way.
+        ValueError: `steps_per_epoch` leaves nothing to do in the epoch that is under way, or the
+            optimizer has `use_ema`.
         OSError: A state could not be written.
 
     Example:
@@ -268,7 +269,10 @@ def resumable_fit(
     ```
     """
     if getattr(model.optimizer, "use_ema", False):
-        raise ValueError("`fit` ends with averaged weights if `use_ema`: average checkpoints.")
+        raise ValueError(
+            "`fit` ends with averaged weights if `use_ema`: leave it out of the optimizer, and use "
+            "`average_checkpoints`."
+        )
     saver.watch(callbacks)
     if state is not None:
         saver.restore(model, state)

@@ -16,6 +16,9 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Integer, at least 1. The step with the highest rate.
         scale: Float. What the paper's rate is multiplied with.
 
+    Raises:
+        ValueError: `warmup_steps` is less than 1.
+
     Example:
 
     >>> schedule = WarmupSchedule(d_model=512, warmup_steps=4000)

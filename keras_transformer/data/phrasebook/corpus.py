@@ -3,8 +3,8 @@
 1. Draw what is held out (and the validation set), and ban from training some couples of content
    words that meet there: couples of animal and place for the coreference, couples of any kind
    for everyday sentences.
-2. Draw the same number of training pairs from every pattern, refusing repetitions and banned
-   couples.
+2. Draw the same number of training pairs from every pattern of a kind (everyday sentences, and
+   two of coreference), refusing repetitions and banned couples.
 3. Top up: add pairs that hold a word which is still rare.
 """
 

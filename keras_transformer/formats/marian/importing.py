@@ -14,10 +14,11 @@ def import_marian(folder: str | os.PathLike) -> Translator:
     """Reads a `MarianMTModel`, such as one of the OPUS-MT models, from its folder on disk.
 
     The format is that of the [Transformers](https://huggingface.co/docs/transformers) library,
-    which is not needed: `config.json`, `generation_config.json` (if it is there),
-    `model.safetensors`, `vocab.json`, `source.spm` and `target.spm`. The translator computes what
-    `MarianMTModel` does, with one difference: padding, a token that the original Marian does not
-    have, gets no probability. That is what `generate(renormalize_logits=True)` does there.
+    which is not needed: `config.json`, `model.safetensors`, `vocab.json`, `source.spm` and
+    `target.spm`, and, if they are there, `generation_config.json`, `tokenizer_config.json` and
+    `target_vocab.json`. The translator computes what `MarianMTModel` does, with one difference:
+    padding, a token that the original Marian does not have, gets no probability. That is what
+    `generate(renormalize_logits=True)` does there.
 
     How to search is not read: beams, lengths and penalties are `Translator.translate`'s. Nor are
     kinds of dropout that a `Transformer` does not have.

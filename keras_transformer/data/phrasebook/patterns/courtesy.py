@@ -35,7 +35,7 @@ def here_is(draw: Draw) -> tuple[str, str]:
 
 
 def greets_with(draw: Draw) -> tuple[str, str]:
-    """Hello Paul, here is your coffee."""
+    """Hello Paul, here is your book!"""
     greeting, name = draw.pick(small_words.GREETINGS), _addressed(draw)
     noun = draw.pick(_GIFTS)
     thing = draw.owned(noun, people.PRONOUNS[4]) if noun.counted else the(noun)

@@ -30,7 +30,7 @@ def not_going_to(draw: Draw) -> tuple[str, str]:
 
 
 def going_there(draw: Draw) -> tuple[str, str]:
-    """Marie is going to the museum on Monday."""
+    """Marie is going to go to the museum next Monday."""
     subject, (verb, preposition) = draw.subject(), draw.choose(verbs.MOVES)
     place, time = draw.place(nouns.BUILDINGS), draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -101,7 +101,7 @@ def do_not(draw: Draw) -> tuple[str, str]:
 
 
 def lets(draw: Draw) -> tuple[str, str]:
-    """Let's eat these apples tomorrow!"""
+    """Let's eat the apples tomorrow!"""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing, time = draw.definite(draw.pick(options)), draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -111,7 +111,7 @@ def lets(draw: Draw) -> tuple[str, str]:
 
 
 def lets_not(draw: Draw) -> tuple[str, str]:
-    """Let's not eat these apples!"""
+    """Let's not eat these apples tomorrow!"""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing, time = draw.demonstrative(draw.pick(options)), draw.pick(small_words.FUTURE_TIMES[:5])
     return (
@@ -163,7 +163,7 @@ def if_tired(draw: Draw) -> tuple[str, str]:
 
 
 def going_to_give(draw: Draw) -> tuple[str, str]:
-    """Marie is going to give an apple to the children."""
+    """Marie is going to give the book to the children."""
     subject, verb = draw.subject(), draw.choose((verbs.GIVE, verbs.SHOW))
     friend, thing = draw.somebody(), draw.definite(draw.pick(nouns.BELONGINGS + nouns.TEXTS))
     return (

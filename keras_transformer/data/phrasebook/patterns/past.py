@@ -63,7 +63,7 @@ def has_already(draw: Draw) -> tuple[str, str]:
 
 
 def has_never(draw: Draw) -> tuple[str, str]:
-    """Marie has never read this book."""
+    """Marie has never visited this museum."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.demonstrative(draw.pick(options))
     auxiliary, participle = verb.compound(subject)
@@ -90,7 +90,7 @@ def _move(draw: Draw) -> tuple[Verb, str, Group]:
 
 
 def went(draw: Draw) -> tuple[str, str]:
-    """The girls went to the beach yesterday."""
+    """The girls went to the station yesterday."""
     subject, (verb, to, place) = draw.described(), _move(draw)
     time = draw.pick(small_words.PAST_TIMES)
     auxiliary, participle = verb.compound(subject)
@@ -101,7 +101,7 @@ def went(draw: Draw) -> tuple[str, str]:
 
 
 def did_not_go(draw: Draw) -> tuple[str, str]:
-    """The girls didn't go to the beach."""
+    """The girls didn't go to the station."""
     subject, (verb, to, place) = draw.described(), _move(draw)
     auxiliary, participle = verb.compound(subject)
     return (
@@ -132,7 +132,7 @@ def came_back_from(draw: Draw) -> tuple[str, str]:
 
 
 def was_doing(draw: Draw) -> tuple[str, str]:
-    """My mother was reading a letter when Paul arrived."""
+    """My mother was writing a letter when Paul arrived."""
     subject = draw.one()
     verb, thing = draw.activity(subject)
     guest = draw.other(subject)
@@ -144,7 +144,7 @@ def was_doing(draw: Draw) -> tuple[str, str]:
 
 
 def used_to(draw: Draw) -> tuple[str, str]:
-    """My uncle used to buy the newspaper every day."""
+    """My uncle used to buy an apple every day."""
     subject, (verb, thing) = draw.one(), draw.habit()
     time = draw.pick(small_words.HABITS)
     return (
@@ -187,7 +187,7 @@ def lost_and_found(draw: Draw) -> tuple[str, str]:
 
 
 def was_not_doing(draw: Draw) -> tuple[str, str]:
-    """Marie wasn't reading the book."""
+    """Marie wasn't writing the letter."""
     subject, (verb, options) = draw.one(), draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
     return (
@@ -197,7 +197,7 @@ def was_not_doing(draw: Draw) -> tuple[str, str]:
 
 
 def formerly(draw: Draw) -> tuple[str, str]:
-    """My uncle often used to buy books."""
+    """My uncle often used to buy three apples."""
     subject, (verb, thing), frequency = draw.one(), draw.habit(), draw.pick(small_words.FREQUENCIES)
     return (
         f"{subject.en} {frequency[0]} used to {verb.en} {thing.en}.",
@@ -228,7 +228,7 @@ def has_just_arrived(draw: Draw) -> tuple[str, str]:
 
 
 def went_with(draw: Draw) -> tuple[str, str]:
-    """The girls went to the beach with my aunt."""
+    """The girls went to the station with my aunt."""
     subject, (verb, to, place) = draw.described(), _move(draw)
     friend = draw.other(subject)
     auxiliary, participle = verb.compound(subject)

@@ -62,7 +62,7 @@ def wants_to_become(draw: Draw) -> tuple[str, str]:
 
 
 def would_like_to_become(draw: Draw) -> tuple[str, str]:
-    """My sister is going to become a singer."""
+    """My sister would like to become a singer."""
     subject = draw.single()
     profession = _profession(draw, subject)
     return (
@@ -72,7 +72,7 @@ def would_like_to_become(draw: Draw) -> tuple[str, str]:
 
 
 def would_like_to(draw: Draw) -> tuple[str, str]:
-    """Marie would like to visit the museum."""
+    """Marie would like to buy a car."""
     subject = draw.subject()
     verb, thing = draw.activity(subject)
     return (
@@ -102,7 +102,7 @@ def felt(draw: Draw) -> tuple[str, str]:
 
 
 def does_not_feel(draw: Draw) -> tuple[str, str]:
-    """Marie isn't tired but she is sick."""
+    """Marie isn't tired but sick."""
     subject = draw.described()
     absent, present = draw.two(adjectives.MOODS)
     return (
@@ -148,7 +148,7 @@ def compares(draw: Draw) -> tuple[str, str]:
 
 
 def equals(draw: Draw) -> tuple[str, str]:
-    """Marie is as tall as her brother."""
+    """Marie is as tall as my brother."""
     subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
     other = draw.other(subject)
     return (
@@ -187,7 +187,7 @@ def is_not_hungry(draw: Draw) -> tuple[str, str]:
 
 
 def is_afraid(draw: Draw) -> tuple[str, str]:
-    """Marie is afraid of spiders."""
+    """Marie is afraid of the spiders."""
     subject, animal = draw.subject(), draw.definite(draw.pick(nouns.ANIMALS))
     return (
         f"{subject.en} {BE[subject.person]} afraid of {animal.en}.",
@@ -199,7 +199,7 @@ _WOULD_LIKE = ("voudrais", "voudrait", "voudrions", "voudriez", "voudraient")
 
 
 def is_not_afraid(draw: Draw) -> tuple[str, str]:
-    """Marie isn't afraid of spiders."""
+    """Marie isn't afraid of the spiders."""
     subject, animal = draw.subject(), draw.definite(draw.pick(nouns.ANIMALS))
     return (
         f"{subject.en} {BE_NOT[subject.person]} afraid of {animal.en}.",

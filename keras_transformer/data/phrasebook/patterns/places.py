@@ -85,7 +85,7 @@ def comes_home(draw: Draw) -> tuple[str, str]:
 
 
 def animal_where(draw: Draw) -> tuple[str, str]:
-    """The cats are sleeping under the table."""
+    """The cats are sleeping behind the station."""
     animal, verb = draw.definite(draw.pick(nouns.ANIMALS)), draw.choose(_ANIMAL_VERBS)
     position, place = draw.pick(small_words.NEAR), draw.place(nouns.BUILDINGS)
     return (

@@ -16,7 +16,7 @@ _ONE_BODY = tuple(owner for owner in people.PRONOUNS if not owner.plural)
 
 
 def hurts(draw: Draw) -> tuple[str, str]:
-    """Marie's foot hurts."""
+    """Marie's foot often hurts."""
     subject, part = draw.relative(), draw.pick(nouns.BODY)
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -26,7 +26,7 @@ def hurts(draw: Draw) -> tuple[str, str]:
 
 
 def hurts_owner(draw: Draw) -> tuple[str, str]:
-    """My foot often hurts."""
+    """My foot hurts today."""
     owner, part, time = draw.pick(_ONE_BODY), draw.pick(nouns.BODY), draw.pick(_HURTING)
     return (
         f"{own(part, owner).en} hurts {time[0]}.",
@@ -45,7 +45,7 @@ def has_pets(draw: Draw) -> tuple[str, str]:
 
 
 def has_none(draw: Draw) -> tuple[str, str]:
-    """Marie doesn't have brothers."""
+    """Marie doesn't have a brother."""
     subject = draw.subject()
     noun = draw.pick(_PETS + people.FAMILY[2:7] + nouns.VEHICLES + nouns.BELONGINGS)
     return (
@@ -76,7 +76,7 @@ def gives(draw: Draw) -> tuple[str, str]:
 
 
 def will_give(draw: Draw) -> tuple[str, str]:
-    """Marie wants to give an apple to the teacher."""
+    """Marie wants to give her book to the teacher."""
     subject, verb = draw.subject(), draw.choose((verbs.GIVE, verbs.SHOW))
     friend, thing = draw.other(subject), draw.owned(draw.pick(_GIFTS), subject)
     return (

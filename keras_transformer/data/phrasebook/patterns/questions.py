@@ -12,7 +12,7 @@ _BOUGHT = _GOODS + nouns.FOOD + nouns.DRINKS + nouns.TEXTS
 
 
 def do_they(draw: Draw) -> tuple[str, str]:
-    """Does Marie eat an apple every day?"""
+    """Does Marie often eat an apple?"""
     subject, (verb, thing) = draw.somebody(), draw.habit()
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -77,7 +77,7 @@ def why(draw: Draw) -> tuple[str, str]:
 
 
 def why_doing(draw: Draw) -> tuple[str, str]:
-    """Why is Marie crying?"""
+    """Why is Marie dancing in the garden?"""
     subject, verb = draw.doer(), draw.choose(verbs.PASTIMES)
     place = draw.place(nouns.ROOMS + nouns.OUTDOORS)
     return (

@@ -45,7 +45,7 @@ def was_not_like(draw: Draw) -> tuple[str, str]:
 
 
 def was_like(draw: Draw) -> tuple[str, str]:
-    """The soup was cold yesterday."""
+    """The soup was cold."""
     thing, adjective = _described(draw)
     return (
         f"{thing.en} {WAS[thing.person]} {adjective.en}.",
@@ -63,7 +63,7 @@ def is_it_like(draw: Draw) -> tuple[str, str]:
 
 
 def finds(draw: Draw) -> tuple[str, str]:
-    """I find this book very interesting."""
+    """I find this book interesting."""
     subject, (nouns_, options) = draw.doer(), draw.choose(_DESCRIPTIONS)
     thing, adjective = draw.demonstrative(draw.pick(nouns_)), draw.pick(options)
     return (
