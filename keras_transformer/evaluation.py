@@ -9,7 +9,7 @@ def exact_match(translations: Sequence[str], references: Sequence[str]) -> float
     """The share of translations that equal their reference, in percent.
 
     Raises:
-        ValueError: There are not as many translations as references.
+        ValueError: There are not as many translations as references, or none.
 
     Example:
 
@@ -17,6 +17,8 @@ def exact_match(translations: Sequence[str], references: Sequence[str]) -> float
     50.0
     """
     equal = sum(a == b for a, b in zip(translations, references, strict=True))
+    if not references:
+        raise ValueError("There must be at least one translation. Received none.")
     return 100.0 * equal / len(references)
 
 

@@ -22,6 +22,8 @@ def test_exact_match_is_a_share_in_percent():
     assert exact_match(TRANSLATIONS, REFERENCES) == pytest.approx(200 / 3)
     assert exact_match(REFERENCES, REFERENCES) == 100
     assert exact_match(["a "], ["a"]) == 0
+    with pytest.raises(ValueError, match=r"at least one translation\. Received none\.$"):
+        exact_match([], [])
 
 
 def test_words_agree_where_both_sides_use_the_same():

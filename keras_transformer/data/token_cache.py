@@ -18,6 +18,7 @@ from keras_transformer.data.filters import PairFilter
 from keras_transformer.text import AnyTokenizer
 
 FORMAT = 1
+KEYS = {"format", "fingerprint", "report", "source", "target"}  # of cache.json
 FILES = ("cache.json", "source.ids", "source.offsets", "target.ids", "target.offsets")
 
 
@@ -66,8 +67,11 @@ class TokenCache:
         try:
             facts = json.loads(path.read_text("utf-8"))
             found = facts["format"]
+            whole = found != FORMAT or facts.keys() >= KEYS
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} is damaged. Delete {self.folder} and build again.") from None
+            whole = False
+        if not whole:
+            raise ValueError(f"{path} is damaged. Delete {self.folder} and build again.")
         if found != FORMAT:
             raise ValueError(
                 f"{path} has format {found}, expected {FORMAT}. Delete {self.folder} and build "

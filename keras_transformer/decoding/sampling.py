@@ -89,7 +89,8 @@ def sample(
         could follow does not exist.
 
     Raises:
-        ValueError: `beam_size`, `temperature`, `top_k`, `top_p` or `length_penalty` makes no sense.
+        ValueError: `beam_size`, `length_penalty`, `no_repeat_ngram_size`, `temperature`, `top_k` or
+            `top_p` makes no sense.
 
     Example: 3 comes in 7 of 10 sentences, else 4.
 
@@ -100,7 +101,8 @@ def sample(
     >>> round(float(keras.ops.mean(found.ids == 3)), 1), found.ids.shape[1]
     (0.7, 1000)
     """
-    BeamSearch(length, bos_id, eos_id, pad_id, beam_size, length_penalty=length_penalty)  # checks
+    given = {"length_penalty": length_penalty, "no_repeat_ngram_size": no_repeat_ngram_size}
+    BeamSearch(length, bos_id, eos_id, pad_id, beam_size, **given)  # checks them
     sampling = Sampling(temperature, top_k, top_p)
     rules = Rules(eos_id, pad_id, min_lengths, prefix, no_repeat_ngram_size)
     limits = ops.cast(max_lengths, "int32")

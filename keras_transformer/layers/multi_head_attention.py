@@ -140,6 +140,11 @@ class MultiHeadAttention(keras.layers.Layer):
         key_value=None,
         return_attention_scores=False,
     ):
+        if key_value is None and value is None:
+            raise ValueError(
+                "Attention needs `value`, which may be the `query` itself, or `key_value`. "
+                "Received neither."
+            )
         if key_value is None:
             key_value = self.project_key_value(value, key)
         if attention_mask is not None:

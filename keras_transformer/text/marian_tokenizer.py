@@ -118,16 +118,19 @@ class MarianTokenizer:
         """Ids of a sentence, or of each sentence of a list, without BOS and EOS.
 
         A list is tokenized on all processors at once.
+
+        Raises:
+            TypeError: What should be a sentence is no string.
         """
         if isinstance(text, str):
             return self.tokenize([text])[0]
-        codes, rest = zip(*map(split_code, text), strict=True) if text else ((), ())
+        texts = [split_code(one) if isinstance(one, str) else ([], one) for one in text]
         rows = self._processor.encode(
-            [utf8(one) for one in rest], out_type=str, num_threads=os.cpu_count() or 1
+            [utf8(rest) for _, rest in texts], out_type=str, num_threads=os.cpu_count() or 1
         )
         return [
             [self.token_to_id(piece) for piece in (*code, *pieces)]
-            for code, pieces in zip(codes, rows, strict=True)
+            for (code, _), pieces in zip(texts, rows, strict=True)
         ]
 
     @overload

@@ -7,14 +7,9 @@ from keras_transformer.training.checkpoints import SavedState, StateError, State
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
 from keras_transformer.training.losses import TokenCrossEntropy
 from keras_transformer.training.metrics import Perplexity, TokenAccuracy
-from keras_transformer.training.resume import (
-    NoStopSignal,
-    SaveState,
-    Stopped,
-    StopSignal,
-    resumable_fit,
-)
+from keras_transformer.training.resume import SaveState, resumable_fit
 from keras_transformer.training.schedule import WarmupSchedule
+from keras_transformer.training.stop_signal import NoStopSignal, Stopped, StopSignal
 
 __all__ = [
     "Adafactor",

@@ -128,15 +128,18 @@ class KeepCheckpoints(keras.callbacks.Callback):
 
     Args:
         folder: Where they are kept, as `epoch-0001.weights.h5` and so on.
-        keep: Integer. How many.
+        keep: Integer, at least 1. How many.
         write: Boolean. Whether this process writes them; with several workers, one does.
 
     Raises:
+        ValueError: `keep` is less than 1.
         OSError: In training: a file could not be written.
     """
 
     def __init__(self, folder: str | Path, keep: int = 5, write: bool = True):
         super().__init__()
+        if keep < 1:
+            raise ValueError(f"`keep` must be at least 1. Received: {keep}")
         self.folder = Path(folder)
         self.keep = keep
         self.write = write

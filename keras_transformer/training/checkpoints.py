@@ -51,7 +51,7 @@ class StateFolder:
 
     Args:
         folder: Where it is, or is to be. Other files in it are left alone.
-        keep: Integer. How many states are kept.
+        keep: Integer, at least 1. How many states are kept.
 
     Example:
 
@@ -63,6 +63,8 @@ class StateFolder:
     """
 
     def __init__(self, folder: str | os.PathLike, keep: int = 2):
+        if keep < 1:
+            raise ValueError(f"`keep` must be at least 1. Received: {keep}")
         self.folder = Path(folder)
         self.keep = keep
 

@@ -1,62 +1,20 @@
 """Training that goes on, after any interruption, as if there had been none."""
 
-import contextlib
 import dataclasses
 import math
-import signal
-import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
 
 from keras_transformer.training.checkpoints import (
     SavedState,
+    StateError,
     StateFolder,
     assign_variables,
     read_variables,
     variables_of,
 )
-
-
-class Stopped(Exception):  # noqa: N818
-    """Training was asked to end, and its state is saved; the message says where."""
-
-
-class StopSignal:
-    """Notes that SIGTERM came, while it is entered as a context; then the former handler is back.
-
-    Signals reach the main thread only: entered in another one it never notes any.
-
-    Attributes:
-        received: Whether it came.
-    """
-
-    def __init__(self):
-        self.received = False
-        self._listens = False
-
-    def __enter__(self):
-        self._listens = threading.current_thread() is threading.main_thread()
-        if self._listens:
-            self._former = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(self, *_):
-        if self._listens:
-            signal.signal(signal.SIGTERM, self._former or signal.SIG_DFL)
-
-    def _note(self, *_):
-        self.received = True
-
-
-class NoStopSignal(contextlib.nullcontext):
-    """Instead of `StopSignal` where SIGTERM ends the process at once.
-
-    With several workers one cannot save alone: the others lose it, and all go on from the last
-    state.
-    """
-
-    received = False
+from keras_transformer.training.stop_signal import Stopped, StopSignal
 
 
 @dataclasses.dataclass
@@ -119,8 +77,18 @@ class SaveState(keras.callbacks.Callback):
         self._saved_at = 0
 
     def watch(self, callbacks: Iterable[keras.callbacks.Callback]) -> None:
-        """Says whose states to save: those of the callbacks that have one."""
-        self.watched = {type(one).__name__: one for one in callbacks if hasattr(one, "restore")}
+        """Says whose states to save: those of the callbacks that have one.
+
+        Raises:
+            ValueError: Two of them are of one class.
+        """
+        with_state = [one for one in callbacks if hasattr(one, "restore")]
+        self.watched = {type(one).__name__: one for one in with_state}
+        if len(self.watched) < len(with_state):
+            raise ValueError(
+                "Of callbacks that have a state there must be one of each class. Received: "
+                f"{', '.join(type(one).__name__ for one in with_state)}"
+            )
 
     def restore(self, model: keras.Model, state: SavedState) -> None:
         """Puts a compiled, built model and the callbacks where the state has them.
@@ -128,8 +96,14 @@ class SaveState(keras.callbacks.Callback):
         Metrics are left alone: `fit` resets them.
 
         Raises:
-            StateError: The state is of another model.
+            StateError: The state is of another model, or without one of the callbacks.
         """
+        missing = self.watched.keys() - state.facts["callbacks"].keys()
+        if missing:
+            raise StateError(
+                f"{state.path} has no state of the callbacks {', '.join(sorted(missing))}. Go on "
+                "with the callbacks of the beginning."
+            )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         assign_variables(model, state, "model", "optimizer")
@@ -253,7 +227,7 @@ def resumable_fit(
 
     Raises:
         Stopped: SIGTERM came, and the state is saved.
-        StateError: The state is of another model.
+        StateError: The state is of another model, or without one of the callbacks.
         ValueError: `steps_per_epoch` leaves nothing to do in the epoch that is under way, or the
             optimizer has `use_ema`.
         OSError: A state could not be written.

@@ -208,6 +208,7 @@ def test_a_damaged_cache_is_named_and_built_again(cache, pairs, tokenizer, tmp_p
     [
         ("{", r"cache\.json is damaged\. Delete"),
         ("[]", r"cache\.json is damaged\. Delete"),
+        (json.dumps({"format": 1, "report": {}}), r"cache\.json is damaged\. Delete"),
         (json.dumps({"format": 97}), r"cache\.json has format 97, expected 1\. Delete"),
     ],
 )

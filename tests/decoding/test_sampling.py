@@ -511,6 +511,7 @@ def test_what_cannot_be_drawn_from_is_refused(options, message):
 @pytest.mark.parametrize(("options", "message"), [
     ({"beam_size": 0}, "`beam_size` must be at least 1. Received: 0"),
     ({"length_penalty": -0.5}, "`length_penalty` must be at least 0.* Received: -0.5"),
+    ({"no_repeat_ngram_size": -1}, "`no_repeat_ngram_size` must be at least 0.* Received: -1"),
 ])  # fmt: skip
 def test_what_no_search_takes_is_refused(options, message):
     with pytest.raises(ValueError, match=message):

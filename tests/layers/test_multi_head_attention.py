@@ -155,6 +155,11 @@ def test_a_mask_says_for_every_position_what_it_sees(shape):
         MultiHeadAttention(6, 3)(query=x, value=x, attention_mask=np.ones(shape, bool))
 
 
+def test_what_is_attended_to_is_needed():
+    with pytest.raises(ValueError, match=r"Attention needs `value`, .* Received neither\."):
+        MultiHeadAttention(6, 3)(query=np.ones((2, 5, 6), "float32"))
+
+
 def test_a_mask_that_is_added_elsewhere_is_refused():
     """Its 0 means that a position may be seen: read as a boolean it would say the contrary."""
     x = np.ones((2, 5, 6), "float32")

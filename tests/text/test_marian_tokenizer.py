@@ -63,6 +63,11 @@ def test_ids_are_those_of_the_table(tokenizer, model, tokens):
     assert tokenizer.tokenize("street") == ids[1]
 
 
+def test_text_must_be_a_string(tokenizer):
+    with pytest.raises(TypeError, match=r"^Text must be a `str`\. Received: NoneType$"):
+        tokenizer.tokenize(["street", None])
+
+
 def test_pieces_that_the_table_lacks_are_unknown(tokenizer, model):
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     assert processor.encode("dog", out_type=str) == [LEFT_OUT]

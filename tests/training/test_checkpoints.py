@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import StateError, StateFolder
+from keras_transformer import KeepCheckpoints, StateError, StateFolder
 from keras_transformer.training import checkpoints
 from keras_transformer.training.checkpoints import (
     FORMAT,
@@ -98,6 +98,12 @@ def test_the_two_newest_are_kept_and_other_files_too(states):
 def test_states_of_a_future_that_did_not_come_are_removed(states):
     states.write(10, FACTS, ARRAYS)
     assert names(states) == ["state-00000007.npz", "state-00000010.npz"]
+
+
+@pytest.mark.parametrize("kind", [StateFolder, KeepCheckpoints])
+def test_at_least_one_is_kept(kind, tmp_path):
+    with pytest.raises(ValueError, match=r"^`keep` must be at least 1\. Received: 0$"):
+        kind(tmp_path, keep=0)
 
 
 def test_no_states_at_all(tmp_path):

@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import threading
 
 import keras
 import numpy as np
@@ -15,9 +14,9 @@ from keras_transformer import (
     BleuCallback,
     KeepCheckpoints,
     SaveState,
+    StateError,
     StateFolder,
     Stopped,
-    StopSignal,
     TokenRate,
     resumable_fit,
 )
@@ -253,17 +252,22 @@ def test_sigterm_ends_it_with_the_running_batch(batch, place, training, once, tm
     is_as_undisturbed(training.run(tmp_path), once)
 
 
-def test_in_another_thread_there_are_no_signals_to_note():
-    former, seen = signal.getsignal(signal.SIGTERM), []
+def test_callbacks_that_cannot_be_told_apart_are_refused(tmp_path):
+    saver = SaveState(StateFolder(tmp_path))
+    two = [KeepCheckpoints(tmp_path / name) for name in ("one", "other")]
+    with pytest.raises(
+        ValueError, match=r"each class\. Received: KeepCheckpoints, KeepCheckpoints$"
+    ):
+        saver.watch([*two, keras.callbacks.Callback()])
 
-    def enter():
-        with StopSignal():
-            seen.append(signal.getsignal(signal.SIGTERM))
 
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert seen == [former]
+def test_a_callback_that_the_state_does_not_know_is_named(training, tmp_path):
+    with pytest.raises(Interrupted):
+        training.run(tmp_path, [InterruptAt(3)])
+    saver = SaveState(StateFolder(tmp_path))
+    saver.watch([KeepCheckpoints(tmp_path)])
+    with pytest.raises(StateError, match=r"has no state of the callbacks KeepCheckpoints\. Go on"):
+        saver.restore(training.model, saver.folder.newest())
 
 
 def test_a_full_disk_ends_it_and_the_state_before_goes_on(training, once, tmp_path):
