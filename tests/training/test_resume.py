@@ -255,9 +255,7 @@ def test_sigterm_ends_it_with_the_running_batch(batch, place, training, once, tm
 def test_callbacks_that_cannot_be_told_apart_are_refused(tmp_path):
     saver = SaveState(StateFolder(tmp_path))
     two = [KeepCheckpoints(tmp_path / name) for name in ("one", "other")]
-    with pytest.raises(
-        ValueError, match=r"each class\. Received: KeepCheckpoints, KeepC"
-    ):
+    with pytest.raises(ValueError, match=r"each class\. Received: KeepCheckpoints, KeepC"):
         saver.watch([*two, keras.callbacks.Callback()])
 
 
