@@ -8,13 +8,15 @@ The two files are made into the batches that a recipe would train on (`TokenBatc
 similar length, `--tokens-per-batch` positions), and every engine gets the same ones, the first
 `--steps` of an epoch, with the same model, loss, masks and places of dropout
 (`benchmarks/training_engines.py`). What counts are real target tokens a second: padding is work but
-no result.
+no result. `keras_transformer-packed` is ours too: it puts the pairs of each batch side by side in
+longer rows, in which they do not see each other, as `PackedBatches` does with a whole corpus. Loss
+and gradients are those of the padded batch.
 
 Every engine is a process of its own. They stay loaded and take turns, one pass over the batches at
 a time, while the others wait. Times are medians of `--repeats` passes; the first pass, which traces
 and compiles every shape, is told apart. A peer is timed in each of its modes, plain and compiled;
-the file of `--json` has its faster one. What is not installed is skipped. `--peers-python` is the
-interpreter that has PyTorch; keras-hub runs in ours.
+the file of `--json` has the faster mode of each engine, ours too. What is not installed is skipped.
+`--peers-python` is the interpreter that has PyTorch; keras-hub runs in ours.
 
 `ceiling` is the share of the speed at which the same machine multiplies two large float32 matrices
 (the faster of TensorFlow and PyTorch), counting the model's matrix products alone.
@@ -44,6 +46,13 @@ Notes:
     - No autotuning in `tf.data`: with it the end of a pass could wait for the tuner's thread, which
       sleeps for a period that doubles: passes of 5.1 s took 10.2.
 
+    - No padding (`keras_transformer-packed`): a fifth of the positions of such batches is padding,
+      and all products are made for it. In packed rows a tenth is left, and a step takes 0.86 of
+      the time (tiny), 0.77 and 0.86 (base, two sittings). Rows of 96: those of 64 hold one long
+      pair (15 % of padding), those of 128 pay for attention. A whole epoch packed into rows of 64
+      (`PackedBatches`, 4 % of padding) against `TokenBatches` of four shapes: 1.18 and 1.28 times
+      the tokens a second, by a script that is not kept.
+
     What did not: queries, keys and values in one product, made by putting their kernels side by
     side (the same within noise); the loss in parts by one gradient tape a part (284 ms: what is
     gained by the cache is lost, since `exp` is taken twice); label terms of the gradient by scatter
@@ -68,8 +77,8 @@ from benchmarks.parser import parser_of
 from benchmarks.training_engines import ENGINES, SIZES
 from benchmarks.turns import print_table, seconds_of, take_turns, usable_processors, workers
 
-OURS, *PEERS = ENGINES
-NAMES = (OURS, "torch", "keras-hub")
+OURS, PACKED, *PEERS = ENGINES
+NAMES = (OURS, "torch", "keras-hub")  # of the rows in the file
 TOKENS = {"tiny": 4096, "base": 2048, "big": 1024, "toy": 256}
 STEPS = {"tiny": 16, "base": 4, "big": 2, "toy": 2}
 LENGTHS, POSITIONS = (16, 32, 64, 128), (1024, 2048, 4096, 8192)
@@ -104,6 +113,12 @@ def make_batches(cache, arguments, size):
     return TokenBatches(cache, tokens, arguments.max_shapes, seed=0)
 
 
+def padding_of(batches):
+    """The share of the positions of both sides that is padding."""
+    sides = [side for inputs, labels in batches for side in (inputs["source"], labels)]
+    return 1 - sum((side != 0).sum() for side in sides) / sum(side.size for side in sides)
+
+
 def write_batches(batches, path):
     """Writes batches, of `(inputs, labels)` each, as the engines read them."""
     arrays = {}
@@ -126,25 +141,27 @@ def time_engines(arguments, cache, size):
     """A row of the table for each engine."""
     batches, steps = make_batches(cache, arguments, size), arguments.steps or STEPS[size]
     shapes = ", ".join("x".join(map(str, shape)) for shape in batches.shapes)
+    chosen = list(itertools.islice(batches.epoch(0), steps))
     print(
-        f"{size}: {steps} of {batches.steps_per_epoch} batches of {shapes}; "
-        f"{batches.padding:.1%} of the positions of all are padding",
+        f"{size}: {steps} of {batches.steps_per_epoch} batches of {shapes}; of the positions "
+        f"{padding_of(chosen):.1%} are padding ({batches.padding:.1%} of all batches')",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batches.npz"
-        write_batches(itertools.islice(batches.epoch(0), steps), path)
+        write_batches(chosen, path)
         job = {"threads": arguments.threads, "size": size, "batches": str(path)}
-        with engines_of(arguments, [OURS, *arguments.peers], **job) as found:
+        with engines_of(arguments, [OURS, PACKED, *arguments.peers], **job) as found:
             answers = take_turns(found, {"steps": steps}, arguments.repeats)
             ceiling = max(
                 worker.ask({"ceiling": True})["output"]
                 for engine, worker in found.items()
                 if engine in (OURS, "torch")
             )
-            flops = found[OURS].ask({"flops": steps})["output"]
+            flops = {name: found[name].ask({"flops": steps})["output"] for name in (OURS, PACKED)}
     return [
-        row_of(engine, its, answers[OURS], size, flops / ceiling) for engine, its in answers.items()
+        row_of(engine, its, answers[OURS], size, flops.get(engine, flops[OURS]) / ceiling)
+        for engine, its in answers.items()
     ]
 
 
@@ -228,9 +245,7 @@ def best(rows):
     """For the file: of every engine and size the faster mode."""
     keys, kept = ("engine", "size", "target_tokens_per_second"), {}
     for row in sorted(rows, key=lambda row: row["target_tokens_per_second"]):
-        engine = next(
-            name for name in (OURS, "torch", "keras-hub") if row["engine"].startswith(name)
-        )
+        engine = next(name for name in NAMES if row["engine"].startswith(name))
         kept[engine, row["size"]] = {**{key: row[key] for key in keys}, "engine": engine}
     return list(kept.values())
 

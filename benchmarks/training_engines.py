@@ -4,6 +4,8 @@
 have the same model: post-norm, one table for source, target and output, scaled, sinusoids added;
 dropout of the embeddings and of each sub-layer's result, nowhere else; the source's padding masked,
 the target's future too; smoothed cross-entropy, mean over real tokens; Adam; float32.
+`keras_transformer-packed` puts the pairs of each batch side by side in longer rows
+(`benchmarks/repacking.py`): the same steps with less padding.
 """
 
 import math
@@ -19,6 +21,7 @@ SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, ids of the 
     "toy": (1, 16, 32, 2, 300),  # to try the program
 }
 DROPOUT, SMOOTHING, PAD = 0.1, 0.1, 0
+ROW = 96  # positions of a side of a packed row, or as many as the longest sentence has
 ADAM = {"learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.98, "epsilon": 1e-9}
 
 
@@ -30,6 +33,10 @@ def read_batches(path):
         count = len(arrays) // 3
         names = ("source", "target", "labels")
         return [tuple(arrays[f"{name}{n}"] for name in names) for n in range(count)]
+
+
+def _as_inputs(source, target, labels):
+    return {"source": source, "target": target}, labels
 
 
 def sinusoids(length, d_model):
@@ -79,7 +86,7 @@ def answering(multiply, **questions):
 
 
 def fit_in_order(model, batches, **questions):
-    """An engine that trains on the first batches in their order, by Keras' `fit`."""
+    """An engine that trains on the first `(inputs, labels)` in their order, by Keras' `fit`."""
     import tensorflow as tf
 
     def steps(count):
@@ -87,11 +94,10 @@ def fit_in_order(model, batches, **questions):
 
         def endless():
             while True:
-                for source, target, labels in chosen:
-                    yield {"source": source, "target": target}, labels
+                yield from chosen
 
         ids = tf.TensorSpec((None, None), tf.int32)
-        signature = ({"source": ids, "target": ids}, ids)
+        signature = (dict.fromkeys(chosen[0][0], ids), ids)
         data = tf.data.Dataset.from_generator(endless, output_signature=signature)
         options = tf.data.Options()
         options.autotune.enabled = False  # the end of a pass would wait for its thread
@@ -128,9 +134,16 @@ def start_ours(job):
         keras.optimizers.Adam(**ADAM), kt.TokenCrossEntropy(SMOOTHING), jit_compile=job["xla"]
     )
     batches = read_batches(job["batches"])
+    if job["packed"]:
+        from benchmarks.repacking import repack
+
+        longest = max(array.shape[1] for batch in batches for array in batch)
+        batches = repack(batches, max(ROW, longest))
+    else:
+        batches = [_as_inputs(*batch) for batch in batches]
 
     def flops(count):
-        shapes = [(*source.shape, target.shape[1]) for source, target, _ in batches[:count]]
+        shapes = [(*inputs["source"].shape, labels.shape[1]) for inputs, labels in batches[:count]]
         return lambda: sum(train_step_flops(model, *shape) for shape in shapes)
 
     return fit_in_order(model, batches, flops=flops)
@@ -185,7 +198,7 @@ def start_keras_hub(job):
         return -ops.sum(losses * real) / ops.sum(real)
 
     model.compile(keras.optimizers.Adam(**ADAM), loss, jit_compile=job["xla"])
-    return fit_in_order(model, batches)
+    return fit_in_order(model, [_as_inputs(*batch) for batch in batches])
 
 
 def make_torch_model(size, length):
@@ -280,7 +293,11 @@ def _with(start, **mode):
 
 
 ENGINES = {  # what starts it, and the packages that it is made of
-    "keras_transformer": (_with(start_ours, xla=True), ("keras", "tensorflow")),
+    "keras_transformer": (_with(start_ours, xla=True, packed=False), ("keras", "tensorflow")),
+    "keras_transformer-packed": (
+        _with(start_ours, xla=True, packed=True),
+        ("keras", "tensorflow"),
+    ),
     "torch": (_with(start_torch, compiled=False), ("torch",)),
     "torch-compiled": (_with(start_torch, compiled=True), ("torch",)),
     "keras-hub": (_with(start_keras_hub, xla=True), ("keras-hub", "keras", "tensorflow")),

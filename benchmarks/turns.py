@@ -40,7 +40,7 @@ class Worker:
         return json.loads(answer)
 
     def close(self):
-        with self.process:
+        with self.process, contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
 
 

@@ -47,8 +47,8 @@ def make_buckets(
         The buckets, those with the fewest positions first.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
-            out of its range.
+        ValueError: A single sentence, or one for each part, exceeds the budget, `max_shapes` is
+            out of its range, or `batch_multiple` or `parts` is below 1.
 
     Example:
 
@@ -58,6 +58,11 @@ def make_buckets(
     (2, 2, 3) [0, 1, 2]
     (1, 7, 5) [3]
     """
+    if min(batch_multiple, parts) < 1:
+        raise ValueError(
+            "`batch_multiple` and `parts` must be at least 1. Received: "
+            f"batch_multiple={batch_multiple}, parts={parts}"
+        )
     longest = int(lengths.max())
     if longest > tokens_per_batch:
         raise ValueError(

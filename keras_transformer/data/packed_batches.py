@@ -41,7 +41,8 @@ class PackedBatches(BatchStream):
             constant, for `fit`. `steps_in(epoch)` is the exact number of an epoch.
 
     Raises:
-        ValueError: Pairs are longer than a row, or the budget is below `batch_multiple` rows.
+        ValueError: Pairs are longer than a row, the budget is below `batch_multiple` rows, or
+            `length` or `batch_multiple` is below 1.
 
     Example:
 
@@ -71,6 +72,11 @@ class PackedBatches(BatchStream):
 
 
 def _shape(tokens_per_batch: int, length: int, batch_multiple: int) -> BatchShape:
+    if min(length, batch_multiple) < 1:
+        raise ValueError(
+            "`length` and `batch_multiple` must be at least 1. Received: "
+            f"length={length}, batch_multiple={batch_multiple}"
+        )
     rows = tokens_per_batch // length
     rows -= rows % batch_multiple
     if rows < 1:

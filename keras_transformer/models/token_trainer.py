@@ -54,7 +54,12 @@ class TokenTrainer(keras.Model):
         return super().train_on_batch(*args, **kwargs)
 
     def _counts_tokens(self):
-        return isinstance(self.loss, keras.losses.Loss) and hasattr(self.loss, "sums")
+        """Whether the loss tells its sums, and no subclass says something else when called."""
+        return (
+            isinstance(self.loss, keras.losses.Loss)
+            and hasattr(self.loss, "sums")
+            and _depth(self.loss, "sums") <= _depth(self.loss, "__call__")
+        )
 
     def _check_compiled(self):
         N, optimizer = self.accumulate_steps, self.optimizer
@@ -185,11 +190,13 @@ def _refuse(class_weight):
 
 def _has_both(one, method, without_logits):
     """Whether the same class says both; a subclass may have another word on the first alone."""
-    owners = [
-        next((owner for owner in type(one).__mro__ if name in vars(owner)), None)
-        for name in (method, without_logits)
-    ]
-    return owners[0] is owners[1]
+    return _depth(one, method) == _depth(one, without_logits)
+
+
+def _depth(one, method):
+    """How many ancestors of an object's class come before the one that says a method."""
+    ancestors = type(one).__mro__
+    return next((n for n, owner in enumerate(ancestors) if method in vars(owner)), len(ancestors))
 
 
 def _steps():

@@ -68,6 +68,12 @@ def test_parts_that_the_budget_cannot_hold_are_an_error():
     assert make_buckets(np.array([[7, 53]]), 159, 8, parts=3)[0].shape == (3, 7, 53)
 
 
+@pytest.mark.parametrize("name", ["batch_multiple", "parts"])
+def test_batches_of_no_rows_are_refused(name):
+    with pytest.raises(ValueError, match=f"must be at least 1. Received: .*{name}=0"):
+        make_buckets(np.array([[7, 5]]), 100, 2, **{name: 0})
+
+
 def test_few_pairs_make_small_batches():
     buckets = make_buckets(np.array([[2, 3], [5, 7], [3, 2]]), 4096, 8)
     assert [(tuple(shape), pairs.tolist()) for shape, pairs in buckets] == [((3, 5, 7), [0, 1, 2])]

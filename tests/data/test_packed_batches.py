@@ -238,6 +238,12 @@ def test_a_budget_below_the_smallest_batch_is_refused(cache):
     assert PackedBatches(cache, 1048, length=LENGTH).shapes == ((8, LENGTH, LENGTH),)
 
 
+@pytest.mark.parametrize("name", ["batch_multiple", "length"])
+def test_rows_without_positions_are_refused(cache, name):
+    with pytest.raises(ValueError, match=f"must be at least 1. Received: .*{name}=0"):
+        PackedBatches(cache, 1048, **{name: 0})
+
+
 def test_pairs_longer_than_a_row_are_refused(cache):
     too_long = int((cache.lengths.max(axis=1) > 41).sum())
     assert too_long

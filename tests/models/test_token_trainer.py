@@ -263,6 +263,25 @@ def test_a_fresh_model_does_without_logits_from_its_first_step(monkeypatch):
     assert sums_without_logits(model, monkeypatch)
 
 
+class Halved(kt.TokenCrossEntropy):
+    """Another word on what the loss is, and none on its sums."""
+
+    def __call__(self, *arguments, **options):
+        return super().__call__(*arguments, **options) / 2
+
+
+def test_a_loss_that_is_called_in_its_own_way_is_what_is_trained_on():
+    losses = []
+    for loss in (kt.TokenCrossEntropy(0.1), Halved(0.1)):
+        keras.utils.set_random_seed(7)
+        model = kt.Transformer(V, 1, 8, 2, 11, dropout_rate=0.0)
+        model.compile(keras.optimizers.SGD(0.1), loss=loss)
+        losses.append([float(model.train_on_batch(*make_batch())) for _ in range(2)])
+    (whole, trained), (half, trained_half) = losses
+    assert half == pytest.approx(whole / 2)
+    assert trained < 2 * trained_half < whole  # its steps are half as long
+
+
 @pytest.mark.parametrize(
     ("model_class", "sizes", "loss", "metrics"),
     [
