@@ -190,17 +190,17 @@ def time_lengths(arguments, size):
     """Ours alone, on full rows: a line of the table for each number of positions in a batch."""
     lines = []
     for positions in POSITIONS:
-        cells = []
+        cells, steps = [], max(2, 2 * POSITIONS[-1] // positions)
         for length in LENGTHS:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "batches.npz"
-                write_batches([full_rows(positions // length, length)] * 2, path)
+                write_batches([full_rows(positions // length, length)] * steps, path)
                 job = {"threads": arguments.threads, "size": size, "batches": str(path)}
                 with engines_of(arguments, [OURS], **job) as found:
-                    answers = take_turns(found, {"steps": 2}, arguments.repeats)[OURS]
+                    answers = take_turns(found, {"steps": steps}, arguments.repeats)[OURS]
                     memory = found[OURS].ask({"memory": True})["output"]
             cells.append(
-                f"{seconds_of(answers) / 2 / positions * 1e6:.1f} ({memory / 1e6:,.0f} MB)"
+                f"{seconds_of(answers) / steps / positions * 1e6:.1f} ({memory / 1e6:,.0f} MB)"
             )
         lines.append([size, str(positions), *cells])
     return lines

@@ -16,12 +16,15 @@ import keras_transformer as kt
 from tests.every_layer import CASES, IDS
 from tests.toy import ToyTokenizer
 
+CE = kt.TokenCrossEntropy()
+
 
 def main(folder):
     facts = {"backend": keras.backend.backend()}
     np.savez(folder / "outputs.npz", **{name: output(folder, name) for name in CASES})
     facts["from_weights_file"] = loaded_from_file(folder).tolist()
     facts["losses"] = fit_a_step()
+    facts["losses_with_penalty"] = [fit_with_penalty(loss) for loss in (CE, [CE])]
     facts["translations"] = translate()
     facts["loaded"] = sorted(
         name for name in ("jax", "tensorflow", "tensorflow_text") if name in sys.modules
@@ -55,6 +58,33 @@ def fit_a_step():
     labels = np.roll(IDS["target"], -1, axis=1)
     history = model.fit(IDS, labels, batch_size=1, epochs=11, verbose=0)
     return history.history["loss"]
+
+
+class Penalised(keras.layers.Layer):
+    """Does what another layer does, and adds to the loss."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, inputs):
+        outputs = self.inner(inputs)
+        self.add_loss(keras.ops.mean(outputs**2))
+        return outputs
+
+
+def fit_with_penalty(loss):
+    random.seed(0)
+    model = kt.Transformer(13, 1, d_model=8, num_heads=2, d_ff=17, dropout_rate=0.0)
+    block = model.encoder.blocks[0]
+    block.feed_forward = Penalised(block.feed_forward)
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
+    source = np.arange(4, 12, dtype="int32").reshape(2, 4)
+    history = model.fit({"source": source, "target": source}, source, verbose=0)
+    return history.history["loss"][0]
 
 
 def translate():

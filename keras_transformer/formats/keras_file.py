@@ -33,6 +33,8 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
     ```python
     export_keras(Translator.load("runs/mine"), "mine")
 
+    import keras_transformer.models  # so that Keras knows the classes
+
     model = keras.saving.load_model("mine/model.keras")
     translator = Translator(model, Tokenizer.load("mine/tokenizer.model"))
     ```

@@ -109,6 +109,13 @@ class DecoderBlock(keras.layers.Layer):
     ):
         if attention_mask is None:
             attention_mask = causal_mask(ops.shape(inputs)[1])
+        if len(attention_mask.shape) == 2:
+            raise ValueError(
+                "`attention_mask` of a DecoderBlock says who sees whom, (B or 1, T, T). Real "
+                "tokens (B, T) become `logical_and(causal_mask(T), real[:, None, :])`; without the "
+                "causal mask the future would be seen. Received: shape "
+                f"{tuple(attention_mask.shape)}"
+            )
         x = self.self_attention_residual.before(inputs)
         own = self.self_attention.project_key_value(x)
         source = self.project_source(encoder_output)

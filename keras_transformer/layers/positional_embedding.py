@@ -192,9 +192,10 @@ class PositionalEmbedding(keras.layers.Layer):
     def output_vectors(self):
         """What `logits` multiplies with, float32 `(V, d_model)`.
 
-        `None` if it adds a bias too, or the vectors are quantised.
+        `None` if it adds a bias too, the vectors are quantised, or a subclass has other `logits`.
         """
-        return self._vectors() if self.bias is None else None
+        plain = type(self).logits is PositionalEmbedding.logits
+        return self._vectors() if plain and self.bias is None else None
 
     def _vectors(self):
         """The vectors, rounded as in `logits`; `None` where they are quantised."""

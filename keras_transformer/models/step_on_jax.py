@@ -65,7 +65,8 @@ def _fold(data, count):
 def _holding(model, trainable, others, metrics):
     """A scope in which the model's variables have these values."""
     variables = model.trainable_variables + model.non_trainable_variables + model.metrics_variables
-    return keras.StatelessScope(zip(variables, [*trainable, *others, *metrics], strict=True))
+    values = zip(variables, [*trainable, *others, *metrics], strict=True)
+    return keras.StatelessScope(values, collect_losses=True)  # those that layers add
 
 
 def _values(scope, model, others, metrics):

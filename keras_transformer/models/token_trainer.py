@@ -15,7 +15,8 @@ class TokenTrainer(keras.Model):
     clipped, if the optimizer clips, after that; and applied once. Keras' own step takes the mean
     of the replicas' means and clips before they are added up.
 
-    With any other loss, the step is Keras' own.
+    With any other loss, with `loss_weights` or a `compute_loss` of a subclass, the step is Keras'
+    own.
     """
 
     def compile(self, *args, accumulate_steps=1, **kwargs):
@@ -54,11 +55,13 @@ class TokenTrainer(keras.Model):
         return super().train_on_batch(*args, **kwargs)
 
     def _counts_tokens(self):
-        """Whether the loss tells its sums, and no subclass says something else when called."""
+        """Whether the loss tells its sums, and nobody has said what else is to be done with it."""
         return (
             isinstance(self.loss, keras.losses.Loss)
             and hasattr(self.loss, "sums")
             and _depth(self.loss, "sums") <= _depth(self.loss, "__call__")
+            and type(self).compute_loss is TokenTrainer.compute_loss
+            and getattr(self._compile_loss, "_user_loss_weights", None) is None
         )
 
     def _check_compiled(self):
@@ -81,8 +84,23 @@ class TokenTrainer(keras.Model):
                 "float16 is not offered: its losses overflow. Make the model with "
                 '`dtype="mixed_bfloat16"` or "float32".'
             )
+        if self._counts_tokens():
+            self._check_for_sums()
         if replicas_in_sync() > 1:
             self._check_for_replicas()
+
+    def _check_for_sums(self):
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scaled or self.optimizer.loss_scale_factor:
+            raise ValueError(
+                "Scaling the loss is for float16, which is not offered: leave out "
+                f"`loss_scale_factor` and LossScaleOptimizer. Received: {self.optimizer!r:.80}"
+            )
+        if _depth(self.loss, "call") < _depth(self.loss, "sums"):
+            raise ValueError(
+                "This step adds up what `sums` of the loss tells: a subclass overrides `sums` or "
+                f"`__call__`, not `call`. Received: loss={type(self.loss).__name__}"
+            )
 
     def _check_for_replicas(self):
         reasons = {
@@ -155,6 +173,8 @@ class TokenTrainer(keras.Model):
         """Whether model, loss and all metrics know how to do without logits."""
         return (
             self.built
+            and type(self).compute_metrics is TokenTrainer.compute_metrics
+            and _has_both(self, "call", "hidden")
             and _has_both(self, "call", "output_vectors")
             and self.output_vectors() is not None
             and _has_both(self.loss, "sums", "projected_sums")
@@ -176,7 +196,7 @@ class TokenTrainer(keras.Model):
         """
         strategy = self._distribute_strategy
         with contextlib.nullcontext() if strategy is None else strategy.scope():
-            self._symbolic_build()
+            self._symbolic_build(iterator, data_batch)
 
 
 def _refuse(class_weight):

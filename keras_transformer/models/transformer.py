@@ -1,5 +1,7 @@
 """The Transformer: two stacks between embeddings, ids in, logits out."""
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -9,6 +11,7 @@ from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.presets import PRESETS
+from keras_transformer.models.swapped import refuse_swapped
 from keras_transformer.models.token_trainer import TokenTrainer
 
 
@@ -153,11 +156,22 @@ class Transformer(TokenTrainer):
             if not part.built:  # the same embedding twice, or built by `encode` or `decode`
                 part.build(*shapes)
         self.built = True
+        if self._is_called_in_its_own_way():  # a subclass may have more layers than these
+            shapes = input_shape or {"source": ids, "target": ids}
+            with contextlib.suppress(KeyError):  # it wants more inputs: then at its first call
+                self.compute_output_spec(
+                    {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
+                )
+
+    def _is_called_in_its_own_way(self):
+        return type(self).call is not Transformer.call
 
     def _symbolic_build(self, iterator=None, data_batch=None):
-        """Keras would take a batch out of the data; any ids will do."""
+        """Keras would take a batch out of the data; any ids do, unless a subclass wants more."""
+        if self._is_called_in_its_own_way() and self._distribute_strategy is None:
+            return super()._symbolic_build(iterator, data_batch)
         ids = np.ones((1, 1), "int32")
-        super()._symbolic_build(data_batch=({"source": ids, "target": ids}, ids))
+        return super()._symbolic_build(data_batch=({"source": ids, "target": ids}, ids))
 
     def call(self, inputs, training=None, return_attention_scores=False):
         hidden, scores = self._hidden(inputs, training)
@@ -303,6 +317,8 @@ class Transformer(TokenTrainer):
         return self.target_embedding.logits(hidden, output_weights), scores, cache
 
     def get_config(self):
+        if type(self) is Transformer:
+            refuse_swapped(self)
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

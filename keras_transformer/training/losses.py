@@ -17,13 +17,22 @@ def weights_of(labels, pad_id, sample_weight=None):
         sample_weight: A weight for each sentence, `(B,)`, or for each token, `(B, T)`.
 
     Returns:
-        Float tensor of shape `(B, T)`.
+        Float tensor of the labels' shape.
+
+    Raises:
+        ValueError: The weights have more axes than the labels.
     """
     real = ops.cast(ops.not_equal(labels, pad_id), "float32")
     if sample_weight is None:
         return real
     weight = ops.cast(sample_weight, "float32")
-    return real * (weight[:, None] if len(weight.shape) == 1 else weight)
+    missing = len(labels.shape) - len(weight.shape)
+    if missing < 0:
+        raise ValueError(
+            "`sample_weight` must have a weight for each sentence, (B,), or each token, (B, T). "
+            f"Received: shape {tuple(weight.shape)} for labels of shape {tuple(labels.shape)}"
+        )
+    return real * ops.reshape(weight, (*ops.shape(weight), *[1] * missing))
 
 
 def ids_of(labels, pad_id):

@@ -122,6 +122,12 @@ def test_who_sees_whom_can_be_said_for_the_target():
     np.testing.assert_array_equal(scores["self"], np.broadcast_to(np.eye(T), (B, H, T, T)))
 
 
+def test_real_tokens_alone_would_let_the_future_be_seen():
+    block = DecoderBlock(8, 2, 11, cross_attention=False)
+    with pytest.raises(ValueError, match=r"`logical_and\(causal_mask\(T\), real\[:, None, :\]\)`"):
+        block(ops.ones((3, 5, 8)), attention_mask=ops.ones((3, 5), "bool"))
+
+
 def test_who_sees_whom_can_be_said_for_the_source():
     block = make_block()
     mask = np.zeros((B, T, S), bool)

@@ -11,6 +11,13 @@ import keras_transformer as kt
 B, T, V = 6, 5, 13
 
 
+class OwnCall(kt.TokenCrossEntropy):
+    """Overrides what Keras' losses override, which nobody asks for here."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.zeros(())
+
+
 def make_batch(rows=B):
     """Every row has another number of tokens."""
     generator = np.random.default_rng(3)
@@ -182,6 +189,12 @@ def test_a_saved_model_is_compiled_as_it_was(tmp_path):
             {"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)},
             "takes the mean of the batches' means. Use `accumulate_steps` of `compile`",
         ),
+        ({"optimizer": keras.optimizers.SGD(loss_scale_factor=128.0)}, "leave out `loss_scale_fac"),
+        (
+            {"optimizer": keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())},
+            "Scaling the loss is for float16, which is not offered",
+        ),
+        ({"loss": OwnCall()}, "overrides `sums` or `__call__`, not `call`. Received: loss=OwnCall"),
     ],
 )
 def test_what_cannot_be_right_is_refused(options, message):
@@ -261,6 +274,97 @@ def test_a_fresh_model_does_without_logits_from_its_first_step(monkeypatch):
     model = kt.Transformer(V, 1, 8, 2, 11)
     model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
     assert sums_without_logits(model, monkeypatch)
+
+
+class TenTimes(kt.Transformer):
+    """Has an idea of its own about the loss."""
+
+    def compute_loss(self, *arguments, **options):
+        return 10 * super().compute_loss(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("model_class", "options"),
+    [(TenTimes, {}), (kt.Transformer, {"loss_weights": [10.0]})],
+    ids=["compute_loss", "loss_weights"],
+)
+def test_what_else_is_to_be_done_with_the_loss_is_done(model_class, options):
+    losses, moved = [], []
+    for one_class, its in ((kt.Transformer, {}), (model_class, options)):
+        keras.utils.set_random_seed(7)
+        model = one_class(V, 1, 8, 2, 11, dropout_rate=0.0)
+        model.build()
+        before = model.get_weights()
+        model.compile(keras.optimizers.SGD(0.1), loss=kt.TokenCrossEntropy(0.1), **its)
+        losses.append(float(model.train_on_batch(*make_batch())))
+        moved.append(np.abs(model.get_weights()[0] - before[0]).max())
+    assert losses[1] == pytest.approx(10 * losses[0], rel=1e-5)
+    assert moved[1] == pytest.approx(10 * moved[0], rel=1e-3)
+
+
+class Capped(kt.PositionalEmbedding):
+    """Keeps its logits small."""
+
+    def logits(self, hidden, output_weights=None):
+        return keras.ops.tanh(super().logits(hidden, output_weights))
+
+
+class CappedTransformer(kt.Transformer):
+    """Has an embedding of its own."""
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.source_embedding = self.target_embedding = Capped(V, 8, dropout_rate=0.0)
+
+
+class TripledHidden(kt.Transformer):
+    """Has another idea of what comes before the output layer than its `call`."""
+
+    def hidden(self, inputs, training=None):
+        return 3 * super().hidden(inputs, training)
+
+
+@pytest.mark.parametrize("model_class", [CappedTransformer, TripledHidden])
+def test_training_and_evaluation_have_the_same_logits(model_class):
+    model = model_class(V, 1, 8, 2, 11, dropout_rate=0.0)
+    model.compile(keras.optimizers.SGD(0.0), loss=kt.TokenCrossEntropy(0.1))
+    trained = model.train_on_batch(*make_batch())
+    assert float(trained) == pytest.approx(float(model.test_on_batch(*make_batch())), rel=1e-5)
+
+
+class Watched(kt.Transformer):
+    """Counts how often metrics are asked for."""
+
+    asked = 0
+
+    def compute_metrics(self, *arguments, **options):
+        self.asked += 1
+        return super().compute_metrics(*arguments, **options)
+
+
+def test_a_subclass_hears_of_metrics_in_training_too():
+    model = Watched(V, 1, 8, 2, 11)
+    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), run_eagerly=True)
+    model.train_on_batch(*make_batch())
+    before = model.asked
+    model.train_on_batch(*make_batch())
+    assert model.asked == before + 1
+
+
+class ByDomain(kt.Transformer):
+    """Reads one input more."""
+
+    def call(self, inputs, training=None):
+        domain = keras.ops.cast(inputs["domain"], "float32")
+        return super().call(inputs, training=training) * domain[:, None, None]
+
+
+def test_a_subclass_may_want_more_inputs():
+    inputs, labels = make_batch()
+    model = ByDomain(V, 1, 8, 2, 11)
+    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
+    history = model.fit({**inputs, "domain": np.ones(B, "int32")}, labels, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
 
 
 class Halved(kt.TokenCrossEntropy):

@@ -4,6 +4,8 @@ import pytest
 from keras import ops
 
 import keras_transformer as kt
+from keras_transformer.formats.model_copy import copy_of
+from keras_transformer.layers import MultiHeadAttention
 from keras_transformer.models import Transformer
 from tests import reference
 from tests.models.conftest import KINDS, SIZES, SOURCE, TARGET, V, make_model
@@ -334,11 +336,57 @@ def test_it_comes_back_from_a_keras_file(kind, ids, models, tmp_path):
     np.testing.assert_array_equal(loaded(ids), models[kind](ids))
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class Judge(Transformer):
+    """Says one number of each pair, by a layer of its own."""
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.head = keras.layers.Dense(1)
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        return self.head(ops.mean(self.hidden(inputs, training), axis=1))
+
+
+def test_a_subclass_layers_come_back_too(ids, tmp_path):
+    model = Judge(V, **SIZES)
+    wanted = model(ids)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(ids), wanted)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = Judge(V, **SIZES)
+    other.build()
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(other(ids), wanted)
+
+
+class Louder(MultiHeadAttention):
+    """Another attention, with the same weights."""
+
+
+@pytest.mark.parametrize("place", ["encoder", "decoder"])
+def test_a_swapped_attention_is_not_lost_in_silence(place, ids, tmp_path):
+    model = Transformer(V, **SIZES)
+    getattr(model, place).blocks[1].self_attention = Louder(SIZES["d_model"], H)
+    model(ids)
+    with pytest.raises(ValueError, match="has a Louder for self_attention, which its sizes do not"):
+        model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="has a Louder"):
+        copy_of(model)
+    model.save_weights(tmp_path / "model.weights.h5")
+
+
 def test_weights_written_here_are_read_by_jax(every_layer, on_jax):
     from tests.every_layer import IDS
 
     expected = every_layer["Transformer"](IDS)
     np.testing.assert_allclose(on_jax.facts["from_weights_file"], expected, atol=1e-5)
+
+
+def test_on_jax_what_layers_add_to_the_loss_counts(on_jax):
+    """Against Keras' own step, which a list of losses takes."""
+    ours, keras_own = on_jax.facts["losses_with_penalty"]
+    assert ours == pytest.approx(keras_own, rel=1e-5)
 
 
 def test_a_width_that_heads_cannot_share_is_refused():

@@ -222,3 +222,18 @@ def test_a_sentence_and_a_token_may_have_a_weight(batch):
     assert float(loss(labels, logits, of_sentences)) == pytest.approx(expected, abs=1e-5)
     assert float(loss(labels, logits, of_tokens)) == pytest.approx(expected, abs=1e-5)
     assert float(loss(labels, logits)) != pytest.approx(expected, abs=1e-3)
+
+
+def test_one_label_a_row_may_have_a_weight_each():
+    """Labels without positions, as a classifier's."""
+    logits = np.random.default_rng(5).normal(size=(B, V)).astype("float32")
+    labels, weights = np.array([1, 4, 2]), np.array([1.0, 2.0, 5.0])
+    each = written_out(labels[:, None], logits[:, None], 0.0)[:, 0]
+    found = TokenCrossEntropy(0.0)(labels, ops.convert_to_tensor(logits), weights)
+    assert float(found) == pytest.approx((each * weights).sum() / weights.sum(), rel=1e-5)
+
+
+def test_weights_with_more_axes_than_the_labels_are_refused():
+    logits = ops.zeros((B, B, V))
+    with pytest.raises(ValueError, match=r"Received: shape \(3, 3, 1\) for labels of shape \(3, 3"):
+        TokenCrossEntropy()(np.ones((B, B), "int32"), logits, np.ones((B, B, 1)))
