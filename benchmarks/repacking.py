@@ -19,26 +19,33 @@ def repack(batches, length):
     Returns:
         For each, `({"source": (R, length), ...}, labels)`, as `PackedBatches` makes them.
     """
-    from keras_transformer.data.buckets import BatchShape
-    from keras_transformer.data.packing import pack_pairs
-    from keras_transformer.data.rows import packed_batch
+    from keras_transformer.data import PackedBatches
 
-    caches = [_cache_of(*batch) for batch in batches]
-    packed = [pack_pairs(cache.lengths, length) for cache in caches]
+    packed = []
+    for batch in batches:
+        rows = PackedBatches(_cache_of(*batch), length, length, batch_multiple=1)
+        packed.append(list(rows.epoch(0)))  # batches of one row
     most = {}  # rows that batches of a shape take
     for (source, *_), rows in zip(batches, packed, strict=True):
         most[source.shape] = max(most.get(source.shape, 0), len(rows))
-    found = []
-    for (source, *_), cache, rows in zip(batches, caches, packed, strict=True):
-        size = most[source.shape]
-        pairs, counts = rows.select(np.arange(len(rows)))
-        counts = np.pad(counts, (0, size - len(rows)))
-        found.append(packed_batch(cache, BatchShape(size, length, length), pairs, counts))
-    return found
+    return [
+        _joined(rows, most[source.shape])
+        for (source, *_), rows in zip(batches, packed, strict=True)
+    ]
+
+
+def _joined(rows, size):
+    """One batch of `size` rows, the last of which may be padding from end to end."""
+    inputs, labels = zip(*rows, strict=True)
+    empty = ((0, size - len(rows)), (0, 0))
+    names = inputs[0]
+    joined = {name: np.concatenate([row[name] for row in inputs]) for name in names}
+    padded = {name: np.pad(array, empty) for name, array in joined.items()}
+    return padded, np.pad(np.concatenate(labels), empty)
 
 
 def _cache_of(source, target, labels):
-    """What `packed_batch` reads of a `TokenCache`, for the pairs of one batch."""
+    """What `PackedBatches` reads of a `TokenCache`, for the pairs of one batch."""
     sources = [row[row != 0] for row in source]
     targets = [np.append(row[:1], ids[ids != 0]) for row, ids in zip(target, labels, strict=True)]
     lengths = np.array([[len(s), len(t) - 1] for s, t in zip(sources, targets, strict=True)])

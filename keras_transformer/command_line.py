@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -48,12 +50,14 @@ def run(program: str, main: Callable[[], int | None], command: str = "") -> int:
         main: What it does; what it returns is the exit code, `None` is 0.
         command: Which of its commands was asked for, if it has several.
     """
-    quieten_tensorflow()
-    warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
     try:
-        code = main() or 0
-        sys.stdout.flush()  # what cannot be written is to be told, too
-        return code
+        _open_standard_streams()
+        with _left_at_sigterm():
+            quieten_tensorflow()
+            warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
+            code = main() or 0
+            sys.stdout.flush()  # what cannot be written is to be told, too
+            return code
     except BrokenPipeError:  # the reader has had enough
         _forget_output()
         return 0
@@ -72,6 +76,41 @@ def run(program: str, main: Callable[[], int | None], command: str = "") -> int:
         if message is None:
             raise
         return _complain(program, message, FAILURE)
+
+
+def _open_standard_streams() -> None:
+    """Opens those that the process was started without, as some services do.
+
+    Raises:
+        OSError: Standard output is closed, so that nothing could be told.
+    """
+    names = {0: ("stdin", "r"), 1: ("stdout", "w"), 2: ("stderr", "w")}
+    closed = [number for number, (name, _) in names.items() if getattr(sys, name) is None]
+    for number in closed:
+        name, mode = names[number]
+        nothing = os.open(os.devnull, os.O_RDWR)
+        if nothing != number:
+            os.dup2(nothing, number)
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+    if 1 in closed:
+        raise OSError("Standard output is closed. Send it to a file, or to /dev/null.")
+
+
+@contextlib.contextmanager
+def _left_at_sigterm() -> Iterator[None]:
+    """A block that SIGTERM makes the process leave, so that nothing stays half-written.
+
+    Not where a program has a way of its own.
+    """
+    of_main = threading.current_thread() is threading.main_thread()
+    ours = of_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _lack(error: Exception) -> str | None:
@@ -121,7 +160,7 @@ def _standard_error_kept() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             kept.seek(0)
             os.write(original, kept.read())
             raise

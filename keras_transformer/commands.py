@@ -122,6 +122,8 @@ def evaluate(
 
     if moses:
         evaluation.moses_tokens([], moses)  # rather now than after an hour of translating
+    wanted = [word.strip() for word in words.split(",") if word.strip()]
+    evaluation.word_agreement([], [], wanted)  # the same
     sources, references = _read_pairs(source, reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
@@ -130,7 +132,6 @@ def evaluate(
         sources, beam_size, length_penalty=length_penalty, progress=_progress(len(sources))
     )
     _warn_of_pieces(translator, translations)
-    wanted = [word.strip() for word in words.split(",") if word.strip()]
     texts = [translation.text for translation in translations]
     print("\n".join(evaluation.report(texts, references, wanted, moses)))
 

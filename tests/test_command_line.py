@@ -1,8 +1,10 @@
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -74,6 +76,53 @@ def test_a_full_disk_is_no_lack_of_memory(capsys):
 
     assert command_line.run("program", fail) == 1
     assert capsys.readouterr().err == "program: error: x.index; No space left on device\n"
+
+
+def test_an_interruption_while_keras_is_loaded_is_one_line(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "quieten_tensorflow", interrupt)
+    assert command_line.run("program", lambda: None) == 130
+    assert capsys.readouterr().err == "program: error: interrupted\n"
+
+
+def test_sigterm_leaves_nothing_half_written(tmp_path):
+    former = signal.getsignal(signal.SIGTERM)
+
+    def work():
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as end:
+        command_line.run("program", work)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "out", "err"),
+    [
+        (
+            ">&-",
+            1,
+            "",
+            "p: error: Standard output is closed. Send it to a file, or to /dev/null.\n",
+        ),
+        ("2>&- <&-", 0, "one\n", ""),
+    ],
+)
+def test_closed_streams_are_no_riddle(closed, code, out, err):
+    program = "import sys; from keras_transformer import command_line as c; "
+    program += "raise SystemExit(c.run('p', lambda: print('one' + sys.stdin.read())))"
+    found = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{program}" {closed}'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (code, out, err)
 
 
 def test_a_mistake_of_ours_is_not_hidden():

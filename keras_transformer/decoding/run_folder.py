@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import json
+import math
+import operator
 import os
 import tempfile
 from pathlib import Path
@@ -18,6 +20,7 @@ WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
 TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
+SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 NOT_SIZES = ("name", "trainable", "dtype")  # of a model's config: not arguments a run may set
 
 
@@ -49,10 +52,7 @@ def save_run(translator, folder: Path) -> None:
         "dtype": translator.model.dtype_policy.name,
         "max_source_length": translator.max_source_length,
         "shared_vocabulary": shared,
-        "special_ids": {
-            name: getattr(translator.target_tokenizer, name)
-            for name in ("pad_id", "bos_id", "eos_id", "unk_id")
-        },
+        "special_ids": {name: getattr(translator.target_tokenizer, name) for name in SPECIAL_IDS},
         "versions": _versions(),
     }
     content = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
@@ -91,11 +91,12 @@ def load_run(folder: Path) -> dict:
         model = Transformer(**description["model"], dtype=description["dtype"])
         model.build()
         arguments = {
-            "max_source_length": int(description["max_source_length"]),
+            "max_source_length": operator.index(description["max_source_length"]),
             "about": {k: v for k, v in description.items() if k not in _OURS},
         }
         shared = description["shared_vocabulary"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        special_ids = dict(description["special_ids"])
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or of "
             "another version. Train again, or copy the whole folder once more."
@@ -103,6 +104,7 @@ def load_run(folder: Path) -> dict:
     arguments["tokenizer"] = read_tokenizer(folder / TOKENIZER)
     if not shared:
         arguments["target_tokenizer"] = read_tokenizer(folder / TARGET_TOKENIZER)
+    _check_ids(arguments.get("target_tokenizer", arguments["tokenizer"]), special_ids, folder)
     load_weights(model, folder / WEIGHTS)
     return {"model": model, **arguments}
 
@@ -124,7 +126,7 @@ def read_description(folder: Path) -> dict:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         version = description["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
             f"{path} is damaged ({error!r}). Train again, or copy the whole folder once more."
         ) from error
@@ -145,17 +147,39 @@ def read_tokenizer(path: Path) -> AnyTokenizer:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Fills a built model with the weights of a file, which must fit it."""
+    """Fills a built model with the weights of a file, which must fit it, no more and no less."""
     if not path.is_file():
         raise RunError(f"{path} is missing: copy the whole run folder once more, or train again.")
     try:
         model.load_weights(path)
+        found, wanted = _numbers_in(path), sum(math.prod(w.shape) for w in model.weights)
+        if found != wanted:
+            raise ValueError(f"it holds {found:,} numbers, the model {wanted:,}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunError(
             f"{path} is damaged or belongs to another model ({reason}). Copy the whole run folder "
             "once more, or train again."
         ) from error
+
+
+def _numbers_in(path: Path) -> int:
+    """How many numbers a file of weights holds."""
+    import h5py
+
+    sizes = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
+    return sum(sizes)
+
+
+def _check_ids(tokenizer, special_ids: dict, folder: Path) -> None:
+    found = {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
+    if found != special_ids:
+        raise RunError(
+            f"{folder / DESCRIPTION} and the run's tokenizer do not belong together: it says "
+            f"{special_ids}, the tokenizer has {found}. Copy the whole run folder once more."
+        )
 
 
 def _versions() -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Strings in, strings out."""
 
+import operator
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.drawing import Sampling
 from keras_transformer.decoding.pieces import split_long
+from keras_transformer.decoding.requested import check_limits, check_sampling, strings, whole
 from keras_transformer.decoding.searcher import Found, Request, Searcher
-from keras_transformer.decoding.shapes import EXTRA_LENGTH, padded_length
+from keras_transformer.decoding.shapes import EXTRA_LENGTH
+from keras_transformer.decoding.together import check_lengths, check_vocabularies
 from keras_transformer.decoding.translation import (
     Hypothesis,
     Score,
@@ -43,8 +46,8 @@ class Translator:
         self.target_tokenizer = target_tokenizer or tokenizer
         self.max_source_length = max_source_length
         self.about = dict(about or {})
-        _check_vocabularies(model, tokenizer, self.target_tokenizer)
-        _check_lengths(model, max_source_length)
+        check_vocabularies(model, tokenizer, self.target_tokenizer)
+        check_lengths(model, max_source_length)
         if not model.built:
             model.build()
         self._searcher = Searcher(model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id)
@@ -71,6 +74,11 @@ class Translator:
         (else words) and its pieces' translations are joined by spaces; limits and rules then hold
         for each piece, and the prefix for the first.
 
+        Every new combination of settings (lengths rounded up) and of a batch's shape is compiled
+        once, which takes seconds and some 60 MB; the last 128 are kept. So a service does well to
+        offer few settings. Several threads may translate at a time; a process that forks after the
+        first translation must load its translator anew.
+
         Args:
             texts: The texts, one sentence or line each.
             beam_size: How many beginnings the search goes on with; 1 is greedy search.
@@ -91,14 +99,22 @@ class Translator:
         Raises:
             ValueError: A number makes no sense; there are not as many prefixes as texts, or one is
                 too long; the model has learnt too few positions.
-            TypeError: `texts` or `prefixes` is not a list of strings.
+            TypeError: `texts` or `prefixes` is not a list of strings, `sampling` no `Sampling`, or
+                a number not whole.
         """
-        texts, settings = _strings("texts", texts), {"length_penalty": length_penalty}
-        settings |= {"top_beams": top_beams, "no_repeat_ngram_size": no_repeat_ngram_size}
-        settings["beam_size"] = max(beam_size, top_beams) if sampling else beam_size
+        texts = strings("texts", texts)
+        settings = {
+            "beam_size": whole("beam_size", beam_size),
+            "top_beams": whole("top_beams", top_beams),
+            "length_penalty": length_penalty,
+            "no_repeat_ngram_size": whole("no_repeat_ngram_size", no_repeat_ngram_size),
+        }
+        if sampling is not None:
+            check_sampling(sampling)
+            settings["beam_size"] = max(beam_size, top_beams)
         BeamSearch(length=1, bos_id=1, eos_id=2, **settings)  # refuses what makes no sense
-        _check_limits(max_length, min_length)
-        prefixes = [""] * len(texts) if prefixes is None else _strings("prefixes", prefixes)
+        check_limits(max_length, min_length)
+        prefixes = [""] * len(texts) if prefixes is None else strings("prefixes", prefixes)
         if len(prefixes) != len(texts):
             raise ValueError(
                 "`prefixes` must have one string for each text, empty for none. "
@@ -129,7 +145,7 @@ class Translator:
                 positions.
             TypeError: `sources` or `targets` is not a list of strings.
         """
-        sources, targets = _strings("sources", sources), _strings("targets", targets)
+        sources, targets = strings("sources", sources), strings("targets", targets)
         if len(sources) != len(targets):
             raise ValueError(
                 "`targets` must have one translation for each source. "
@@ -165,6 +181,7 @@ class Translator:
     def _requests(self, texts, prefixes, max_length, min_length, sampling):
         """What to search for, and how many pieces each text has."""
         requests, counts = [], []
+        seed = operator.index(sampling.seed) if sampling else 0
         tokenized = self.tokenizer.tokenize(texts) if texts else []
         for number, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
             pieces = [ids] if ids and text.strip() else []
@@ -177,8 +194,7 @@ class Translator:
                     max_length=max_length or len(piece) + 1 + EXTRA_LENGTH,
                     min_length=min_length,
                     prefix=prefix_ids if place == 0 else [],
-                    seed=((sampling.seed if sampling else 0) * 1_000_003 + number * 4099 + place)
-                    % 2**31,
+                    seed=(seed * 1_000_003 + number * 4099 + place) % 2**31,
                 )
                 _check_request(request, number)
                 requests.append(request)
@@ -253,60 +269,6 @@ class Translator:
         from keras_transformer.decoding.run_folder import load_run
 
         return cls(**load_run(Path(folder)))
-
-
-def _check_vocabularies(model, tokenizer, target_tokenizer) -> None:
-    target_size = model.target_vocabulary_size or model.vocabulary_size
-    for side, size, known in (
-        ("source", model.vocabulary_size, tokenizer.vocabulary_size()),
-        ("target", target_size, target_tokenizer.vocabulary_size()),
-    ):
-        if size < known:
-            raise ValueError(
-                f"The {side} tokenizer has {known} ids, but the model's {side} vocabulary has "
-                f"{size}: use the tokenizer that the model was trained with."
-            )
-
-    pads = {model.pad_id, tokenizer.pad_id, target_tokenizer.pad_id}
-    if len(pads) > 1:
-        raise ValueError(
-            "Model and tokenizers must pad with the same id, or padding would be read. Received: "
-            f"model {model.pad_id}, source {tokenizer.pad_id}, target {target_tokenizer.pad_id}"
-        )
-
-
-def _check_lengths(model, max_source_length: int) -> None:
-    if max_source_length < 2:
-        raise ValueError(
-            "`max_source_length` must be at least 2, a token and the end. "
-            f"Received: {max_source_length}"
-        )
-    longest = padded_length(max_source_length) + EXTRA_LENGTH
-    if model.positions == "learned" and longest > model.max_length:
-        raise ValueError(
-            f"The model has learnt {model.max_length} positions, but sources of up to "
-            f"{max_source_length} tokens need {longest}. Lower `max_source_length` (--max-length), "
-            "or use sinusoids."
-        )
-
-
-def _strings(name: str, texts: Iterable[str]) -> list[str]:
-    texts = texts if isinstance(texts, str) else list(texts)
-    if isinstance(texts, str) or any(not isinstance(text, str) for text in texts):
-        raise TypeError(
-            f"`{name}` must be a list of strings, one text each. Received: {texts!r:.80}"
-        )
-    return texts
-
-
-def _check_limits(max_length: int | None, min_length: int) -> None:
-    if max_length is not None and max_length < 1:
-        raise ValueError(f"`max_length` must be at least 1, for EOS. Received: {max_length}")
-    if min_length < 0 or (max_length is not None and min_length > max_length):
-        raise ValueError(
-            "`min_length` must be at least 0 and at most `max_length`. "
-            f"Received: min_length={min_length}, max_length={max_length}"
-        )
 
 
 def _check_request(request: Request, number: int) -> None:

@@ -18,7 +18,10 @@ def whole_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path
     Raises:
         FileExistsError: Something else is there.
     """
-    folder = folder.resolve()  # a link's target; and the current folder has no name to move it by
+    try:
+        folder = folder.resolve()  # a link's target; the current folder has no name to move it by
+    except RuntimeError as error:
+        raise FileExistsError(f"{folder} is a link that leads to itself.") from error
     check_free(folder, is_ours)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:

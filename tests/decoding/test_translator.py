@@ -406,7 +406,9 @@ def test_new_weights_are_used(tokenizer):
         assert translation.hypotheses[0].log_prob == pytest.approx(log_prob, abs=1e-3)
 
 
-@pytest.mark.parametrize("texts", ["one two", [b"one"], ["one", None]])
+@pytest.mark.parametrize(
+    "texts", ["one two", [b"one"], ["one", None], None, 3, {"one": "two"}, np.array("one")]
+)
 def test_texts_are_a_list_of_strings(translator, texts):
     with pytest.raises(TypeError, match="`texts` must be a list of strings, one text each"):
         translator.translate(texts)
@@ -423,6 +425,7 @@ NUMBERS = {
     "no penalty at all": ({"length_penalty": float("nan")}, "Received: nan"),
     "endless penalty": ({"length_penalty": float("inf")}, "Received: inf"),
     "no room": ({"max_length": 0}, "`max_length` must be at least 1, for EOS. Received: 0"),
+    "more than there is": ({"max_length": 10**11}, "must be at most 1,000,000. Received: 1"),
     "less than nothing": ({"min_length": -1}, "Received: min_length=-1, max_length=None"),
     "nothing between": (
         {"min_length": 8, "max_length": 7}, "Received: min_length=8, max_length=7",
@@ -441,6 +444,36 @@ def test_what_makes_no_sense_is_refused(translator, name):
     options, message = NUMBERS[name]
     with pytest.raises(ValueError, match=message):
         translator.translate(["one", "two"], **options)
+
+
+@pytest.mark.parametrize("name", [
+    "beam_size", "top_beams", "max_length", "min_length", "no_repeat_ngram_size",
+])  # fmt: skip
+@pytest.mark.parametrize("number", [2.5, "4"])
+def test_what_is_counted_is_an_integer(translator, name, number):
+    with pytest.raises(TypeError, match=f"`{name}` must be an integer. Received: {number!r}"):
+        translator.translate(["one"], **{name: number})
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ({"seed": 1}, "`sampling` must be a `Sampling`, .* Received: {'seed': 1}"),
+        (Sampling(seed=1.5), "`seed` must be an integer. Received: 1.5"),
+        (Sampling(top_k=1.5), "`top_k` must be an integer. Received: 1.5"),
+    ],
+)
+def test_sampling_is_one(translator, sampling, message):
+    with pytest.raises(TypeError, match=message):
+        translator.translate(["one"], sampling=sampling)
+
+
+def test_a_seed_of_numpy_draws_the_same(translator, texts):
+    draws = [
+        [one.text for one in translator.translate(texts[:3], sampling=Sampling(seed=seed))]
+        for seed in (5000, np.int32(5000))
+    ]
+    assert draws[0] == draws[1]
 
 
 @pytest.mark.parametrize("prefixes", ["red", [None, "red"], [b"red", ""]])
@@ -579,13 +612,34 @@ def test_weights_that_were_cut_off_are_an_error(translator, tmp_path, kept):
 @pytest.mark.parametrize("changes", [
     {"model": [1, 2]}, {"model": {"vocabulary_size": 307, "norm": "middle"}}, {"model": None},
     {"dtype": "float3"}, {"dtype": None, "model": {"vocabulary_size": -3}},
-    {"max_source_length": "long"}, {"shared_vocabulary": None, "model": {"vocabulary_size": [3]}},
+    {"max_source_length": "long"}, {"max_source_length": 1e400}, {"special_ids": None},
+    {"shared_vocabulary": None, "model": {"vocabulary_size": [3]}},
 ])  # fmt: skip
 def test_odd_values_in_run_json_are_an_error(translator, tmp_path, changes):
     translator.save(tmp_path)
     path = tmp_path / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     with pytest.raises(RunError, match=r"run\.json does not describe a model"):
+        Translator.load(tmp_path)
+
+
+def test_weights_of_a_larger_model_are_an_error(tokenizer, tmp_path):
+    Translator(make_model(307, num_layers=2), tokenizer).save(tmp_path)
+    path = tmp_path / "run.json"
+    description = json.loads(path.read_text())
+    description["model"]["num_decoder_layers"] = 1
+    path.write_text(json.dumps(description))
+    with pytest.raises(RunError, match=r"another model \(it holds [\d,]+ numbers, the model"):
+        Translator.load(tmp_path)
+
+
+def test_a_tokenizer_with_other_ids_is_an_error(translator, tmp_path):
+    translator.save(tmp_path)
+    path = tmp_path / "run.json"
+    description = json.loads(path.read_text())
+    description["special_ids"] |= {"bos_id": 2, "eos_id": 1}
+    path.write_text(json.dumps(description))
+    with pytest.raises(RunError, match="tokenizer do not belong together"):
         Translator.load(tmp_path)
 
 

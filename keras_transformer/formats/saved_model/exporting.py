@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.decoding import BeamSearch
+from keras_transformer.decoding.requested import check_limits
 from keras_transformer.formats import translator_file
 from keras_transformer.formats.model_copy import copy_of
 from keras_transformer.formats.saved_model.search import SearchInGraph, Settings
@@ -55,8 +56,9 @@ def export_saved_model(
     It translates as `Translator.translate` does. An empty text has an empty translation of score 0;
     bytes that are not UTF-8 are read as U+FFFD. An over-long text is cut into `parts` whose
     translations are joined by spaces: between sentences, else words, and within a word longer than
-    the model reads at the last token that fits, where `Translator` halves it; tokens and attention
-    are those of the first part.
+    the model reads at the last token that fits, where `Translator` halves it. The text is cut as
+    the tokenizer writes it, so that ends of sentences such as U+FF01 and spaces of no width may
+    count otherwise than in `Translator`. Tokens and attention are those of the first part.
 
     The search's settings cannot be changed afterwards. They are written, with special ids and
     versions of packages, to `assets.extra/translator.json`; beside it are requests that TensorFlow
@@ -142,10 +144,7 @@ def _archive(served) -> keras.export.ExportArchive:
 def _check_settings(settings, quantize, translator) -> None:
     search = {key: value for key, value in vars(settings).items() if key != "max_length"}
     BeamSearch(length=1, bos_id=1, eos_id=2, **search)  # refuses what makes no sense
-    if settings.max_length is not None and settings.max_length < 1:
-        raise ValueError(
-            f"`max_length` must be at least 1, for EOS. Received: {settings.max_length}"
-        )
+    check_limits(settings.max_length)
     learned = translator.model.positions == "learned" and translator.model.max_length
     if learned and (settings.max_length or 0) > learned:
         raise ValueError(

@@ -1,0 +1,62 @@
+"""What a translation may be asked for."""
+
+import contextlib
+import operator
+from collections.abc import Iterable, Mapping
+
+from keras_transformer.decoding.drawing import Sampling
+
+MOST = 1_000_000  # tokens: more is a slip, and far more than there is memory for
+
+
+def whole(name: str, number) -> int:
+    """A number as an integer of Python's.
+
+    Raises:
+        TypeError: It is none, such as 2.5 or "4".
+    """
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. Received: {number!r:.80}") from None
+
+
+def check_limits(max_length: int | None, min_length: int = 0) -> None:
+    """Raises ValueError or TypeError if translations cannot have such lengths."""
+    if max_length is not None and whole("max_length", max_length) < 1:
+        raise ValueError(f"`max_length` must be at least 1, for EOS. Received: {max_length}")
+    if (max_length or 0) > MOST:
+        raise ValueError(f"`max_length` must be at most {MOST:,}. Received: {max_length}")
+    if not 0 <= whole("min_length", min_length) <= (max_length or MOST):
+        raise ValueError(
+            "`min_length` must be at least 0 and at most `max_length`. "
+            f"Received: min_length={min_length}, max_length={max_length}"
+        )
+
+
+def check_sampling(sampling) -> None:
+    """Raises TypeError if it is no `Sampling`, or one whose integers are none."""
+    if not isinstance(sampling, Sampling):
+        raise TypeError(
+            "`sampling` must be a `Sampling`, such as Sampling(temperature=0.7). "
+            f"Received: {sampling!r:.80}"
+        )
+    whole("seed", sampling.seed)
+    whole("top_k", sampling.top_k)
+
+
+def strings(name: str, texts: Iterable[str]) -> list[str]:
+    """A list of texts.
+
+    Raises:
+        TypeError: They are one text, a mapping, no texts, or cannot be gone through.
+    """
+    found = None
+    if not isinstance(texts, str | Mapping):
+        with contextlib.suppress(TypeError):  # one that cannot be gone through
+            found = list(texts)
+    if found is None or any(not isinstance(text, str) for text in found):
+        raise TypeError(
+            f"`{name}` must be a list of strings, one text each. Received: {texts!r:.80}"
+        )
+    return found
