@@ -108,6 +108,8 @@ with subprocess.Popen(
 ) as training:
     for line in training.stdout:
         print(line, end="")
+if training.returncode:
+    raise NoTrainerError(f"The trainer ended with {training.returncode}; it says why above.")
 
 # %% [markdown]
 # ## In Python

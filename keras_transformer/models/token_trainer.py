@@ -32,7 +32,8 @@ class TokenTrainer(keras.Model):
         Raises:
             ValueError: Something is asked for that Keras cannot do on several replicas, or that
                 would weigh tokens unequally; `accumulate_steps` is less than 1 or wants another
-                loss; or the model computes in float16.
+                loss; the optimizer scales the loss; a subclass of the loss overrides `call`; or the
+                model computes in float16.
         """
         super().compile(*args, **kwargs)
         self.accumulate_steps = accumulate_steps
