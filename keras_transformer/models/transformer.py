@@ -156,12 +156,15 @@ class Transformer(TokenTrainer):
             if not part.built:  # the same embedding twice, or built by `encode` or `decode`
                 part.build(*shapes)
         self.built = True
-        if self._is_called_in_its_own_way():  # a subclass may have more layers than these
-            shapes = input_shape or {"source": ids, "target": ids}
-            with contextlib.suppress(KeyError):  # it wants more inputs: then at its first call
-                self.compute_output_spec(
-                    {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
-                )
+        if self._is_called_in_its_own_way():
+            self._build_more(input_shape if isinstance(input_shape, dict) else {})
+
+    def _build_more(self, shapes):
+        """Builds what a subclass has besides, by a call on ids; else its first call will."""
+        shapes = {"source": (None, None), "target": (None, None), **shapes}
+        inputs = {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # it wants others than these
+            self.compute_output_spec(inputs)
 
     def _is_called_in_its_own_way(self):
         return type(self).call is not Transformer.call

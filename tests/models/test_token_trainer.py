@@ -354,16 +354,21 @@ def test_a_subclass_hears_of_metrics_in_training_too():
 class ByDomain(kt.Transformer):
     """Reads one input more."""
 
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.weigh = keras.layers.Dense(1)
+
     def call(self, inputs, training=None):
-        domain = keras.ops.cast(inputs["domain"], "float32")
-        return super().call(inputs, training=training) * domain[:, None, None]
+        weights = self.weigh(inputs["domain"])  # (B, 1)
+        return super().call(inputs, training=training) * weights[:, None]
 
 
-def test_a_subclass_may_want_more_inputs():
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_a_subclass_may_want_more_inputs(dtype):
     inputs, labels = make_batch()
     model = ByDomain(V, 1, 8, 2, 11)
     model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
-    history = model.fit({**inputs, "domain": np.ones(B, "int32")}, labels, verbose=0)
+    history = model.fit({**inputs, "domain": np.ones((B, 3), dtype)}, labels, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
 
