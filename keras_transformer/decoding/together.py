@@ -4,6 +4,7 @@ from keras_transformer.decoding.shapes import EXTRA_LENGTH, padded_length
 
 
 def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
+    """Raises ValueError if the model lacks ids of a tokenizer, or another id pads."""
     target_size = model.target_vocabulary_size or model.vocabulary_size
     for side, size, known in (
         ("source", model.vocabulary_size, tokenizer.vocabulary_size()),
@@ -24,6 +25,7 @@ def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
 
 
 def check_lengths(model, max_source_length: int) -> None:
+    """Raises ValueError if no token fits, or the model has learnt too few positions."""
     if max_source_length < 2:
         raise ValueError(
             "`max_source_length` must be at least 2, a token and the end. "
