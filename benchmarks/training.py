@@ -48,10 +48,10 @@ Notes:
 
     - No padding (`keras_transformer-packed`): a fifth of the positions of such batches is padding,
       and all products are made for it. In packed rows a tenth is left, and a step takes 0.86 of
-      the time (tiny), 0.77 and 0.86 (base, two sittings). Rows of 96: those of 64 hold one long
-      pair (15 % of padding), those of 128 pay for attention. A whole epoch packed into rows of 64
-      (`PackedBatches`, 4 % of padding) against `TokenBatches` of four shapes: 1.18 and 1.28 times
-      the tokens a second, by a script that is not kept.
+      the time (tiny), 0.77 and 0.86 (base, two sittings). Rows of 96 leave 10 %
+      of padding, those of 64 15 %, those of 128 9 %; only 96 was timed. A whole epoch packed into
+      rows of 64 (`PackedBatches`, 4 % of padding) against `TokenBatches` of four shapes: 1.18 and
+      1.28 times the tokens a second, by a script that is not kept.
 
     What did not: queries, keys and values in one product, made by putting their kernels side by
     side (the same within noise); the loss in parts by one gradient tape a part (284 ms: what is

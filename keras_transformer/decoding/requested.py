@@ -35,13 +35,12 @@ def check_limits(max_length: int | None, min_length: int = 0) -> None:
 
 
 def check_sampling(sampling) -> None:
-    """Raises TypeError if it is no `Sampling`, or one whose integers are none."""
+    """Raises TypeError if it is no `Sampling`, or one whose `top_k` is no integer."""
     if not isinstance(sampling, Sampling):
         raise TypeError(
             "`sampling` must be a `Sampling`, such as Sampling(temperature=0.7). "
             f"Received: {sampling!r:.80}"
         )
-    whole("seed", sampling.seed)
     whole("top_k", sampling.top_k)
 
 

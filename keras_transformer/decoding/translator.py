@@ -1,6 +1,5 @@
 """Strings in, strings out."""
 
-import operator
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -181,7 +180,7 @@ class Translator:
     def _requests(self, texts, prefixes, max_length, min_length, sampling):
         """What to search for, and how many pieces each text has."""
         requests, counts = [], []
-        seed = operator.index(sampling.seed) if sampling else 0
+        seed = whole("seed", sampling.seed) if sampling else 0
         tokenized = self.tokenizer.tokenize(texts) if texts else []
         for number, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
             pieces = [ids] if ids and text.strip() else []
