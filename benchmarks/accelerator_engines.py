@@ -48,7 +48,7 @@ def start_ours(job):
     import keras
 
     import keras_transformer as kt
-    from keras_transformer.distribution.tpu_compiler import train_step_flops
+    from trainers.tpu_check import train_step_flops
 
     layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
     half = job["precision"] == "bfloat16"

@@ -228,7 +228,7 @@ def print_rows(rows):
 
 
 def read_lines(path):
-    from keras_transformer.lines import decoded, raw_lines
+    from keras_transformer.io import decoded, raw_lines
 
     return decoded(raw_lines(path), path)
 

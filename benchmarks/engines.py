@@ -65,7 +65,7 @@ def start_ours(job):
     def write(texts, length):
         limits = {"min_length": length, "max_length": length}
         written = translator.translate(texts, **limits, **SEARCH)
-        return sum(len(one.hypotheses[0].pieces) for one in written)
+        return sum(len(one.hypotheses[0].tokens) for one in written)
 
     def prepare(request):
         if "export" in request:

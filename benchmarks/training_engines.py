@@ -126,7 +126,7 @@ def start_ours(job):
 
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
     import keras_transformer as kt
-    from keras_transformer.distribution.tpu_compiler import train_step_flops
+    from trainers.tpu_check import train_step_flops
 
     layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
     model = kt.Transformer(vocabulary, layers, d_model, heads, d_ff, dropout_rate=DROPOUT)

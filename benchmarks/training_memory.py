@@ -61,7 +61,7 @@ def compiled_bytes(size, rows, source_length, target_length):
     import keras
 
     import keras_transformer as kt
-    from keras_transformer.distribution.tpu_compiler import make_all_variables
+    from trainers.tpu_check import make_all_variables
 
     layers, d_model, d_ff, heads, vocabulary = size
     model = kt.Transformer(vocabulary, layers, d_model, heads, d_ff, dropout_rate=DROPOUT)

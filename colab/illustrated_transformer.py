@@ -58,7 +58,6 @@ from keras import ops
 import keras_transformer as kt
 from keras_transformer.data import InMemoryCorpus, PairFilter, TokenBatches, TokenCache
 from keras_transformer.data.phrasebook import phrasebook
-from keras_transformer.evaluation import word_agreement
 from keras_transformer.illustrate import (
     Attention,
     SearchStep,
@@ -69,6 +68,7 @@ from keras_transformer.illustrate import (
     positions_figure,
     search_figure,
 )
+from keras_transformer.training import word_agreement
 
 keras.utils.set_random_seed(0)
 
@@ -310,7 +310,7 @@ for layer in range(NUM_LAYERS):
 
 # %%
 attended = attention(query=x, value=x)
-after_attention = block.attention_residual(x, attended)
+after_attention = block.self_attention_residual(x, attended)
 by_hand = block.feed_forward_residual(after_attention, block.feed_forward(after_attention))
 difference = np.abs(ops.convert_to_numpy(by_hand) - ops.convert_to_numpy(block(x))).max()
 print(f"the most that a number differs: {difference:.0e}")

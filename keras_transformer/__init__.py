@@ -8,73 +8,34 @@ import importlib
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "decoding": [
-        "BeamSearch",
-        "Hypotheses",
-        "Hypothesis",
-        "RunError",
-        "Sampling",
-        "Score",
-        "Translation",
-        "Translator",
-        "beam_search",
-        "generate",
-        "generate_all",
-        "sample",
-    ],
-    "formats": ["export", "import_marian"],
-    "illustrate": [],
-    "layers": [
-        "AddAndNorm",
-        "DecoderBlock",
-        "Dropout",
-        "EncoderBlock",
-        "FeedForward",
-        "MultiHeadAttention",
-        "PositionalEmbedding",
-        "causal_mask",
-        "dot_product_attention",
-        "padding_mask",
-        "segment_mask",
-        "sinusoids",
-    ],
-    "models": ["PRESETS", "Decoder", "Encoder", "Transformer"],
-    "text": ["MarianTokenizer", "Tokenizer", "load_tokenizer"],
-    "training": [
-        "Adafactor",
-        "BleuCallback",
-        "KeepCheckpoints",
-        "NoStopSignal",
-        "Perplexity",
-        "SaveState",
-        "SavedState",
-        "StateError",
-        "StateFolder",
-        "StopSignal",
-        "Stopped",
-        "TokenAccuracy",
-        "TokenCrossEntropy",
-        "TokenRate",
-        "WarmupSchedule",
-        "average_checkpoints",
-        "resumable_fit",
-        "smoothed_cross_entropy",
-    ],
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted([*_HOME_OF, *_HOMES, "data"])
+# Folders whose public names are names of the package too, in the order in which they are searched:
+# `text` first, which needs no backend.
+_FLAT = (
+    "text",
+    "layers",
+    "training",
+    "checkpoints",
+    "models",
+    "decoding",
+    "translation",
+    "formats",
+)
+_FOLDERS = (*_FLAT, "data", "illustrate")
 
 
 def __getattr__(name):
-    if name in _HOME_OF:
-        module = importlib.import_module(f"{__name__}.{_HOME_OF[name]}")
-        return getattr(module, name)
-    if name in (*_HOMES, "data"):
+    if name in _FOLDERS:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "__all__":
+        return __dir__()
+    if not name.startswith("_"):
+        for folder in _FLAT:
+            module = importlib.import_module(f"{__name__}.{folder}")
+            if name in module.__all__:
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return __all__
+    names = (importlib.import_module(f"{__name__}.{folder}").__all__ for folder in _FLAT)
+    return sorted([*_FOLDERS, *(name for some in names for name in some)])

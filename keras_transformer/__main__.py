@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from keras_transformer import command_line, commands
+from keras_transformer.cli import commands, program
 
 PROGRAM = "python -m keras_transformer"
 FLAGS = {  # options without a value
@@ -37,10 +37,10 @@ COMMANDS = {
 
 def parse(arguments: list[str]):
     """The command that a command line names, and its options."""
-    parser = command_line.make_parser(PROGRAM, "Uses a finished run.")
+    parser = program.make_parser(PROGRAM, "Uses a finished run.")
     names = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
-        options = command_line.make_parser(f"{PROGRAM} {name}", function.__doc__.splitlines()[0])
+        options = program.make_parser(f"{PROGRAM} {name}", function.__doc__.splitlines()[0])
         flags = FLAGS.get(name, {})
         options.add_function_arguments(
             function, as_group=False, skip={"text", "checkpoint", *flags}
@@ -57,7 +57,7 @@ def parse(arguments: list[str]):
         if name in TEXTS:
             options.add_argument("text", type=str, **TEXTS[name])
         names.add_subcommand(name, options, help=function.__doc__.splitlines()[0])
-    parsed = parser.parse_args(command_line.with_underscores(arguments))
+    parsed = parser.parse_args(program.with_underscores(arguments))
     options = parsed[parsed.command].as_dict()
     if "from" in options:  # which cannot be the name of an argument
         options["checkpoint"] = options.pop("from")
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         function(**options)
 
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
-    return command_line.run(PROGRAM, work, command)
+    return program.run(PROGRAM, work, command)
 
 
 if __name__ == "__main__":

@@ -49,12 +49,3 @@ def replicas_in_sync():
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def already_summed(optimizer):
-    """Tells a Keras optimizer that the gradients it is given are those of all replicas.
-
-    By itself it would add them up once more, after having clipped each replica's own.
-    """
-    if replicas_in_sync() > 1:
-        optimizer._all_reduce_sum_gradients = list

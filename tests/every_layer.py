@@ -68,7 +68,7 @@ def _decoder_block(norm):
     return Case(
         lambda **options: kt.DecoderBlock(**SIZES, norm=norm, **options),
         build=((B, T, D), (B, S, D)),
-        arguments={"inputs": TARGET, "encoder_output": SOURCE, "encoder_mask": SOURCE_MASK},
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "memory_mask": SOURCE_MASK},
     )
 
 
@@ -84,7 +84,7 @@ def _decoder(norm):
     return Case(
         lambda **options: kt.Decoder(2, **SIZES, norm=norm, **options),
         build=((B, T, D), (B, S, D)),
-        arguments={"inputs": TARGET, "encoder_output": SOURCE, "encoder_mask": SOURCE_MASK},
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "memory_mask": SOURCE_MASK},
     )
 
 

@@ -288,7 +288,7 @@ def test_the_top_encoders_output_makes_the_keys_and_values_of_every_decoder():
     np.testing.assert_array_equal(model.decode(target, encoder_output, mask), expected)
     kernels = []
     for block, (key, value) in zip(
-        model.decoder.blocks, model.decoder.project_source(encoder_output), strict=True
+        model.decoder.blocks, model.decoder.project_memory(encoder_output), strict=True
     ):
         weights = of_attention(block.cross_attention)
         kernels.append(weights["key"][0])

@@ -57,7 +57,7 @@ def of_feed_forward(layer):
 def of_encoder_block(block):
     return {
         "self_attention": of_attention(block.self_attention),
-        "self_residual": of_normalization(block.attention_residual.normalization),
+        "self_residual": of_normalization(block.self_attention_residual.normalization),
         "feed_forward": of_feed_forward(block.feed_forward),
         "feed_forward_residual": of_normalization(block.feed_forward_residual.normalization),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from keras_transformer import command_line
+from keras_transformer.cli import make_parser, with_underscores
 from trainers.recipe import Recipe
 
 
@@ -13,10 +13,10 @@ def read_recipe(program: str, arguments: list[str]) -> Recipe:
     """The recipe that a command line makes, with its `--config` files."""
     from jsonargparse import ActionConfigFile
 
-    parser = command_line.make_parser(program, "Trains a translator, from text to a run folder.")
+    parser = make_parser(program, "Trains a translator, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
-    arguments = command_line.with_underscores(arguments)
+    arguments = with_underscores(arguments)
     for option, value in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, text = option.partition("=")
         if name == "--config":

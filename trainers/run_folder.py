@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from keras_transformer.io import WRITING
 from trainers.recipe import Recipe
 from trainers.tokenizers import FILES as TOKENIZERS
 
@@ -78,9 +79,8 @@ def clear(output: Path) -> None:
 
 def remove_left_overs(output: Path) -> None:
     """Removes what was being written when a run was killed."""
-    writing = (".writing-*", "checkpoints/.writing-*", "tokens/.train.*", "tokens/.validation.*")
-    for pattern in writing:
-        _remove(output.glob(pattern))
+    for folder in (output, output / "checkpoints", output / "tokens"):
+        _remove(folder.glob(f"{WRITING}*"))
 
 
 def _remove(paths: Iterable[Path]) -> None:

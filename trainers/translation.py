@@ -11,23 +11,23 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_transformer import command_line
+from keras_transformer import cli
 from trainers.batches import Data, parts_of, prepare
-from trainers.choice import Choice
 from trainers.model import compile_model, make_model
+from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
-from trainers.run_folder import clear, only_reading, remove_left_overs, run_folder
-from trainers.tokenizers import load_tokenizers, save_tokenizers
-from trainers.unfinished import (
+from trainers.resume import (
     explained,
-    facts_of,
     find_unfinished,
     how_to_go_on,
+    metadata_of,
     rebuild_translator,
     recipe_to_go_on,
     states_of,
 )
+from trainers.run_folder import clear, only_reading, remove_left_overs, run_folder
+from trainers.tokenizers import load_tokenizers, save_tokenizers
 
 PROGRAM = "python -m trainers.translation"
 STOPPED = 75  # what sysexits.h calls a temporary failure: try again
@@ -36,7 +36,7 @@ STOPPED = 75  # what sysexits.h calls a temporary failure: try again
 def main(arguments: list[str] | None = None) -> int:
     """The command line: returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return command_line.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments)))
+    return cli.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments)))
 
 
 def run(recipe: Recipe) -> int:
@@ -68,26 +68,26 @@ def train(recipe: Recipe) -> None:
         if devices.is_chief:
             remove_left_overs(output)
         start = begin if state is None else go_on
-        task = start(recipe, corpora, devices, state)
+        job = start(recipe, corpora, devices, state)
         with explained(recipe, output), devices.watched():
-            task.translator.about["weights"] = fit(task, devices, output, state)
+            job.translator.about["weights"] = fit(job, devices, output, state)
             if devices.is_chief:
-                task.translator.save(output)
+                job.translator.save(output)
                 states_of(output).clear()
-        print(f"Saved to {output}: {task.translator.about['weights']}.")
+        print(f"Saved to {output}: {job.translator.about['weights']}.")
 
 
-class Task(NamedTuple):
+class TrainingJob(NamedTuple):
     """What is to be trained on what, and what its states tell besides."""
 
     recipe: Recipe
     data: Data
     translator: object
-    facts: dict
+    metadata: dict
 
 
-def begin(recipe: Recipe, corpora, devices, state=None) -> Task:
-    """A task that starts from the beginning, or from the weights of a finished run."""
+def begin(recipe: Recipe, corpora, devices, state=None) -> TrainingJob:
+    """A job that starts from the beginning, or from the weights of a finished run."""
     from trainers.corpora import write_held_out
 
     given, output = recipe, recipe.output
@@ -105,18 +105,18 @@ def begin(recipe: Recipe, corpora, devices, state=None) -> Task:
         write_held_out(corpora, output / "held_out")
         save_tokenizers(output, data.tokenizers)
     translator.about |= describe(recipe, corpora, data)
-    facts = facts_of(given, recipe, corpora, translator)
-    return Task(recipe, data, translator, {**facts, "parts": parts_of(recipe, devices)})
+    metadata = metadata_of(given, recipe, corpora, translator)
+    return TrainingJob(recipe, data, translator, {**metadata, "parts": parts_of(recipe, devices)})
 
 
-def go_on(recipe: Recipe, corpora, devices, state) -> Task:
-    """The task of an interrupted run: its recipe, its tokenizers, its tokens.
+def go_on(recipe: Recipe, corpora, devices, state) -> TrainingJob:
+    """The job of an interrupted run: its recipe, its tokenizers, its tokens.
 
     Raises:
         ValueError: Batches would be split otherwise, or the text became other tokens.
     """
     recipe = recipe_to_go_on(recipe, state)
-    parts, now = state.facts["run"]["parts"], parts_of(recipe, devices)
+    parts, now = state.metadata["run"]["parts"], parts_of(recipe, devices)
     if parts != now:
         raise ValueError(
             f"{recipe.output} holds an interrupted run whose batches were split into {parts} parts "
@@ -131,9 +131,9 @@ def go_on(recipe: Recipe, corpora, devices, state) -> Task:
             f"{recipe.output} holds an interrupted run whose text became other tokens. Go on with "
             "the package version it was begun with, or give --overwrite true to replace it."
         )
-    place = state.facts["progress"]
+    place = state.metadata["progress"]
     print(f"Going on from step {place['step']}, epoch {place['epoch'] + 1}.", flush=True)
-    return Task(recipe, data, translator, state.facts["run"])
+    return TrainingJob(recipe, data, translator, state.metadata["run"])
 
 
 def _load_start(recipe: Recipe):
@@ -180,7 +180,7 @@ def describe(recipe: Recipe, corpora, data: Data) -> dict:
     }
 
 
-def fit(task: Task, devices, output: Path, state=None) -> str:
+def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
     """Trains, and leaves the weights to use in the model; returns which they are.
 
     Raises:
@@ -188,15 +188,17 @@ def fit(task: Task, devices, output: Path, state=None) -> str:
     """
     from keras_transformer import NoStopSignal, SaveState, TokenRate, resumable_fit
 
-    recipe, data, translator, facts = task
+    recipe, data, translator, metadata = job
     model = translator.model
     with devices.scope():
         compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
-    choice = Choice(recipe, translator, data.validation_text, output / "checkpoints", devices)
+    choice = ModelSelection(
+        recipe, translator, data.validation_text, output / "checkpoints", devices
+    )
     saver = SaveState(
         states_of(output),
         recipe.checkpoint_steps,
-        facts,
+        metadata,
         write=devices.is_chief,
         stop=None if devices.workers == 1 else NoStopSignal(),
     )

@@ -4,10 +4,9 @@ from keras_transformer.data.batching import TokenBatches
 from keras_transformer.data.buckets import BatchShape
 from keras_transformer.data.corpora import Corpus, Entry, InMemoryCorpus
 from keras_transformer.data.evaluation_batches import EvaluationBatches
-from keras_transformer.data.files import ParallelFiles, TsvFile
-from keras_transformer.data.filter_report import FilterReport
-from keras_transformer.data.filters import PairFilter
+from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.packed_batches import PackedBatches
+from keras_transformer.data.parallel_files import ParallelFiles, TsvFile
 from keras_transformer.data.tfds_corpus import TfdsCorpus
 from keras_transformer.data.token_cache import TokenCache
 

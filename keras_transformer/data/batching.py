@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transformer.data.buckets import BatchShape, make_buckets
-from keras_transformer.data.datasets import dataset_of
-from keras_transformer.data.rows import INPUTS, Batch, padded_batch
+from keras_transformer.data.collation import INPUTS, Batch, padded_batch
+from keras_transformer.data.tf_dataset import dataset_of
 from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:

@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.data.corpora import Corpus
-from keras_transformer.data.filter_report import FilterReport
-from keras_transformer.data.filters import PairFilter
-from keras_transformer.text import AnyTokenizer
+from keras_transformer.data.filters import FilterReport, PairFilter
+from keras_transformer.text import TokenizerProtocol
 
 
 def write_cache(
     corpus: Corpus,
-    source_tokenizer: AnyTokenizer,
-    target_tokenizer: AnyTokenizer,
+    source_tokenizer: TokenizerProtocol,
+    target_tokenizer: TokenizerProtocol,
     filters: PairFilter,
     folder: Path,
     chunk_size: int,
@@ -23,7 +22,7 @@ def write_cache(
     """Write the ids and offsets of both sides into an empty folder, chunk by chunk.
 
     Returns:
-        What `cache.json` says of them: the report, and the facts of each side.
+        What `cache.json` says of them: the report, and the metadata of each side.
 
     Raises:
         ValueError: No pair is left, or the corpus cannot be read.
@@ -44,13 +43,13 @@ def write_cache(
             f"No pair is left of {report.read} lines ({reasons or 'none read'}). "
             "Check the corpus and the filter."
         )
-    return {"report": asdict(report), **{side.name: side.facts() for side in sides}}
+    return {"report": asdict(report), **{side.name: side.metadata() for side in sides}}
 
 
 class _SideWriter:
     """Appends the sentences of one side to its two files."""
 
-    def __init__(self, folder: Path, name: str, tokenizer: AnyTokenizer, with_bos: bool):
+    def __init__(self, folder: Path, name: str, tokenizer: TokenizerProtocol, with_bos: bool):
         self.name = name
         self.tokenizer = tokenizer
         self.with_bos = with_bos
@@ -87,7 +86,7 @@ class _SideWriter:
                 f"between {ids.min()} and {ids.max()}"
             )
 
-    def facts(self) -> dict:
+    def metadata(self) -> dict:
         return {
             "dtype": self.dtype.name,
             "tokens": self.tokens,

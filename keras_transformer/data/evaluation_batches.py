@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keras_transformer.data.buckets import make_buckets
-from keras_transformer.data.datasets import dataset_of
-from keras_transformer.data.rows import Batch, padded_batch
+from keras_transformer.data.collation import Batch, padded_batch
+from keras_transformer.data.tf_dataset import dataset_of
 from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:

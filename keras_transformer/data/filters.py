@@ -1,16 +1,16 @@
 """Which pairs of a corpus are fit to learn from."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_transformer.data.corpora import Corpus, Entry
-from keras_transformer.data.filter_report import FilterReport
-from keras_transformer.data.seen_hashes import SeenHashes, pair_hashes
+from keras_transformer.data.deduplication import HashSet, pair_hashes
 
+SHOWN_LINES = 5
 Tokenize = Callable[[list[str]], list[list[int]]]
 
 
@@ -19,6 +19,56 @@ class TokenizedChunk(NamedTuple):
 
     source: list[list[int]]
     target: list[list[int]]
+
+
+@dataclass
+class FilterReport:
+    """Counts of the lines read, kept and left out, for each reason.
+
+    `str(report)` is a small table.
+
+    Attributes:
+        read: Number of lines read.
+        kept: Number of pairs kept.
+        left_out: Reason to number of lines. A line has one reason, the first that holds.
+        first_lines: Reason to the numbers of its first lines, from 1, at most five.
+
+    Example:
+
+    >>> report = FilterReport(read=3, kept=2)
+    >>> report.leave_out("too long", [2])
+    >>> print(report)
+    lines read      3
+    pairs kept      2
+    too long        1  (line 2)
+    """
+
+    read: int = 0
+    kept: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    first_lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, lines: Iterable[int]) -> None:
+        """Count the lines with these numbers, given in ascending order, as left out."""
+        lines = [int(line) for line in lines]
+        if not lines:
+            return
+        self.left_out[reason] = self.left_out.get(reason, 0) + len(lines)
+        first = self.first_lines.setdefault(reason, [])
+        first.extend(lines[: SHOWN_LINES - len(first)])
+
+    def __str__(self) -> str:
+        rows = [("lines read", self.read, ""), ("pairs kept", self.kept, "")]
+        rows += [(reason, count, self._where(reason)) for reason, count in self.left_out.items()]
+        width = max(14, *(len(name) for name, _, _ in rows))
+        digits = len(str(self.read))
+        return "\n".join(f"{name:<{width}}  {n:>{digits}}{where}" for name, n, where in rows)
+
+    def _where(self, reason: str) -> str:
+        lines = self.first_lines[reason]
+        more = ", ..." if self.left_out[reason] > len(lines) else ""
+        word = "line" if self.left_out[reason] == 1 else "lines"
+        return f"  ({word} {', '.join(map(str, lines))}{more})"
 
 
 @dataclass(frozen=True)
@@ -72,7 +122,7 @@ class PairFilter:
             report: Is filled in as the chunks come.
             chunk_size: How many lines are read, and tokenized in one call.
         """
-        seen = SeenHashes()
+        seen = HashSet()
         entries = iter(corpus.entries())
         while chunk := list(islice(entries, chunk_size)):
             report.read += len(chunk)
@@ -87,7 +137,7 @@ class PairFilter:
                 report.kept += len(kept.source)
                 yield kept
 
-    def _readable(self, chunk: list[Entry], seen: SeenHashes, report: FilterReport) -> list[Entry]:
+    def _readable(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
         """The entries that hold text on both sides and did not come before."""
         reasons: dict[str, list[int]] = {}
         kept = []
@@ -107,7 +157,7 @@ class PairFilter:
             return "copy"
         return None
 
-    def _not_seen(self, chunk: list[Entry], seen: SeenHashes, report: FilterReport) -> list[Entry]:
+    def _not_seen(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
         first_time = seen.add(pair_hashes((entry.source, entry.target) for entry in chunk))
         report.leave_out(
             "duplicate",

@@ -4,8 +4,8 @@ import numpy as np
 
 from keras_transformer.data.batching import BatchStream
 from keras_transformer.data.buckets import BatchShape
+from keras_transformer.data.collation import PACKED_INPUTS, Batch, packed_batch
 from keras_transformer.data.packing import pack_pairs
-from keras_transformer.data.rows import PACKED_INPUTS, Batch, packed_batch
 from keras_transformer.data.token_cache import TokenCache
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from keras_transformer.data.corpora import Corpus, Entry
-from keras_transformer.data.files import NOT_UTF8
+from keras_transformer.data.parallel_files import NOT_UTF8
 
 
 class TfdsCorpus(Corpus):

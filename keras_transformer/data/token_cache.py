@@ -4,8 +4,6 @@ import functools
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +11,9 @@ import numpy as np
 
 from keras_transformer.data.cache_writer import write_cache
 from keras_transformer.data.corpora import Corpus
-from keras_transformer.data.filter_report import FilterReport
-from keras_transformer.data.filters import PairFilter
-from keras_transformer.text import AnyTokenizer
+from keras_transformer.data.filters import FilterReport, PairFilter
+from keras_transformer.io import atomic_folder
+from keras_transformer.text import TokenizerProtocol
 
 FORMAT = 1
 KEYS = {"format", "fingerprint", "report", "source", "target"}  # of cache.json
@@ -50,24 +48,24 @@ class TokenCache:
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
-        facts = self._read_facts()
-        self.fingerprint: str = facts["fingerprint"]
-        self.report = FilterReport(**facts["report"])
-        self.source_pad_id: int = facts["source"]["pad_id"]
-        self.target_pad_id: int = facts["target"]["pad_id"]
-        self.source_ids, self.source_offsets = self._open_side("source", facts)
-        self.target_ids, self.target_offsets = self._open_side("target", facts)
+        metadata = self._read_metadata()
+        self.fingerprint: str = metadata["fingerprint"]
+        self.report = FilterReport(**metadata["report"])
+        self.source_pad_id: int = metadata["source"]["pad_id"]
+        self.target_pad_id: int = metadata["target"]["pad_id"]
+        self.source_ids, self.source_offsets = self._open_side("source", metadata)
+        self.target_ids, self.target_offsets = self._open_side("target", metadata)
 
-    def _read_facts(self) -> dict:
+    def _read_metadata(self) -> dict:
         path = self.folder / "cache.json"
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no token cache in {self.folder}. Make one with `TokenCache.build`."
             )
         try:
-            facts = json.loads(path.read_text("utf-8"))
-            found = facts["format"]
-            whole = found != FORMAT or facts.keys() >= KEYS
+            metadata = json.loads(path.read_text("utf-8"))
+            found = metadata["format"]
+            whole = found != FORMAT or metadata.keys() >= KEYS
         except (ValueError, KeyError, TypeError):
             whole = False
         if not whole:
@@ -77,12 +75,12 @@ class TokenCache:
                 f"{path} has format {found}, expected {FORMAT}. Delete {self.folder} and build "
                 "again."
             )
-        return facts
+        return metadata
 
-    def _open_side(self, side: str, facts: dict) -> tuple[np.ndarray, np.ndarray]:
-        dtype = np.dtype({"uint16": "uint16", "int32": "int32"}[facts[side]["dtype"]])
+    def _open_side(self, side: str, metadata: dict) -> tuple[np.ndarray, np.ndarray]:
+        dtype = np.dtype({"uint16": "uint16", "int32": "int32"}[metadata[side]["dtype"]])
         files = {
-            "ids": (dtype, facts[side]["tokens"]),
+            "ids": (dtype, metadata[side]["tokens"]),
             "offsets": (np.dtype("int64"), len(self) + 1),
         }
         arrays = []
@@ -127,10 +125,10 @@ class TokenCache:
     def build(
         cls,
         corpus: Corpus,
-        tokenizer: AnyTokenizer,
+        tokenizer: TokenizerProtocol,
         folder: str | os.PathLike,
         filters: PairFilter | None = None,
-        target_tokenizer: AnyTokenizer | None = None,
+        target_tokenizer: TokenizerProtocol | None = None,
         chunk_size: int = 100_000,
     ) -> "TokenCache":
         """Tokenize a corpus into `folder`, unless the same cache is there already.
@@ -157,17 +155,10 @@ class TokenCache:
         fingerprint = _fingerprint(corpus, tokenizers, filters)
         if cls._holds(folder, fingerprint):
             return cls(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            facts = write_cache(corpus, *tokenizers, filters, temporary, chunk_size)
-            facts = {"format": FORMAT, "fingerprint": fingerprint, **facts}
-            (temporary / "cache.json").write_text(json.dumps(facts, indent=1), "utf-8")
-            os.chmod(temporary, 0o755)
-            shutil.rmtree(folder, ignore_errors=True)  # `_holds` made sure that it is a cache
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with atomic_folder(folder, lambda _: True) as new:  # `_holds` checked what it holds
+            metadata = write_cache(corpus, *tokenizers, filters, new, chunk_size)
+            metadata = {"format": FORMAT, "fingerprint": fingerprint, **metadata}
+            (new / "cache.json").write_text(json.dumps(metadata, indent=1), "utf-8")
         return cls(folder)
 
     @classmethod
@@ -185,7 +176,7 @@ class TokenCache:
             return False  # nothing yet, damaged, or of another version
 
 
-def _fingerprint(corpus: Corpus, tokenizers: list[AnyTokenizer], filters: PairFilter) -> str:
+def _fingerprint(corpus: Corpus, tokenizers: list[TokenizerProtocol], filters: PairFilter) -> str:
     parts = {
         "format": FORMAT,
         "corpus": corpus.fingerprint(),

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from keras import ops
 
-from keras_transformer.decoding.greatest import greatest
 from keras_transformer.decoding.hypotheses import (
     IMPOSSIBLE,
     Hypotheses,
@@ -13,10 +12,11 @@ from keras_transformer.decoding.hypotheses import (
     take_rows,
     where,
 )
-from keras_transformer.decoding.rules import Rules, forbid
+from keras_transformer.decoding.logits_processor import LogitsRules, mask_logits
+from keras_transformer.decoding.top_k import top_k_two_stage
 
 
-class Beams(NamedTuple):
+class LiveBeams(NamedTuple):
     """Beginnings of sentences that can still go on, W for each source, best first.
 
     Attributes:
@@ -33,21 +33,21 @@ class Beams(NamedTuple):
     ancestry: object
 
 
-class Progress(NamedTuple):
+class BeamState(NamedTuple):
     """How far the searches for B sentences have come.
 
     Attributes:
         index: `(B,)`: how many tokens are written.
-        beams: `Beams` that go on.
-        ended: `Hypotheses`, W for each sentence, that came to their end.
+        live: `LiveBeams`, W for each sentence.
+        finished: `Hypotheses`, W for each sentence, that ended with EOS.
     """
 
     index: object
-    beams: Beams
-    ended: Hypotheses
+    live: LiveBeams
+    finished: Hypotheses
 
 
-class Task(NamedTuple):
+class SearchLimits(NamedTuple):
     """What is asked for each of B sentences.
 
     Attributes:
@@ -137,20 +137,20 @@ def beam_search(
     search = BeamSearch(
         length, bos_id, eos_id, pad_id, beam_size, top_beams, length_penalty, no_repeat_ngram_size
     )
-    task = Task(ops.cast(max_lengths, "int32"), min_lengths, prefix)
+    limits = SearchLimits(ops.cast(max_lengths, "int32"), min_lengths, prefix)
 
-    def write_one(index, progress, state):
-        beams = progress.beams
+    def write_one(index, beam_state, state):
+        beams = beam_state.live
         logits, state = step(beams.tokens, index, beams.ancestry, state)
-        return index + 1, search.advance(progress, task, logits, index + 1), state
+        return index + 1, search.step(beam_state, limits, logits, index + 1), state
 
-    _, progress, _ = ops.while_loop(
-        lambda index, progress, state: ops.any(search.goes_on(progress, task)),
+    _, beam_state, _ = ops.while_loop(
+        lambda index, beam_state, state: ops.any(search.is_active(beam_state, limits)),
         write_one,
-        (ops.zeros((), "int32"), search.begin(max_lengths.shape[0]), state),
+        (ops.zeros((), "int32"), search.initialize(max_lengths.shape[0]), state),
         maximum_iterations=length,
     )
-    return search.results(progress, task)
+    return search.finalize(beam_state, limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +189,7 @@ class BeamSearch:
                 f"Received: {self.no_repeat_ngram_size}"
             )
 
-    def begin(self, batch, place=0):
+    def initialize(self, batch, place=0):
         """One empty beginning a sentence, and no other, or all would write the same.
 
         Args:
@@ -199,62 +199,62 @@ class BeamSearch:
         B, W, L = batch, self.beam_size, self.length
         here = ops.equal(ops.arange(L, dtype="int32"), place)[:, None]
         own_slot = ops.eye(W, dtype="bool")[None, :, None]
-        beams = Beams(
+        live = LiveBeams(
             ids=ops.full((B, W, L), self.pad_id, "int32"),
             tokens=ops.full((B, W), self.bos_id, "int32"),
             log_probs=ops.broadcast_to(ops.where(ops.arange(W) == 0, 0.0, IMPOSSIBLE), (B, W)),
             ancestry=ops.broadcast_to(ops.logical_and(here, own_slot), (B, W, L, W)),
         )
         nothing = ops.full((B, W), IMPOSSIBLE, "float32")
-        ended = Hypotheses(beams.ids, nothing, nothing, ops.zeros((B, W), "bool"))
-        return Progress(ops.zeros((B,), "int32"), beams, ended)
+        finished = Hypotheses(live.ids, nothing, nothing, ops.zeros((B, W), "bool"))
+        return BeamState(ops.zeros((B,), "int32"), live, finished)
 
-    def goes_on(self, progress, task):
+    def is_active(self, beam_state, limits):
         """Whether a sentence can find something better, and has room to, `(B,)`."""
-        return ops.logical_and(progress.index < self.length, self.may_improve(progress, task))
+        return ops.logical_and(beam_state.index < self.length, self.can_improve(beam_state, limits))
 
-    def may_improve(self, progress, task):
+    def can_improve(self, beam_state, limits):
         """Whether a sentence can still find something better, `(B,)`.
 
         No beginning gets more probable by going on, and none gets longer than `max_lengths`: this
         bounds the scores that can still come.
         """
-        bound = progress.beams.log_probs[:, 0] / self._normalizer(task.max_lengths)
-        worst = progress.ended.scores[:, self.top_beams - 1]
-        return ops.logical_and(progress.index < task.max_lengths, bound > worst)
+        bound = beam_state.live.log_probs[:, 0] / self._normalizer(limits.max_lengths)
+        worst = beam_state.finished.scores[:, self.top_beams - 1]
+        return ops.logical_and(beam_state.index < limits.max_lengths, bound > worst)
 
-    def advance(self, progress, task, logits, next_place):
+    def step(self, beam_state, limits, logits, next_place):
         """Writes one token. A sentence whose search is over keeps what it has.
 
         Args:
-            progress: `Progress`.
-            task: `Task`.
+            beam_state: `BeamState`.
+            limits: `SearchLimits`.
             logits: Tensor of shape `(B, W, V)`: of every beam's next token.
             next_place: Integer scalar tensor: the place of `ancestry` that the token will have.
         """
-        index, beams, ended = progress
-        rules = Rules(
-            self.eos_id, self.pad_id, task.min_lengths, task.prefix, self.no_repeat_ngram_size
+        index, live, finished = beam_state
+        rules = LogitsRules(
+            self.eos_id, self.pad_id, limits.min_lengths, limits.prefix, self.no_repeat_ngram_size
         )
-        candidates = self._candidates(beams, index, logits, rules)
+        candidates = self._candidates(live, index, logits, rules)
         ends = ops.equal(candidates.tokens, self.eos_id)
-        new = Progress(
+        new = BeamState(
             index + 1,
-            self._best_beginnings(candidates, ends, next_place),
-            self._best_ended(ended, candidates, ends, self._normalizer(index + 1)[:, None]),
+            self._best_live(candidates, ends, next_place),
+            self._best_finished(finished, candidates, ends, self._normalizer(index + 1)[:, None]),
         )
-        return keep_unless(self.goes_on(progress, task), new, progress)
+        return select(self.is_active(beam_state, limits), new, beam_state)
 
-    def results(self, progress, task):
+    def finalize(self, beam_state, limits):
         """The `top_beams` best that ended; of a sentence that never ended, its beginnings."""
-        beams, ended = progress.beams, progress.ended
+        live, finished = beam_state.live, beam_state.finished
         unfinished = Hypotheses(
-            beams.ids,
-            beams.log_probs,
-            beams.log_probs / self._normalizer(task.max_lengths)[:, None],
-            ops.zeros_like(ended.finished),
+            live.ids,
+            live.log_probs,
+            live.log_probs / self._normalizer(limits.max_lengths)[:, None],
+            ops.zeros_like(finished.finished),
         )
-        found = where(ended.scores[:, 0] > IMPOSSIBLE, ended, unfinished)
+        found = where(finished.scores[:, 0] > IMPOSSIBLE, finished, unfinished)
         found = Hypotheses(*(tensor[:, : self.top_beams] for tensor in found))
         exists = found.scores > IMPOSSIBLE
         return found._replace(
@@ -265,47 +265,49 @@ class BeamSearch:
     def _normalizer(self, lengths):
         return length_normalizer(lengths, self.length_penalty)
 
-    def _candidates(self, beams, index, logits, rules):
-        """The best continuations of a sentence's beams by one token, as `Beams`, best first."""
+    def _candidates(self, live, index, logits, rules):
+        """The best continuations of a sentence's beams by one token, as `LiveBeams`, best first."""
         logits = ops.cast(logits, "float32")
         log_totals = ops.logsumexp(logits, axis=-1, keepdims=True)
-        allowed = forbid(logits, index, beams.ids, rules)
+        allowed = mask_logits(logits, index, live.ids, rules)
         considered = 2 * self.beam_size if self.beam_size > 1 else 1
         # Of one beam, no more than that many can be among that many best of all.
         per_beam = min(considered, logits.shape[-1])
-        best, tokens = greatest(allowed, per_beam)  # (B, W, per_beam)
-        B, W = beams.tokens.shape
-        totals = ops.reshape(beams.log_probs[..., None] + (best - log_totals), (B, W * per_beam))
+        best, tokens = top_k_two_stage(allowed, per_beam)  # (B, W, per_beam)
+        B, W = live.tokens.shape
+        totals = ops.reshape(live.log_probs[..., None] + (best - log_totals), (B, W * per_beam))
         totals, order = ops.top_k(totals, min(considered, W * per_beam))
         tokens = ops.take_along_axis(ops.reshape(tokens, (B, W * per_beam)), order, axis=1)
-        parents = take_rows(beams, ops.floor_divide(order, per_beam))
+        parents = take_rows(live, ops.floor_divide(order, per_beam))
         here = ops.equal(ops.arange(self.length, dtype="int32"), index[:, None, None])
         ids = ops.where(here, tokens[..., None], parents.ids)
-        return Beams(ids, tokens, totals, parents.ancestry)
+        return LiveBeams(ids, tokens, totals, parents.ancestry)
 
-    def _best_beginnings(self, candidates, ends, next_place):
+    def _best_live(self, candidates, ends, next_place):
         """The best candidates that go on, each in a slot of its own from now on."""
         log_probs = ops.where(ends, IMPOSSIBLE, candidates.log_probs)
         log_probs, order = ops.top_k(log_probs, self.beam_size)
-        beams = take_rows(candidates, order)
+        live = take_rows(candidates, order)
         here = ops.equal(ops.arange(self.length, dtype="int32"), next_place)[:, None]
         own_slot = ops.eye(self.beam_size, dtype="bool")[None, :, None]
-        ancestry = ops.where(here, own_slot, beams.ancestry)
-        return beams._replace(log_probs=log_probs, ancestry=ancestry)
+        ancestry = ops.where(here, own_slot, live.ancestry)
+        return live._replace(log_probs=log_probs, ancestry=ancestry)
 
-    def _best_ended(self, ended, candidates, ends, normalizer):
+    def _best_finished(self, finished, candidates, ends, normalizer):
         """The best of what had ended before and what ends now."""
         log_probs = ops.where(ends, candidates.log_probs, IMPOSSIBLE)
         new = Hypotheses(candidates.ids, log_probs, log_probs / normalizer, ends)
-        both = Hypotheses(*(ops.concatenate(pair, axis=1) for pair in zip(ended, new, strict=True)))
+        both = Hypotheses(
+            *(ops.concatenate(pair, axis=1) for pair in zip(finished, new, strict=True))
+        )
         _, order = ops.top_k(both.scores, self.beam_size)
         return take_rows(both, order)
 
 
-def keep_unless(changes, new, old):
-    """Sentence by sentence, the new `Progress` where it `changes`, `(B,)`, else the old."""
-    return Progress(
-        ops.where(changes, new.index, old.index),
-        where(changes, new.beams, old.beams),
-        where(changes, new.ended, old.ended),
+def select(active, new, old):
+    """Selects the `BeamState` `new` for active sentences, `(B,)`, and `old` for the rest."""
+    return BeamState(
+        ops.where(active, new.index, old.index),
+        where(active, new.live, old.live),
+        where(active, new.finished, old.finished),
     )

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer.decoding.beam_search import BeamSearch, Task, beam_search
-from keras_transformer.decoding.queue_search import search_queue
+from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, beam_search
+from keras_transformer.decoding.continuous_batching import continuous_beam_search
 
 
 def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_search, **options):
@@ -27,8 +27,8 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     """
     if beam_size < 1:  # before a cache for so many
         raise ValueError(f"`beam_size` must be at least 1. Received: {beam_size}")
-    encoder_output, encoder_mask = model.encode(source)
-    projected = model.decoder.project_source(encoder_output)
+    encoder_output, memory_mask = model.encode(source)
+    memory = model.decoder.project_memory(encoder_output)
     output_weights = model.target_embedding.output_weights()
 
     def step(tokens, index, ancestry, cache):
@@ -37,13 +37,13 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
             index,
             ancestry,
             cache,
-            projected,
-            encoder_mask,
+            memory,
+            memory_mask,
             output_weights=output_weights,
         )
         return logits, cache
 
-    cache = model.decoder.empty_cache(source.shape[0], length * beam_size)
+    cache = model.decoder.init_cache(source.shape[0], length * beam_size)
     options = {"pad_id": model.pad_id, **options}
     return search(step, cache, max_lengths, length=length, beam_size=beam_size, **options)
 
@@ -70,8 +70,8 @@ def generate_all(
         ValueError: The search refuses its options.
     """
     search = BeamSearch(length, pad_id=model.pad_id, **options)
-    encoder_output, encoder_mask = model.encode(source)
-    everything = model.decoder.project_source(encoder_output), encoder_mask
+    encoder_output, memory_mask = model.encode(source)
+    everything = model.decoder.project_memory(encoder_output), memory_mask
     output_weights = model.target_embedding.output_weights()
 
     def load(numbers, state):
@@ -80,13 +80,13 @@ def generate_all(
         return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), everything)
 
     def step(tokens, positions, place, ancestry, state):
-        cache, (projected, mask) = state
+        cache, (memory, mask) = state
         logits, _, cache = model.decode_step(
-            tokens, place, ancestry, cache, projected, mask, positions, output_weights
+            tokens, place, ancestry, cache, memory, mask, positions, output_weights
         )
-        return logits, (cache, (projected, mask))
+        return logits, (cache, (memory, mask))
 
-    cache = model.decoder.empty_cache(slots, length * search.beam_size)
+    cache = model.decoder.init_cache(slots, length * search.beam_size)
     state = load(ops.zeros((slots,), "int32"), (cache, None))
-    task = Task(ops.cast(max_lengths, "int32"), min_lengths, prefix)
-    return search_queue(search, step, load, state, task, slots)
+    limits = SearchLimits(ops.cast(max_lengths, "int32"), min_lengths, prefix)
+    return continuous_beam_search(search, step, load, state, limits, slots)

@@ -5,14 +5,14 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_transformer.decoding.beam_search import BeamSearch
-from keras_transformer.decoding.drawing import Sampling, draw
 from keras_transformer.decoding.hypotheses import (
     IMPOSSIBLE,
     Hypotheses,
     length_normalizer,
     take_rows,
 )
-from keras_transformer.decoding.rules import Rules, forbid
+from keras_transformer.decoding.logits_processor import LogitsRules, mask_logits
+from keras_transformer.decoding.token_sampling import Sampling, sample_token
 
 
 class Samples(NamedTuple):
@@ -104,7 +104,7 @@ def sample(
     given = {"length_penalty": length_penalty, "no_repeat_ngram_size": no_repeat_ngram_size}
     BeamSearch(length, bos_id, eos_id, pad_id, beam_size, **given)  # checks them
     sampling = Sampling(temperature, top_k, top_p)
-    rules = Rules(eos_id, pad_id, min_lengths, prefix, no_repeat_ngram_size)
+    rules = LogitsRules(eos_id, pad_id, min_lengths, prefix, no_repeat_ngram_size)
     limits = ops.cast(max_lengths, "int32")
     B = limits.shape[0]
     seeds = ops.arange(B, dtype="int32") if seeds is None else seeds
@@ -112,19 +112,19 @@ def sample(
     def write_one(index, samples, state):
         ancestry = own_slots(index, *samples.ids.shape)
         logits, state = step(samples.tokens, index, ancestry, state)
-        new = advance(samples, index, logits, seeds, rules, sampling)
-        return index + 1, keep_unless(goes_on(samples, index, limits), new, samples), state
+        new = extend(samples, index, logits, seeds, rules, sampling)
+        return index + 1, select(is_active(samples, index, limits), new, samples), state
 
     _, samples, _ = ops.while_loop(
-        lambda index, samples, state: ops.any(goes_on(samples, index, limits)),
+        lambda index, samples, state: ops.any(is_active(samples, index, limits)),
         write_one,
-        (ops.zeros((), "int32"), begin(B, beam_size, length, bos_id, pad_id), state),
+        (ops.zeros((), "int32"), initialize(B, beam_size, length, bos_id, pad_id), state),
         maximum_iterations=length,
     )
     return best_first(samples, pad_id, length_penalty)
 
 
-def begin(batch, beam_size, length, bos_id, pad_id):
+def initialize(batch, beam_size, length, bos_id, pad_id):
     """`Samples` without a token."""
     return Samples(
         ids=ops.full((batch, beam_size, length), pad_id, "int32"),
@@ -134,7 +134,7 @@ def begin(batch, beam_size, length, bos_id, pad_id):
     )
 
 
-def goes_on(samples, index, max_lengths):
+def is_active(samples, index, max_lengths):
     """Whether samples are neither finished nor dead, and have room, `(B, W)`."""
     alive = ops.logical_and(samples.log_probs > IMPOSSIBLE, ops.logical_not(samples.finished))
     return ops.logical_and(alive, index < max_lengths[:, None])
@@ -147,11 +147,11 @@ def own_slots(index, batch, beam_size, length):
     return ops.broadcast_to(own, (batch, beam_size, length, beam_size))
 
 
-def advance(samples, index, logits, seeds, rules, sampling):
+def extend(samples, index, logits, seeds, rules, sampling):
     """Samples with one more token, or, where none is possible, dead."""
     logits = ops.cast(logits, "float32")
-    allowed = forbid(logits, index, samples.ids, rules)
-    tokens = draw(allowed, index, seeds, sampling)
+    allowed = mask_logits(logits, index, samples.ids, rules)
+    tokens = sample_token(allowed, index, seeds, sampling)
     drawn = ops.take_along_axis(allowed, tokens[..., None], axis=-1)[..., 0]
     totals = samples.log_probs + (drawn - ops.logsumexp(logits, axis=-1))
     possible = totals > IMPOSSIBLE  # nor is it if this is NaN: the model allows nothing, either
@@ -164,10 +164,10 @@ def advance(samples, index, logits, seeds, rules, sampling):
     )
 
 
-def keep_unless(changes, new, old):
-    """Sample by sample, the new one where it `changes`, `(B, W)`, else the old."""
-    ids = ops.where(changes[..., None], new.ids, old.ids)
-    rest = (ops.where(changes, *both) for both in zip(new[1:], old[1:], strict=True))
+def select(active, new, old):
+    """Selects `new` for active samples, `(B, W)`, and `old` for the rest."""
+    ids = ops.where(active[..., None], new.ids, old.ids)
+    rest = (ops.where(active, *both) for both in zip(new[1:], old[1:], strict=True))
     return Samples(ids, *rest)
 
 

@@ -1,11 +1,6 @@
-"""Which devices a training uses, and how."""
+"""Devices: one, several of one machine, those of several machines, TPUs."""
 
-from keras_transformer.distribution.devices import (
-    STRATEGIES,
-    DeviceError,
-    Devices,
-    WorkerLostError,
-    choose_devices,
-)
+from keras_transformer.distribution.base import DeviceError, Devices, WorkerLostError
+from keras_transformer.distribution.devices import STRATEGIES, choose_devices
 
 __all__ = ["STRATEGIES", "DeviceError", "Devices", "WorkerLostError", "choose_devices"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_transformer.formats.whole_folder import check_free, whole_folder
+from keras_transformer.formats.metadata import MADE_BY
+from keras_transformer.io import atomic_folder, check_free
 from keras_transformer.layers import sinusoids
 from keras_transformer.models import Transformer
 
@@ -17,7 +18,6 @@ CONFIG = "config.json"
 FILES = {CONFIG, "model.bin"} | {
     f"{side}_vocabulary.json" for side in ("shared", "source", "target")
 }
-MADE_BY = {"made_by": "keras_transformer"}  # in the configuration: whose folder it is
 
 
 def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
@@ -76,7 +76,7 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     _set_weights(spec, model, max(LEAST_POSITIONS, 2 * translator.max_source_length))
     spec.validate()
     spec.optimize()  # a table that is used twice is written once
-    with whole_folder(folder, _is_ours) as new:
+    with atomic_folder(folder, _is_ours) as new:
         spec.save(str(new))
 
 
@@ -178,7 +178,7 @@ def _set_block(layer, block) -> None:
         _set_attention(layer.self_attention, block.self_attention, block.self_attention_residual)
         _set_attention(layer.attention, block.cross_attention, block.cross_attention_residual)
     else:
-        _set_attention(layer.self_attention, block.self_attention, block.attention_residual)
+        _set_attention(layer.self_attention, block.self_attention, block.self_attention_residual)
     _set_linear(layer.ffn.linear_0, block.feed_forward.hidden)
     _set_linear(layer.ffn.linear_1, block.feed_forward.output_projection)
     _set_normalization(layer.ffn.layer_norm, block.feed_forward_residual.normalization)

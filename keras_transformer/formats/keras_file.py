@@ -3,15 +3,14 @@
 import os
 from pathlib import Path
 
-from keras_transformer.formats import translator_file
-from keras_transformer.formats.model_copy import copy_of
-from keras_transformer.formats.whole_folder import whole_folder
+from keras_transformer.formats import metadata
+from keras_transformer.io import atomic_folder
 from keras_transformer.text import Tokenizer
 
 FORMAT = "keras"
 MODEL = "model.keras"
 TOKENIZER, TARGET_TOKENIZER = "tokenizer.model", "target_tokenizer.model"
-FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, translator_file.NAME}
+FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, metadata.NAME}
 
 
 def export_keras(translator, folder: str | os.PathLike) -> None:
@@ -48,14 +47,26 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
                 "Beside the model a SentencePiece tokenizer is written, a `Tokenizer`. Received: "
                 f"{type(tokenizer).__name__}. Save the model alone, with `translator.model.save`."
             )
-    with whole_folder(Path(folder), is_ours) as new:
-        copy_of(translator.model).save(new / MODEL)
+    with atomic_folder(Path(folder), is_ours) as new:
+        copy_model(translator.model).save(new / MODEL)
         for name, tokenizer in tokenizers.items():
             tokenizer.save(new / name)
-        translator_file.write_description(new / translator_file.NAME, translator, format=FORMAT)
+        metadata.write_description(new / metadata.NAME, translator, format=FORMAT)
 
 
 def is_ours(folder: Path) -> bool:
     """Whether all that a folder holds was written here."""
     names = {path.name for path in folder.iterdir()}
-    return names <= FILES and translator_file.is_of_format(folder / translator_file.NAME, FORMAT)
+    return names <= FILES and metadata.is_of_format(folder / metadata.NAME, FORMAT)
+
+
+def copy_model(model):
+    """A copy that was never compiled: what is done to it leaves the original as it is.
+
+    Args:
+        model: A built `Transformer`.
+    """
+    copy = type(model).from_config(model.get_config())
+    copy.build()
+    copy.set_weights(model.get_weights())
+    return copy

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_transformer.illustrate.figure import Figure, render
-from keras_transformer.illustrate.pictures import heat_picture
+from keras_transformer.illustrate.images import heat_picture
 
 FIRST = 3  # numbers of a vector that are printed; the strip beside them shows all
 

@@ -47,15 +47,15 @@ def page(
             few positions for it; a number makes no sense to the search.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
-    from keras_transformer.illustrate import inside
+    from keras_transformer.illustrate import extraction
 
     _check(translator, text)
-    source, _ = inside.ids_of(translator, text, "")
-    seen = inside.search_of(translator, source, beam_size, beam_size, length_penalty)
+    source, _ = extraction.ids_of(translator, text, "")
+    seen = extraction.search_of(translator, source, beam_size, beam_size, length_penalty)
     written = _ended(seen[1][0]["ids"], translator.target_tokenizer.eos_id)
-    known = inside.known_ids(translator.target_tokenizer, written)
-    wanted = inside.ids_of(translator, "", reference)[1] if reference.strip() else known
-    attention = inside.attention_of(translator, source, written)
+    known = extraction.known_ids(translator.target_tokenizer, written)
+    wanted = extraction.ids_of(translator, "", reference)[1] if reference.strip() else known
+    attention = extraction.attention_of(translator, source, written)
     place = choose(attention, token, layer, head)
     figures = {
         **_reading_figures(translator, source, attention, place),
@@ -81,13 +81,13 @@ def page(
 
 def _reading_figures(translator, source: list[int], attention: Attention, place) -> dict:
     """How the sentence is read: positions, one head step by step, all heads."""
-    from keras_transformer.illustrate import inside
+    from keras_transformer.illustrate import extraction
 
     token, layer, head = place
-    small = {form: rows[:3] for form, rows in inside.positions_of(SMALL).items()}
-    parts = inside.self_attention_of(translator, source, layer, head)
+    small = {form: rows[:3] for form, rows in extraction.positions_of(SMALL).items()}
+    parts = extraction.self_attention_of(translator, source, layer, head)
     return {
-        "positions": positions_figure(inside.positions_of(translator.model.d_model), small),
+        "positions": positions_figure(extraction.positions_of(translator.model.d_model), small),
         "steps": attention_steps_figure(attention.source, token=token, **parts),
         "attention": attention_figure(attention, layer, token=token),
     }
@@ -95,14 +95,14 @@ def _reading_figures(translator, source: list[int], attention: Attention, place)
 
 def _writing_figures(translator, source: list[int], wanted: list[int], seen, beam_size) -> dict:
     """How the translation is found, and what training did for it."""
-    from keras_transformer.illustrate import inside
+    from keras_transformer.illustrate import extraction
 
     tokenizer = translator.target_tokenizer
     words = [tokenizer.id_to_token(id) for id in range(tokenizer.vocabulary_size())]
     ends = tokenizer.eos_id, translator.model.pad_id
 
     def token_of(id: int) -> str:
-        return inside.tokens_of(tokenizer, [id])[0]
+        return extraction.tokens_of(tokenizer, [id])[0]
 
     return {
         "search": search_figure(*seen, token_of, beam_size, *ends),
@@ -146,11 +146,11 @@ def _place_of_it(tokens: list[str]) -> int | None:
 
 def _before_and_after(translator, source, wanted):
     """The distributions of the run's weights before and after training; of the tokenizer's ids."""
-    from keras_transformer.illustrate import inside
+    from keras_transformer.illustrate import extraction
 
     known = translator.target_tokenizer.vocabulary_size()
-    for model in (inside.initial_model(translator), translator.model):
-        rows = inside.probabilities_of(translator, source, wanted, model)[:, :known]
+    for model in (extraction.initial_model(translator), translator.model):
+        rows = extraction.probabilities_of(translator, source, wanted, model)[:, :known]
         yield rows / rows.sum(axis=-1, keepdims=True)  # ids that no token has are left out
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_transformer.illustrate.figure import Figure, render
-from keras_transformer.illustrate.pictures import TEXT, plot_picture
+from keras_transformer.illustrate.images import TEXT, plot_picture
 
 FORMS = {
     "t2t": "Tensor2Tensor: all sines, then all cosines",

@@ -5,11 +5,7 @@ from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
-from keras_transformer.layers.masks import (
-    causal_mask,
-    padding_mask,
-    segment_mask,
-)
+from keras_transformer.layers.masks import causal_mask, padding_mask, segment_mask
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention, dot_product_attention
 from keras_transformer.layers.positional_embedding import PositionalEmbedding, sinusoids
 

@@ -17,7 +17,7 @@ class AddAndNorm(keras.layers.Layer):
     `norm="pre"`, Tensor2Tensor's later form: `x + dropout(f(norm(x)))`, which needs one more
     normalisation on top of the stack. A block therefore reads, for either:
 
-        x = box(inputs, f(box.before(inputs)))
+        x = box(inputs, f(box.preprocess(inputs)))
 
     Args:
         dropout_rate: Float. Share of the sub-layer's output that is dropped in training.
@@ -38,7 +38,7 @@ class AddAndNorm(keras.layers.Layer):
 
     >>> box = AddAndNorm()
     >>> x = keras.ops.ones((3, 5, 8))
-    >>> tuple(box(x, keras.ops.sin(box.before(x))).shape)
+    >>> tuple(box(x, keras.ops.sin(box.preprocess(x))).shape)
     (3, 5, 8)
     """
 
@@ -59,7 +59,7 @@ class AddAndNorm(keras.layers.Layer):
     def build(self, inputs_shape, outputs_shape=None):
         self.normalization.build(inputs_shape)
 
-    def before(self, inputs):
+    def preprocess(self, inputs):
         """What the sub-layer is to see."""
         return self.normalization(inputs) if self.norm == "pre" else inputs
 

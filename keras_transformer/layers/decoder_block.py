@@ -36,7 +36,7 @@ class DecoderBlock(keras.layers.Layer):
         encoder_output: Source positions, shape `(B, S, d_model)`; unused if not `cross_attention`.
         attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`, `True` = may be seen: which
             target positions see which. `None` means `causal_mask`.
-        encoder_mask: Boolean, `(B, S)` for the real source tokens, or `(B, T, S)`.
+        memory_mask: Boolean, `(B, S)` for the real source tokens, or `(B, T, S)`.
         return_attention_scores: Boolean. Whether to return the scores too.
 
     Returns:
@@ -104,7 +104,7 @@ class DecoderBlock(keras.layers.Layer):
         inputs,
         encoder_output=None,
         attention_mask=None,
-        encoder_mask=None,
+        memory_mask=None,
         return_attention_scores=False,
     ):
         if attention_mask is None:
@@ -116,13 +116,13 @@ class DecoderBlock(keras.layers.Layer):
                 "causal mask the future would be seen. Received: shape "
                 f"{tuple(attention_mask.shape)}"
             )
-        x = self.self_attention_residual.before(inputs)
+        x = self.self_attention_residual.preprocess(inputs)
         own = self.self_attention.project_key_value(x)
-        source = self.project_source(encoder_output)
-        x, scores = self._attend(inputs, x, own, attention_mask, source, encoder_mask)
+        memory = self.project_memory(encoder_output)
+        x, scores = self._attend(inputs, x, own, attention_mask, memory, memory_mask)
         return (x, scores) if return_attention_scores else x
 
-    def project_source(self, encoder_output):
+    def project_memory(self, encoder_output):
         """Keys and values of the source, `(B, H, S, K)` each: made once, used at every step.
 
         `None` if there is no encoder.
@@ -136,7 +136,7 @@ class DecoderBlock(keras.layers.Layer):
             )
         return self.cross_attention.project_key_value(encoder_output)
 
-    def empty_cache(self, batch_size, length):
+    def init_cache(self, batch_size, length):
         """Keys and values of no position yet, with room for `length`: zeros.
 
         Keys are `(B, H, K, L)`, as the product with the queries reads them; values `(B, H, L, K)`.
@@ -147,32 +147,32 @@ class DecoderBlock(keras.layers.Layer):
             ops.zeros((B, H, length, K), dtype=self.compute_dtype),
         )
 
-    def step(self, inputs, start, cache, attention_mask, source=None, encoder_mask=None):
+    def step(self, inputs, start, cache, attention_mask, memory=None, memory_mask=None):
         """A few new positions, after those that the cache holds.
 
         Args:
             inputs: The new positions, shape `(B, W, d_model)`.
             start: Integer scalar tensor: their keys and values take the cache's places from
                 `start` on.
-            cache: What `empty_cache` or the step before returned.
+            cache: What `init_cache` or the step before returned.
             attention_mask: Boolean, `(B, W, L)` or `(1, W, L)`, `True` = may be seen: which of
                 the cache's places each new position sees, its own among them.
-            source: What `project_source` returned.
-            encoder_mask: As in `call`.
+            memory: What `project_memory` returned.
+            memory_mask: As in `call`.
 
         Returns:
             The new positions after the block, `(B, W, d_model)`; the attention scores as in
             `call`; and the cache with the new positions in it.
         """
-        x = self.self_attention_residual.before(inputs)
+        x = self.self_attention_residual.preprocess(inputs)
         key, value = self.self_attention.project_key_value(x)
         keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
         values = ops.slice_update(cache[1], (0, 0, start, 0), value)
         own = ops.swapaxes(keys, -1, -2), values
-        x, scores = self._attend(inputs, x, own, attention_mask, source, encoder_mask)
+        x, scores = self._attend(inputs, x, own, attention_mask, memory, memory_mask)
         return x, scores, (keys, values)
 
-    def _attend(self, inputs, x, own, attention_mask, source, encoder_mask):
+    def _attend(self, inputs, x, own, attention_mask, memory, memory_mask):
         """The sub-layers, once keys and values are there; `x` is `inputs`, normalised if pre."""
         scores = {}
         attended, scores["self"] = self.self_attention(
@@ -180,16 +180,16 @@ class DecoderBlock(keras.layers.Layer):
         )
         x = self.self_attention_residual(inputs, attended)
         if self.cross_attention is not None:
-            if encoder_mask is not None and len(encoder_mask.shape) == 2:
-                encoder_mask = ops.expand_dims(encoder_mask, 1)  # (B, 1, S)
+            if memory_mask is not None and len(memory_mask.shape) == 2:
+                memory_mask = ops.expand_dims(memory_mask, 1)  # (B, 1, S)
             attended, scores["cross"] = self.cross_attention(
-                query=self.cross_attention_residual.before(x),
-                key_value=source,
-                attention_mask=encoder_mask,
+                query=self.cross_attention_residual.preprocess(x),
+                key_value=memory,
+                attention_mask=memory_mask,
                 return_attention_scores=True,
             )
             x = self.cross_attention_residual(x, attended)
-        transformed = self.feed_forward(self.feed_forward_residual.before(x))
+        transformed = self.feed_forward(self.feed_forward_residual.preprocess(x))
         return self.feed_forward_residual(x, transformed), scores
 
     def get_config(self):

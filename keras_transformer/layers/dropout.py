@@ -27,15 +27,17 @@ def random_bits(shape, seed):
     >>> tuple(bits.shape), keras.backend.standardize_dtype(bits.dtype)
     ((3, 5), 'uint32')
     """
-    key = _mix(ops.bitwise_xor(_mix(ops.cast(seed[0], "uint32")), ops.cast(seed[1], "uint32")))
+    key = mix_bits(
+        ops.bitwise_xor(mix_bits(ops.cast(seed[0], "uint32")), ops.cast(seed[1], "uint32"))
+    )
     count = 1
     for size in shape:
         count = count * size
     places = ops.cast(ops.arange(count, dtype="int32"), "uint32")
-    return ops.reshape(_mix(ops.bitwise_xor(places, key)), shape)
+    return ops.reshape(mix_bits(ops.bitwise_xor(places, key)), shape)
 
 
-def _mix(x):
+def mix_bits(x):
     x = ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, np.uint32(16))), np.uint32(0x7FEB352D))
     x = ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, np.uint32(15))), np.uint32(0x846CA68B))
     return ops.bitwise_xor(x, ops.right_shift(x, np.uint32(16)))

@@ -70,25 +70,25 @@ class EncoderBlock(keras.layers.Layer):
 
         dtype = self.dtype_policy
         self.self_attention = MultiHeadAttention(d_model, num_heads, use_bias=use_bias, dtype=dtype)
-        self.attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
+        self.self_attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
         self.feed_forward = FeedForward(d_model, d_ff, activation, dtype=dtype)
         self.feed_forward_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
 
     def build(self, input_shape):
         self.self_attention.build(input_shape)
-        self.attention_residual.build(input_shape)
+        self.self_attention_residual.build(input_shape)
         self.feed_forward.build(input_shape)
         self.feed_forward_residual.build(input_shape)
 
     def call(self, inputs, attention_mask=None, return_attention_scores=False):
         if attention_mask is not None and len(attention_mask.shape) == 2:
             attention_mask = ops.expand_dims(attention_mask, 1)  # (B, 1, S)
-        x = self.attention_residual.before(inputs)
+        x = self.self_attention_residual.preprocess(inputs)
         attended, scores = self.self_attention(
             query=x, value=x, attention_mask=attention_mask, return_attention_scores=True
         )
-        x = self.attention_residual(inputs, attended)
-        transformed = self.feed_forward(self.feed_forward_residual.before(x))
+        x = self.self_attention_residual(inputs, attended)
+        transformed = self.feed_forward(self.feed_forward_residual.preprocess(x))
         x = self.feed_forward_residual(x, transformed)
         return (x, scores) if return_attention_scores else x
 

@@ -28,7 +28,7 @@ class Decoder(keras.layers.Layer):
         inputs: Embedded target, shape `(B, T, d_model)`.
         encoder_output: Tensor of shape `(B, S, d_model)`.
         attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`; `None` means `causal_mask`.
-        encoder_mask: Boolean, `(B, S)` or `(B, T, S)`, `True` = may be seen.
+        memory_mask: Boolean, `(B, S)` or `(B, T, S)`, `True` = may be seen.
         return_attention_scores: Boolean. Whether to return the scores too.
 
     Returns:
@@ -99,7 +99,7 @@ class Decoder(keras.layers.Layer):
         inputs,
         encoder_output,
         attention_mask=None,
-        encoder_mask=None,
+        memory_mask=None,
         return_attention_scores=False,
     ):
         if attention_mask is None:
@@ -107,30 +107,30 @@ class Decoder(keras.layers.Layer):
         x, scores = inputs, []
         for block in self.blocks:
             x, block_scores = block(
-                x, encoder_output, attention_mask, encoder_mask, return_attention_scores=True
+                x, encoder_output, attention_mask, memory_mask, return_attention_scores=True
             )
             scores.append(block_scores)
         x = self._finish(x)
         return (x, scores) if return_attention_scores else x
 
-    def project_source(self, encoder_output):
+    def project_memory(self, encoder_output):
         """Every block's keys and values of the source, made once for all steps."""
-        return [block.project_source(encoder_output) for block in self.blocks]
+        return [block.project_memory(encoder_output) for block in self.blocks]
 
-    def empty_cache(self, batch_size, length):
+    def init_cache(self, batch_size, length):
         """Every block's cache of no position yet, with room for `length` positions."""
-        return [block.empty_cache(batch_size, length) for block in self.blocks]
+        return [block.init_cache(batch_size, length) for block in self.blocks]
 
-    def step(self, inputs, start, cache, attention_mask, source, encoder_mask=None):
+    def step(self, inputs, start, cache, attention_mask, memory, memory_mask=None):
         """New positions through the stack; see `DecoderBlock.step`.
 
         Returns:
             The positions, `(B, W, d_model)`, the blocks' scores and the blocks' caches.
         """
         x, scores, new_cache = inputs, [], []
-        for block, block_cache, block_source in zip(self.blocks, cache, source, strict=True):
+        for block, block_cache, block_memory in zip(self.blocks, cache, memory, strict=True):
             x, block_scores, block_cache = block.step(
-                x, start, block_cache, attention_mask, block_source, encoder_mask
+                x, start, block_cache, attention_mask, block_memory, memory_mask
             )
             scores.append(block_scores)
             new_cache.append(block_cache)

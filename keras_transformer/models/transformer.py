@@ -6,13 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.keras_patches import is_distributed
 from keras_transformer.layers import PositionalEmbedding, causal_mask, padding_mask, segment_mask
 from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.presets import PRESETS
 from keras_transformer.models.swapped import refuse_swapped
-from keras_transformer.models.token_trainer import TokenTrainer
+from keras_transformer.training.token_trainer import TokenTrainer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -66,6 +67,8 @@ class Transformer(TokenTrainer):
     >>> tuple(model({"source": source, "target": target}).shape)
     (1, 2, 11)
     """
+
+    projects_loss = True  # `hidden` and `output_vectors` give the same logits as `call`
 
     def __init__(
         self,
@@ -169,12 +172,12 @@ class Transformer(TokenTrainer):
     def _is_called_in_its_own_way(self):
         return type(self).call is not Transformer.call
 
-    def _symbolic_build(self, iterator=None, data_batch=None):
-        """Keras would take a batch out of the data; any ids do, unless a subclass wants more."""
-        if self._is_called_in_its_own_way() and self._distribute_strategy is None:
-            return super()._symbolic_build(iterator, data_batch)
+    def example_batch(self):
+        """Any ids, unless a subclass with its own `call` may want other inputs."""
+        if self._is_called_in_its_own_way() and not is_distributed(self):
+            return None
         ids = np.ones((1, 1), "int32")
-        return super()._symbolic_build(data_batch=({"source": ids, "target": ids}, ids))
+        return {"source": ids, "target": ids}, ids
 
     def call(self, inputs, training=None, return_attention_scores=False):
         hidden, scores = self._hidden(inputs, training)
@@ -273,10 +276,10 @@ class Transformer(TokenTrainer):
         mask = padding_mask(source, self.pad_id)
         return self.encoder(self.source_embedding(source), mask), mask
 
-    def decode(self, target, encoder_output, encoder_mask=None):
+    def decode(self, target, encoder_output, memory_mask=None):
         """Logits of every next token of a target that is known: `(B, T)` to `(B, T, V)`."""
         hidden = self.decoder(
-            self.target_embedding(target), encoder_output, encoder_mask=encoder_mask
+            self.target_embedding(target), encoder_output, memory_mask=memory_mask
         )
         return self.target_embedding.logits(hidden)
 
@@ -286,8 +289,8 @@ class Transformer(TokenTrainer):
         index,
         ancestry,
         cache,
-        source,
-        encoder_mask=None,
+        memory,
+        memory_mask=None,
         positions=None,
         output_weights=None,
     ):
@@ -301,9 +304,9 @@ class Transformer(TokenTrainer):
             index: Integer scalar tensor: which step, counted from 0.
             ancestry: Boolean tensor of shape `(B, W, L, W)`: whether each beam stood in each slot
                 at steps 0 to `index`. For a single beam, which steps there were.
-            cache: `model.decoder.empty_cache(B, L * W)`, or what the last step gave.
-            source: `model.decoder.project_source(encoder_output)`.
-            encoder_mask: Boolean tensor of shape `(B, S)`.
+            cache: `model.decoder.init_cache(B, L * W)`, or what the last step gave.
+            memory: `model.decoder.project_memory(encoder_output)`.
+            memory_mask: Boolean tensor of shape `(B, S)`.
             positions: Integer tensor of shape `(B,)`: where in its sentence each token stands;
                 `None` means `index`.
             output_weights: `model.target_embedding.output_weights()`, if made beforehand.
@@ -316,7 +319,7 @@ class Transformer(TokenTrainer):
         W = tokens.shape[1]
         x = self.target_embedding(tokens, positions[:, None])
         seen = ops.reshape(ancestry, (*tokens.shape, -1))  # (B, W, L * W)
-        hidden, scores, cache = self.decoder.step(x, index * W, cache, seen, source, encoder_mask)
+        hidden, scores, cache = self.decoder.step(x, index * W, cache, seen, memory, memory_mask)
         return self.target_embedding.logits(hidden, output_weights), scores, cache
 
     def get_config(self):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from keras_transformer.io import atomic_write
 from keras_transformer.text.sentencepiece_training import utf8
 from keras_transformer.text.tokenizer import _processor
-from keras_transformer.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -78,10 +78,10 @@ class MarianTokenizer:
         """
         path = Path(path)
         try:
-            facts = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-            model = base64.b64decode(facts["sentencepiece"], validate=True)
-            ids = {name: int(facts["special_ids"][name]) for name in SPECIAL_IDS}
-            return cls(model, facts["tokens"], **ids)
+            config = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+            model = base64.b64decode(config["sentencepiece"], validate=True)
+            ids = {name: int(config["special_ids"][name]) for name in SPECIAL_IDS}
+            return cls(model, config["tokens"], **ids)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} cannot serve as a Marian tokenizer: it is damaged or something else "
@@ -91,14 +91,15 @@ class MarianTokenizer:
     def save(self, path: str | os.PathLike) -> None:
         """Write table and model to one JSON file, whole or not at all."""
         path = Path(path)
-        facts = {
+        config = {
             "format": "marian",
             "special_ids": self.special_ids,
             "tokens": self.tokens,
             "sentencepiece": base64.b64encode(self.model).decode(),
         }
-        content = json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        write_whole(path, content)
+        content = json.dumps(config, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        with atomic_write(path) as scratch:
+            scratch.write_bytes(content)
 
     @property
     def fingerprint(self) -> str:

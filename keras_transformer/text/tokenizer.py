@@ -3,15 +3,15 @@
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import sentencepiece
 
-from keras_transformer.text.any_tokenizer import check_special_ids
+from keras_transformer.io import atomic_write
 from keras_transformer.text.sentencepiece_training import train_model, utf8
+from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -127,16 +127,8 @@ class Tokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the model to `path`, whole or not at all."""
-        path = Path(path)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self.model)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with atomic_write(Path(path)) as scratch:
+            scratch.write_bytes(self.model)
 
     @property
     def fingerprint(self) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.training.checkpoints import written_whole
+from keras_transformer.io import atomic_write
 
 SUFFIX = ".weights.h5"
 
 
 def save_checkpoint(model: keras.Model, path: Path) -> None:
     """Saves a model's weights to a file that appears whole or not at all."""
-    with written_whole(path) as writing:
+    with atomic_write(path) as writing:
         model.save_weights(writing)
 
 

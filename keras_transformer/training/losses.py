@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.replicas import sum_over_replicas
+from keras_transformer.training.capabilities import DeclaresCapabilities
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
 from keras_transformer.training.projected_loss import projected_cross_entropy
 
 
-def weights_of(labels, pad_id, sample_weight=None):
+def token_weights(labels, pad_id, sample_weight=None):
     """How much each label counts: 1 or its weight, 0 at padding.
 
     Args:
@@ -35,13 +36,13 @@ def weights_of(labels, pad_id, sample_weight=None):
     return real * ops.reshape(weight, (*ops.shape(weight), *[1] * missing))
 
 
-def ids_of(labels, pad_id):
+def mask_label_ids(labels, pad_id):
     """The labels, with 0 for padding: `pad_id` may be no id at all, such as -100."""
     return ops.where(ops.equal(labels, pad_id), ops.zeros_like(labels), labels)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class TokenCrossEntropy(keras.losses.Loss):
+class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
     """The mean of `smoothed_cross_entropy` over all real tokens of a batch.
 
     Not a mean of sentences' means: every token weighs the same, padding nothing. On several
@@ -65,6 +66,10 @@ class TokenCrossEntropy(keras.losses.Loss):
     1.791759
     """
 
+    rests_on = {"provides_sums": ["__call__"], "projects_loss": ["__call__", "sums"]}  # noqa: RUF012
+    provides_sums = True  # `sums` returns what `__call__` divides
+    projects_loss = True  # `projected_sums` returns the same without logits
+
     def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", dtype=None):
         super().__init__(name=name, dtype=dtype)
         if not 0 <= label_smoothing < 1:
@@ -76,17 +81,19 @@ class TokenCrossEntropy(keras.losses.Loss):
 
     def sums(self, y_true, y_pred, sample_weight=None):
         """The sum of all losses, and of the weights, that is, how many real tokens there are."""
-        real = weights_of(y_true, self.pad_id, sample_weight)
-        labels, logits = ids_of(y_true, self.pad_id), ops.cast(y_pred, "float32")
+        real = token_weights(y_true, self.pad_id, sample_weight)
+        labels, logits = mask_label_ids(y_true, self.pad_id), ops.cast(y_pred, "float32")
         losses = smoothed_cross_entropy(labels, logits, self.label_smoothing)
         return ops.sum(losses * real), ops.sum(real)
 
     def projected_sums(self, y_true, hidden, vectors):
-        """As `sums`, from what is multiplied with the vectors to be logits; and `TokenFacts`."""
-        real = weights_of(y_true, self.pad_id)
-        labels = ids_of(y_true, self.pad_id)
-        total, facts = projected_cross_entropy(labels, hidden, vectors, real, self.label_smoothing)
-        return total, ops.sum(real), facts
+        """Returns `sums`, computed without logits, and the `LogitStatistics` of each token."""
+        real = token_weights(y_true, self.pad_id)
+        labels = mask_label_ids(y_true, self.pad_id)
+        total, statistics = projected_cross_entropy(
+            labels, hidden, vectors, real, self.label_smoothing
+        )
+        return total, ops.sum(real), statistics
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         total, count = self.sums(y_true, y_pred, sample_weight)

@@ -3,12 +3,16 @@
 import keras
 from keras import ops
 
-from keras_transformer.training.losses import ids_of, weights_of
-from keras_transformer.training.projected_loss import facts_of
+from keras_transformer.training.capabilities import DeclaresCapabilities
+from keras_transformer.training.losses import mask_label_ids, token_weights
+from keras_transformer.training.projected_loss import logit_statistics
 
 
-class _TokenMean(keras.metrics.Metric):
-    """A mean over all real tokens seen since the last reset; `values` says of what."""
+class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
+    """Mean of `values` over all real tokens since the last reset."""
+
+    rests_on = {"projects_loss": ["update_state"]}  # noqa: RUF012
+    projects_loss = True  # `update_from_statistics` does the same without logits
 
     def __init__(self, pad_id=0, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
@@ -17,13 +21,15 @@ class _TokenMean(keras.metrics.Metric):
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        facts = facts_of(ids_of(y_true, self.pad_id), ops.cast(y_pred, "float32"))
-        self.update_facts(y_true, facts, sample_weight)
+        statistics = logit_statistics(
+            mask_label_ids(y_true, self.pad_id), ops.cast(y_pred, "float32")
+        )
+        self.update_from_statistics(y_true, statistics, sample_weight)
 
-    def update_facts(self, y_true, facts, sample_weight=None):
-        """As `update_state`, from the `TokenFacts` of the logits."""
-        real = weights_of(y_true, self.pad_id, sample_weight)
-        values = self.values(facts)
+    def update_from_statistics(self, y_true, statistics, sample_weight=None):
+        """As `update_state`, from the `LogitStatistics` of the logits."""
+        real = token_weights(y_true, self.pad_id, sample_weight)
+        values = self.values(statistics)
         self.total.assign_add(ops.sum(ops.cast(values, "float32") * real))
         self.count.assign_add(ops.sum(real))
 
@@ -53,8 +59,8 @@ class TokenAccuracy(_TokenMean):
     def __init__(self, pad_id=0, name="accuracy", **kwargs):
         super().__init__(pad_id, name, **kwargs)
 
-    def values(self, facts):
-        return ops.greater_equal(facts.gold, facts.highest)
+    def values(self, statistics):
+        return ops.greater_equal(statistics.gold, statistics.highest)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -75,8 +81,8 @@ class Perplexity(_TokenMean):
     def __init__(self, pad_id=0, name="perplexity", **kwargs):
         super().__init__(pad_id, name, **kwargs)
 
-    def values(self, facts):
-        return facts.log_normalizer - facts.gold
+    def values(self, statistics):
+        return statistics.log_normalizer - statistics.gold
 
     def result(self):
         return ops.exp(super().result())

@@ -11,7 +11,7 @@ PARTS = 4  # the logits of one are still in the cache of the processor when need
 LOWEST = -1e30  # any logit is higher; a part of few positions may be empty, and has no highest
 
 
-class TokenFacts(NamedTuple):
+class LogitStatistics(NamedTuple):
     """What metrics need to know of the logits of each token, tensors of shape `(B, T)`.
 
     Attributes:
@@ -25,14 +25,14 @@ class TokenFacts(NamedTuple):
     highest: object
 
 
-def facts_of(labels, logits):
-    """The facts of logits that are at hand, `(B, T, V)`."""
+def logit_statistics(labels, logits):
+    """The statistics of logits that are at hand, `(B, T, V)`."""
     gold, highest = gold_logits(labels, logits), ops.max(logits, axis=-1)
-    return TokenFacts(log_sum_exp(logits), gold, highest)
+    return LogitStatistics(log_sum_exp(logits), gold, highest)
 
 
 def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.0):
-    """The sum of `smoothed_cross_entropy(labels, hidden @ vectors^T)`, and facts of each token.
+    """Sums `smoothed_cross_entropy(labels, hidden @ vectors^T)` without materialising the logits.
 
     The logits are the largest tensor of a training step and take part in three products. Here they
     are made a quarter of the positions at a time, and each part's gradient is made at once, while
@@ -48,16 +48,16 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
         label_smoothing: Float, eps.
 
     Returns:
-        The sum over all tokens of loss times weight, in nats, and `TokenFacts`. Gradients flow
+        The sum over all tokens of loss times weight, in nats, and `LogitStatistics`. Gradients flow
         from the sum alone, to `hidden` and `vectors`.
 
     Example:
 
     >>> labels, hidden = keras.ops.array([[2]]), keras.ops.zeros((1, 1, 3))
-    >>> total, facts = projected_cross_entropy(
+    >>> total, statistics = projected_cross_entropy(
     ...     labels, hidden, keras.ops.ones((6, 3)), keras.ops.ones((1, 1))
     ... )
-    >>> round(float(total), 6), facts.gold.shape
+    >>> round(float(total), 6), statistics.gold.shape
     (1.791759, TensorShape([1, 1]))
     """
     V, _ = vectors.shape
@@ -70,7 +70,7 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
             _one_part(labels[:, at], hidden[:, at], vectors, weights[:, at], label_smoothing)
             for at in places
         ]
-        losses, facts, to_hidden, to_vectors = zip(*parts, strict=True)
+        losses, statistics, to_hidden, to_vectors = zip(*parts, strict=True)
         to_hidden = ops.concatenate(to_hidden, axis=1)
         to_vectors = ops.transpose(sum(to_vectors))
 
@@ -78,16 +78,16 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
             upstream = keras.tree.flatten(upstreams if upstream is None else upstream)[0]
             return upstream * to_hidden, upstream * to_vectors
 
-        facts = (ops.concatenate(fact, axis=1) for fact in zip(*facts, strict=True))
-        return (sum(losses), *facts), gradient
+        statistics = (ops.concatenate(fact, axis=1) for fact in zip(*statistics, strict=True))
+        return (sum(losses), *statistics), gradient
 
-    total, *facts = project(hidden, vectors)
+    total, *statistics = project(hidden, vectors)
     entropy = smoothed_entropy(V, label_smoothing) * ops.sum(weights)
-    return total - entropy, TokenFacts(*map(ops.stop_gradient, facts))
+    return total - entropy, LogitStatistics(*map(ops.stop_gradient, statistics))
 
 
 def _one_part(labels, hidden, vectors, weights, label_smoothing):
-    """Loss, facts and both gradients, that of the vectors as `(d_model, V)`."""
+    """Loss, statistics and both gradients, that of the vectors as `(d_model, V)`."""
     V, D = vectors.shape
     B, T = ops.shape(labels)
     low = label_smoothing / (V - 1)  # u, the share of every other id
@@ -108,5 +108,5 @@ def _one_part(labels, hidden, vectors, weights, label_smoothing):
     to_logits = (powers / normalizer[:, None] - wanted) * weights[:, None]
     to_hidden = ops.reshape(ops.matmul(to_logits, vectors), (B, T, D))
     to_vectors = ops.einsum("btd,btv->dv", hidden, ops.reshape(to_logits, (B, T, V)))
-    facts = [ops.reshape(fact, (B, T)) for fact in (log_normalizer, gold, highest)]
-    return ops.sum(losses * weights), facts, to_hidden, to_vectors
+    statistics = [ops.reshape(fact, (B, T)) for fact in (log_normalizer, gold, highest)]
+    return ops.sum(losses * weights), statistics, to_hidden, to_vectors

@@ -11,7 +11,7 @@ import nbclient
 import nbformat
 import pytest
 
-from tests.colab.pairs import notebook_of, with_settings
+from colab.pairs import notebook_of, with_settings
 from tests.conftest import QUICK_TO_COMPILE, ROOT
 
 pytestmark = pytest.mark.slow

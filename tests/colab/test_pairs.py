@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 import keras_transformer as kt
-from tests.colab.pairs import FOLDER, NAMES, notebook_of, with_settings, written
+from colab.pairs import FOLDER, NAMES, notebook_of, with_settings, written
 
 every_notebook = pytest.mark.parametrize("name", NAMES)
 LESSONS = {"RelativeAttention"}  # the layers that notebooks may define
@@ -40,7 +40,7 @@ def test_there_are_four():
 @every_notebook
 def test_a_notebook_is_what_its_text_makes(name):
     found = (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
-    assert found == written(notebook_of(name)), "write it anew: python -m tests.colab.pairs"
+    assert found == written(notebook_of(name)), "write it anew: python -m colab.pairs"
 
 
 @every_notebook
@@ -120,12 +120,11 @@ def test_no_path_is_that_of_a_machine(name):
     assert not MACHINE_PATH.findall(text_of(name))
 
 
-def test_a_notebook_and_the_readme_tell_the_same_of_where_heads_look():
-    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+def test_a_notebook_and_the_results_tell_the_same_of_where_heads_look():
+    results = (FOLDER.parent / "docs" / "results.md").read_text(encoding="utf-8")
     figures = re.findall(r"[\d.]+ %", text_of("illustrated_transformer"))
-    (paragraph,) = [one for one in readme.split("\n\n") if "benchmarks.coreference" in one]
     assert figures
-    assert set(figures) <= set(re.findall(r"[\d.]+ %", paragraph))
+    assert set(figures) <= set(re.findall(r"[\d.]+ %", results))
 
 
 def test_the_packages_for_a_tpu_are_those_of_the_requirements():

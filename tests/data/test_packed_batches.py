@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from keras_transformer.data import InMemoryCorpus, PackedBatches, ParallelFiles, TokenCache
 from keras_transformer.data.buckets import BatchShape
+from keras_transformer.data.collation import packed_batch
 from keras_transformer.data.packing import pack_pairs
-from keras_transformer.data.rows import packed_batch
 from keras_transformer.text import Tokenizer
 
 LENGTH = 131

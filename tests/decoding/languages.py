@@ -14,8 +14,8 @@ from keras import ops
 
 from keras_transformer import beam_search
 from keras_transformer.decoding.beam_search import BeamSearch
+from keras_transformer.decoding.continuous_batching import continuous_beam_search
 from keras_transformer.decoding.hypotheses import Hypotheses
-from keras_transformer.decoding.queue_search import search_queue
 from tests import reference
 
 PAD, BOS, EOS = 0, 1, 2
@@ -53,7 +53,7 @@ class Language:
         return self.turn(tokens, ops.broadcast_to(index, tokens.shape[:1]), index, ancestry, state)
 
     def turn(self, tokens, positions, place, ancestry, state):
-        """For `search_queue`; a sentence that is over may stand behind the last position."""
+        """For `continuous_beam_search`; a finished sentence may stand behind the last position."""
         memory, starts = state
         places = positions * self.numbers.shape[1]
         numbers = ops.take(self.numbers, places[:, None] + tokens)
@@ -93,11 +93,13 @@ def search(language, limits, step=None, beam_size=4, eos_id=EOS, **options):
     return Hypotheses(*map(ops.convert_to_numpy, found))
 
 
-def search_in_turns(language, task, slots, step=None, length=None, **options):
-    """`search_queue` with room for `length` tokens; tensors."""
+def search_in_turns(language, limits, slots, step=None, length=None, **options):
+    """`continuous_beam_search` with room for `length` tokens; tensors."""
     search = BeamSearch(length or language.length, language.bos_id, EOS, **options)
     state = language.of([0] * slots).state(search.length, search.beam_size)
-    return search_queue(search, step or language.turn, language.load, state, task, slots)
+    return continuous_beam_search(
+        search, step or language.turn, language.load, state, limits, slots
+    )
 
 
 def table_search(table, limits, steps=None, length=11, find=beam_search, **options):

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_transformer.decoding.generate import generate, generate_all
 from tests import reference
-from tests.decoding.conftest import make_model
+from tests.translation.conftest import make_model
 
 BOS, EOS, V, L = 1, 2, 13, 19
 LIMITS = np.array([17, 3, 11, 19, 7], "int32")
@@ -56,7 +56,7 @@ def search(model, **options):
 @pytest.mark.parametrize("beam_size", [1, 4])
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_cache_changes_nothing(models, log_probs, norm, beam_size, monkeypatch):
-    """Beams cross: what is one's own lies in the slots of others."""
+    """LiveBeams cross: what is one's own lies in the slots of others."""
     ancestries, decode_step = [], type(models[norm]).decode_step
 
     def watched(self, tokens, index, ancestry, *others, **options):

@@ -4,12 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_transformer.decoding.hypotheses import (
-    Hypotheses,
-    length_normalizer,
-    take_rows,
-    where,
-)
+from keras_transformer.decoding.hypotheses import Hypotheses, length_normalizer, take_rows, where
 from tests import reference
 
 B, N, L = 3, 5, 7

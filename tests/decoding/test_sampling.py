@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_transformer.decoding.drawing import Sampling, nucleus, uniforms
 from keras_transformer.decoding.hypotheses import Hypotheses
 from keras_transformer.decoding.sampling import sample
+from keras_transformer.decoding.token_sampling import Sampling, nucleus, uniforms
 from tests import reference
 from tests.decoding.languages import (
     BOS,
@@ -284,7 +284,7 @@ def test_what_is_over_stays_as_it_is():
     np.testing.assert_allclose(found.log_probs, math.log(0.5), rtol=1e-5)
 
 
-# Rules
+# LogitsRules
 
 
 def test_rules_are_obeyed():

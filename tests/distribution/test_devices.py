@@ -6,7 +6,7 @@ import re
 import pytest
 
 from keras_transformer.distribution import choose_devices
-from keras_transformer.distribution.multi_worker import read_cluster
+from keras_transformer.distribution.tf_config import read_cluster
 from tests.conftest import run_python
 
 CLUSTER = {"worker": ["a:1", "b:1", "c:1"]}

@@ -45,7 +45,7 @@ def data():
     if keras.backend.backend() == "jax":
         return endless()
     from keras_transformer.data.buckets import BatchShape
-    from keras_transformer.data.datasets import dataset_of
+    from keras_transformer.data.tf_dataset import dataset_of
 
     return dataset_of(endless, [BatchShape(ROWS, LENGTH, LENGTH)])
 

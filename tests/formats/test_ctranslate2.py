@@ -11,8 +11,8 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
-from keras_transformer.text import ForeignTokenizer
-from tests.decoding.conftest import sentences
+from keras_transformer.text import TokenizerAdapter
+from tests.translation.conftest import sentences
 from tests.weights import randomize
 
 ctranslate2 = pytest.importorskip("ctranslate2")
@@ -70,7 +70,7 @@ def tokens_of(tokenizer, rows):
     return [[tokenizer.id_to_token(id) for id in row] for row in rows]
 
 
-def forced_log_probs(translator, source, target):
+def score_targets(translator, source, target):
     """Log-probabilities of each token of a known target, EOS among them, by our model."""
     bos, eos = translator.target_tokenizer.bos_id, translator.target_tokenizer.eos_id
     logits = translator.model(
@@ -91,7 +91,7 @@ def test_every_token_has_the_probability_that_our_model_gives_it(translator, tmp
         tokens_of(translator.tokenizer, sources), tokens_of(translator.target_tokenizer, targets)
     )
     for source, target, result in zip(sources, targets, results, strict=True):
-        expected = forced_log_probs(translator, source, target)
+        expected = score_targets(translator, source, target)
         np.testing.assert_allclose(result.log_probs, expected, atol=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_sinusoids_reach_far(make_translator, tmp_path):
         tokens_of(translator.tokenizer, [target]),
         max_input_length=0,
     )
-    expected = forced_log_probs(translator, source, target)
+    expected = score_targets(translator, source, target)
     np.testing.assert_allclose(result.log_probs, expected, atol=1e-3)
 
 
@@ -143,10 +143,10 @@ def test_a_folder_of_ours_is_written_anew(make_translator, tmp_path):
 def test_what_is_not_ours_is_never_overwritten(make_translator, tmp_path, name, content):
     export_ctranslate2(make_translator(), tmp_path / "ct2")
     (tmp_path / "ct2" / name).write_text(content)
-    with pytest.raises(FileExistsError, match="ct2 is there already and holds something else"):
+    with pytest.raises(FileExistsError, match="ct2 already exists and holds something else"):
         export_ctranslate2(make_translator(), tmp_path / "ct2")
     assert (tmp_path / "ct2" / name).read_text() == content
-    with pytest.raises(FileExistsError, match=f"{name} is there already"):
+    with pytest.raises(FileExistsError, match=f"{name} already exists"):
         export_ctranslate2(make_translator(), tmp_path / "ct2" / name)
 
 
@@ -201,7 +201,7 @@ class Words:
 
 def foreign(*words, **ids):
     special = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, **ids}
-    return ForeignTokenizer(Words(*words), **special)
+    return TokenizerAdapter(Words(*words), **special)
 
 
 def test_tokens_must_differ(tmp_path):

@@ -96,7 +96,7 @@ def test_scores_are_equal(run):
 def test_greedy_translations_are_equal(run):
     """But for ties: what differs was decided by less than float32 can tell."""
     ours = [
-        [piece for piece in one.hypotheses[0].pieces if piece != "</s>"]
+        [piece for piece in one.hypotheses[0].tokens if piece != "</s>"]
         for one in run.translator.translate(run.sources, beam_size=1)
     ]
     theirs = run.translated(beam_size=1)

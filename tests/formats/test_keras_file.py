@@ -6,9 +6,9 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator
 from keras_transformer.formats import export_keras
-from keras_transformer.formats.model_copy import copy_of
-from keras_transformer.text import ForeignTokenizer
-from tests.decoding.conftest import sentences
+from keras_transformer.formats.keras_file import copy_model
+from keras_transformer.text import TokenizerAdapter
+from tests.translation.conftest import sentences
 from tests.weights import randomize
 
 SIZES = {"num_layers": 1, "d_model": 14, "num_heads": 7, "d_ff": 17}
@@ -74,7 +74,7 @@ def test_code_in_a_file_is_refused_in_safe_mode(tmp_path):
 
 def test_a_copy_is_a_model_of_its_own():
     model = make_model(dtype="mixed_bfloat16", name="mine")
-    copy = copy_of(model)
+    copy = copy_model(model)
     assert (copy.name, copy.dtype_policy.name) == ("mine", "mixed_bfloat16")
     np.testing.assert_array_equal(copy(IDS), model(IDS))
     before = model.get_weights()
@@ -89,7 +89,7 @@ def test_a_folder_of_ours_is_written_anew_and_no_other(tokenizer, tmp_path):
     export_keras(Translator(make_model(), tokenizer), tmp_path / "mine")
     assert not (tmp_path / "mine" / "target_tokenizer.model").exists()
     (tmp_path / "mine" / "translator.json").write_text("{}")
-    with pytest.raises(FileExistsError, match="mine is there already and holds something else"):
+    with pytest.raises(FileExistsError, match="mine already exists and holds something else"):
         export_keras(two, tmp_path / "mine")
 
 
@@ -98,7 +98,7 @@ def test_a_tokenizer_without_a_file_is_refused(tmp_path):
         def vocabulary_size(self):
             return 5
 
-    foreign = ForeignTokenizer(Words(), pad_id=0, bos_id=1, eos_id=2, unk_id=3)
-    with pytest.raises(ValueError, match=r"Received: ForeignTokenizer\. Save the model alone"):
+    foreign = TokenizerAdapter(Words(), pad_id=0, bos_id=1, eos_id=2, unk_id=3)
+    with pytest.raises(ValueError, match=r"Received: TokenizerAdapter\. Save the model alone"):
         export_keras(Translator(make_model(vocabulary_size=5), foreign), tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []

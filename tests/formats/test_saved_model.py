@@ -11,13 +11,13 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from keras_transformer import Tokenizer, Transformer, Translator
-from keras_transformer.decoding import compiled
-from keras_transformer.decoding.forced import forced_log_probs
 from keras_transformer.formats import export_saved_model
-from keras_transformer.formats.saved_model import exporting, search
-from keras_transformer.formats.saved_model.cut import Cutter
-from keras_transformer.text import ForeignTokenizer
-from tests.decoding.conftest import BYTES, make_model, sentences
+from keras_transformer.formats.saved_model import export, graph_search
+from keras_transformer.formats.saved_model.text_splitter import TextSplitter
+from keras_transformer.text import TokenizerAdapter
+from keras_transformer.translation import compilation
+from keras_transformer.translation.scoring import score_targets
+from tests.translation.conftest import BYTES, make_model, sentences
 
 pytest.importorskip("tensorflow_text")
 
@@ -40,8 +40,8 @@ def translator(tokenizer):
     """As in `tests/decoding`, but its live searches run without XLA: they compile for long."""
     model = make_model(tokenizer.vocabulary_size(), seed=20, like_eos=285, seldom=BYTES)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "_by_tensorflow", lambda function, model: tf.function(function))
-        patch.setattr("keras_transformer.decoding.shapes.BATCHES", (32,))
+        patch.setattr(compilation, "_by_tensorflow", lambda function, model: tf.function(function))
+        patch.setattr("keras_transformer.translation.batch_shapes.BATCHES", (32,))
         yield Translator(model, tokenizer, max_source_length=LIMIT, about={"seed": 31})
 
 
@@ -55,7 +55,7 @@ def texts():
 def folder(translator, tmp_path_factory):
     folder = tmp_path_factory.mktemp("served") / "new" / "1"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "SIZES", SIZES)
+        patch.setattr(graph_search, "SIZES", SIZES)
         export_saved_model(translator, folder, beam_size=BEAMS, top_beams=BEAMS)
     return folder
 
@@ -91,7 +91,7 @@ def test_it_translates_as_the_translator_does(served, translations, texts, batch
     """In requests of any size, whose texts are of any length, over-long ones in pieces."""
     assert {one.parts for one in translations} >= {1, 2, 3}
     # Some are longer than the room that a result usually gets.
-    assert max(len(one.hypotheses[0].pieces) for one in translations if one.parts == 1) > 32
+    assert max(len(one.hypotheses[0].tokens) for one in translations if one.parts == 1) > 32
     for start in range(0, len(texts), batch):
         some = slice(start, start + batch)
         answer = ask(served, texts[some])
@@ -134,14 +134,14 @@ def test_tokens_and_attention_are_those_of_the_translator(served, translator, te
         attention = answer["attention"][n]
         T, S = len(tokens["target"]), len(tokens["source"])
         if one.parts == 1:
-            assert tuple(tokens["source"]) == one.source_pieces
-            assert tuple(tokens["target"]) == one.hypotheses[0].pieces
-        if one.parts == 1 and one.source_pieces:
+            assert tuple(tokens["source"]) == one.source_tokens
+            assert tuple(tokens["target"]) == one.hypotheses[0].tokens
+        if one.parts == 1 and one.source_tokens:
             np.testing.assert_allclose(
                 attention[:, :, :T, :S], one.hypotheses[0].attention, atol=1e-5
             )
         else:  # of the first piece
-            assert tokens["source"] == [*one.source_pieces[: max(0, S)]]
+            assert tokens["source"] == [*one.source_tokens[: max(0, S)]]
         assert (attention[:, :, T:] == 0).all()
         assert (attention[..., S:] == 0).all()
 
@@ -203,9 +203,9 @@ def test_quantised_it_has_the_scores_of_the_quantised_model(
     tokenizer, folder, tmp_path, monkeypatch
 ):
     """And the translator itself stays as it is."""
-    made, quantized = [], exporting._quantized
-    monkeypatch.setattr(exporting, "_quantized", lambda *of: made.append(quantized(*of)) or made[0])
-    monkeypatch.setattr(search, "SIZES", (3,))
+    made, quantized = [], export._quantized
+    monkeypatch.setattr(export, "_quantized", lambda *of: made.append(quantized(*of)) or made[0])
+    monkeypatch.setattr(graph_search, "SIZES", (3,))
     model = make_model(tokenizer.vocabulary_size(), seed=20, like_eos=285, seldom=BYTES)
     before = model.get_weights()
     export_saved_model(
@@ -226,7 +226,7 @@ def test_quantised_it_has_the_scores_of_the_quantised_model(
     sources = [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize(texts)]
     source, target = (tf.ragged.constant(rows).to_tensor() for rows in (sources, targets))
     scores = [
-        tf.function(forced_log_probs)(one, source, target, bos_id=1).numpy().sum(axis=1)
+        tf.function(score_targets)(one, source, target, bos_id=1).numpy().sum(axis=1)
         for one in (made[0], model)
     ]
     assert answer["score"] == pytest.approx(scores[0], abs=1e-3)
@@ -273,7 +273,7 @@ def test_rows_are_cut_between_sentences_else_words_else_characters(limit):
     generator = np.random.default_rng(limit)
     rows = [generator.integers(0, 12, n).tolist() for n in [*generator.integers(0, 41, 37), 0, 5]]
     rows[3] = [9] * 23  # nowhere is a good place
-    pieces, owner = Cutter(Pieces(), limit)(tf.ragged.constant(rows, tf.int32, ragged_rank=1))
+    pieces, owner = TextSplitter(Pieces(), limit)(tf.ragged.constant(rows, tf.int32, ragged_rank=1))
     wanted = [
         (number, piece)
         for number, row in enumerate(rows)
@@ -286,7 +286,7 @@ def test_rows_are_cut_between_sentences_else_words_else_characters(limit):
 @pytest.mark.parametrize("rows", [[], [[]], [[], []]])
 def test_of_nothing_there_are_no_pieces(rows):
     rows = tf.RaggedTensor.from_row_lengths(tf.zeros((0,), tf.int32), [0] * len(rows))
-    pieces, owner = Cutter(Pieces(), 5)(rows)
+    pieces, owner = TextSplitter(Pieces(), 5)(rows)
     assert pieces.to_list() == owner.numpy().tolist() == []
 
 
@@ -294,8 +294,8 @@ def test_of_nothing_there_are_no_pieces(rows):
 
 
 def make_search(translator, longest, jit_compile=False, **settings):
-    settings = search.Settings(**settings)
-    return search.SearchInGraph(translator.model, 1, 2, settings, longest, jit_compile)
+    settings = graph_search.SearchSettings(**settings)
+    return graph_search.SearchInGraph(translator.model, 1, 2, settings, longest, jit_compile)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -307,7 +307,9 @@ def test_xla_compiles_the_search_if_it_is_told_to(translator, jit_compile):
 def test_lengths_rooms_and_sizes_are_few(translator):
     def shapes(longest, **settings):
         made = make_search(translator, longest, **settings)
-        return [(length, made.rooms(length), made.sizes(length)) for length in made.lengths]
+        return [
+            (length, made.decode_lengths(length), made.sizes(length)) for length in made.lengths
+        ]
 
     assert shapes(48) == [
         (16, [32, 66], [1, 8, 32]), (32, [48, 82], [1, 8, 32]), (64, [80, 114], [1, 8, 32]),
@@ -324,13 +326,13 @@ def test_every_row_goes_through_the_smallest_graphs(translator, counts):
     """Stand-ins for the searches: they write what they read, its limit, and say who they are."""
     asked, made = [], make_search(translator, 48)
 
-    def make_graph(size, length, room):
+    def make_graph(size, length, max_decode_len):
         def graph(source, limits):
-            asked.append((size, length, room))
+            asked.append((size, length, max_decode_len))
             assert source.shape == (size, length)
-            ids = tf.pad(source[:, :16], [[0, 0], [0, room - 16]])[:, None]
-            complete = (limits == 0) | (source[:, 0] % 3 > 0) | (room > length + 16)
-            return ids, tf.cast(limits + 1000 * room, tf.float32)[:, None], complete
+            ids = tf.pad(source[:, :16], [[0, 0], [0, max_decode_len - 16]])[:, None]
+            complete = (limits == 0) | (source[:, 0] % 3 > 0) | (max_decode_len > length + 16)
+            return ids, tf.cast(limits + 1000 * max_decode_len, tf.float32)[:, None], complete
 
         return graph
 
@@ -341,15 +343,15 @@ def test_every_row_goes_through_the_smallest_graphs(translator, counts):
     ids, scores = made(tf.ragged.constant(rows, tf.int32))
     for n, row in enumerate(rows):
         length = next(length for length in (16, 32, 64) if len(row) <= length)
-        room = length + (16 if (n + 4) % 3 else 50)
+        max_decode_len = length + (16 if (n + 4) % 3 else 50)
         assert ids[n, 0].numpy().tolist() == row[:16] + [0] * (114 - len(row[:16]))
-        assert scores[n, 0] == len(row) + 50 + 1000 * room
+        assert scores[n, 0] == len(row) + 50 + 1000 * max_decode_len
     for length in {length for _, length, _ in asked}:
         count = sum(length // 2 < max(number, 9) <= length for number in lengths)
         size = next((size for size in (1, 8) if count <= size), 32)
         usual = [one for one in asked if one[1:] == (length, length + 16)]
         assert usual == [(size, length, length + 16)] * -(-count // size)
-    assert {size for size, length, room in asked if room == length + 50} <= {8}
+    assert {size for size, length, max_decode_len in asked if max_decode_len == length + 50} <= {8}
 
 
 # What is refused
@@ -398,9 +400,9 @@ class Words:
 
 
 def test_a_tokenizer_that_no_graph_holds_is_refused(tmp_path):
-    foreign = ForeignTokenizer(Words(), pad_id=0, bos_id=1, eos_id=2, unk_id=3)
+    foreign = TokenizerAdapter(Words(), pad_id=0, bos_id=1, eos_id=2, unk_id=3)
     model = Transformer(5, num_layers=1, d_model=6, num_heads=2, d_ff=7)
-    with pytest.raises(ValueError, match=r"holds SentencePiece tokenizers.*: ForeignTokenizer"):
+    with pytest.raises(ValueError, match=r"holds SentencePiece tokenizers.*: TokenizerAdapter"):
         export_saved_model(Translator(model, foreign), tmp_path / "no")
 
 
@@ -422,7 +424,7 @@ class Archive:
 
 @pytest.fixture
 def writes(monkeypatch):
-    return lambda content: monkeypatch.setattr(exporting, "_archive", lambda _: Archive(content))
+    return lambda content: monkeypatch.setattr(export, "_archive", lambda _: Archive(content))
 
 
 def test_a_folder_of_ours_is_written_anew(translator, tmp_path, writes):
@@ -441,7 +443,7 @@ def test_what_is_not_ours_is_never_overwritten(translator, tmp_path, writes):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "saved_model.pb").write_text("somebody's")
     for place in ("1", "other", "other/saved_model.pb"):
-        with pytest.raises(FileExistsError, match="is there already and holds something else"):
+        with pytest.raises(FileExistsError, match="already exists and holds something else"):
             export_saved_model(translator, tmp_path / place)
     assert (tmp_path / "1" / "thesis.txt").read_text() == "all of it"
     assert (tmp_path / "other" / "saved_model.pb").read_text() == "somebody's"
@@ -453,7 +455,7 @@ def test_nor_is_what_lies_deeper(name, translator, tmp_path, writes):
     export_saved_model(translator, tmp_path / "1")
     (tmp_path / "1" / name).parent.mkdir(exist_ok=True)
     (tmp_path / "1" / name).write_text("mine")
-    with pytest.raises(FileExistsError, match="is there already and holds something else"):
+    with pytest.raises(FileExistsError, match="already exists and holds something else"):
         export_saved_model(translator, tmp_path / "1")
     assert (tmp_path / "1" / name).read_text() == "mine"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_transformer import Tokenizer, Translator
-from keras_transformer.illustrate import Attention, inside
-from tests.decoding.conftest import BYTES, make_model
+from keras_transformer.illustrate import Attention, extraction
+from tests.translation.conftest import BYTES, make_model
 
 LINES = ["one two three", "four five", "six seven one", "two two two two", "seven six"]
 
@@ -14,7 +14,7 @@ LINES = ["one two three", "four five", "six seven one", "two two two two", "seve
 def short():
     """Translations may be four tokens longer than their source: some end, some are cut off."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inside, "EXTRA_LENGTH", 4)
+        patch.setattr(extraction, "EXTRA_LENGTH", 4)
         yield
 
 

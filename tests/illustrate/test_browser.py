@@ -244,11 +244,11 @@ def test_a_view_can_begin_with_a_token(opened, attention):
 
 @pytest.mark.parametrize("name", NASTY)
 def test_any_text_shows_as_text(opened, translator, name, monkeypatch):
-    from keras_transformer.illustrate import inside
+    from keras_transformer.illustrate import extraction
 
     text = NASTY[name]
-    length = len(inside.ids_of(translator, text, "")[0])
-    monkeypatch.setattr(inside, "EXTRA_LENGTH", 5 - length)
+    length = len(extraction.ids_of(translator, text, "")[0])
+    monkeypatch.setattr(extraction, "EXTRA_LENGTH", 5 - length)
     seen = opened(page(translator, text, reference=text))
     heading = seen.execute_script("return document.querySelector('h1').textContent")
     assert heading == text.replace("\x00", "").replace("\ud83d", "?")
@@ -256,7 +256,7 @@ def test_any_text_shows_as_text(opened, translator, name, monkeypatch):
         "return [...document.querySelectorAll('.column.left .token')].map((one) => one.textContent)"
     )
     expected = [
-        translator.tokenizer.id_to_token(id) for id in inside.ids_of(translator, text, "")[0]
+        translator.tokenizer.id_to_token(id) for id in extraction.ids_of(translator, text, "")[0]
     ]
     assert tokens == expected
     assert seen.execute_script("return document.scripts.length") == 2

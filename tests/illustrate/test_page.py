@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from keras_transformer import Tokenizer, Translator
-from keras_transformer.illustrate import Attention, inside, page
+from keras_transformer.illustrate import Attention, extraction, page
 from keras_transformer.illustrate.page import choose
-from tests.decoding.conftest import BYTES, make_model
 from tests.illustrate.conftest import LINES
+from tests.translation.conftest import BYTES, make_model
 
 NASTY = {
     "script": "</title></script><script>alert(1)</script>",
@@ -49,8 +49,8 @@ def quickly(translator, monkeypatch):
     """Function that makes the page of a text whose translation is cut off after five tokens."""
 
     def page_of(text, **options):
-        length = len(inside.ids_of(translator, text, "")[0])
-        monkeypatch.setattr(inside, "EXTRA_LENGTH", 5 - length)
+        length = len(extraction.ids_of(translator, text, "")[0])
+        monkeypatch.setattr(extraction, "EXTRA_LENGTH", 5 - length)
         return page(translator, text, **options).document()
 
     return page_of
@@ -73,7 +73,10 @@ def test_the_figures_agree_with_one_another(translator, shown):
     """The steps' softmax is a row of the attention; the search's words are those it is shown of."""
     data = shown.data
     token, layer, head = choose(
-        inside.attention_of(translator, *inside.ids_of(translator, "six", "")), None, None, None
+        extraction.attention_of(translator, *extraction.ids_of(translator, "six", "")),
+        None,
+        None,
+        None,
     )
     np.testing.assert_allclose(
         data["steps"]["softmax"], data["attention"]["encoder"][layer, head, token], atol=1e-5
@@ -174,7 +177,7 @@ def test_greedy_search_is_not_said_to_weigh_beginnings(translator, shown):
 @pytest.mark.slow
 def test_it_stays_below_a_megabyte(monkeypatch):
     """Six layers, eight heads, 60 tokens on either side, and vectors of 512."""
-    monkeypatch.setattr(inside, "EXTRA_LENGTH", -1)
+    monkeypatch.setattr(extraction, "EXTRA_LENGTH", -1)
     tokenizer = Tokenizer.train(LINES, 277, model_type="bpe")
     sizes = {"num_layers": 6, "num_heads": 8, "d_model": 512, "d_ff": 64}
     model = make_model(277, seldom=BYTES, **sizes)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from keras_transformer.illustrate import inside, positions_figure
+from keras_transformer.illustrate import extraction, positions_figure
 from tests import reference
 
 
 @pytest.fixture(scope="module")
 def figure():
-    small = {form: rows[:3] for form, rows in inside.positions_of(4).items()}
-    return positions_figure(inside.positions_of(512, 20), small)
+    small = {form: rows[:3] for form, rows in extraction.positions_of(4).items()}
+    return positions_figure(extraction.positions_of(512, 20), small)
 
 
 def test_20_positions_of_512_numbers_are_split_down_the_centre(figure):
@@ -35,8 +35,8 @@ def test_the_numbers_of_width_4_are_the_articles_and_are_printed(figure):
 
 
 def test_more_positions_go_on_where_fewer_end():
-    for form, rows in inside.positions_of(512, 40).items():
-        np.testing.assert_array_equal(rows[:20], inside.positions_of(512, 20)[form])
+    for form, rows in extraction.positions_of(512, 40).items():
+        np.testing.assert_array_equal(rows[:20], extraction.positions_of(512, 20)[form])
 
 
 @pytest.mark.parametrize("form", ["paper", "t2t"])

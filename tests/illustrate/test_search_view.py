@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from keras_transformer import generate
-from keras_transformer.illustrate import SearchStep, inside, search_figure
+from keras_transformer.illustrate import SearchStep, extraction, search_figure
 from keras_transformer.illustrate.search_view import candidates
-from tests.decoding.conftest import next_log_probs
+from tests.translation.conftest import next_log_probs
 
 TEXT = "six"
 WORDS = ["<pad>", "a", "am", "i", "thanks", "student", "<eos>"]
@@ -12,12 +12,12 @@ WORDS = ["<pad>", "a", "am", "i", "thanks", "student", "<eos>"]
 
 @pytest.fixture(scope="module")
 def source(translator):
-    return inside.ids_of(translator, TEXT, "")[0]
+    return extraction.ids_of(translator, TEXT, "")[0]
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def search(request, translator, source):
-    return request.param, *inside.search_of(translator, source, request.param, request.param)
+    return request.param, *extraction.search_of(translator, source, request.param, request.param)
 
 
 def test_it_finds_what_the_search_finds(translator, source, search):
@@ -75,7 +75,7 @@ def test_every_finished_hypothesis_is_in_the_tree(translator, search):
 
 
 def test_greedy_search_keeps_the_most_probable_word_of_each_step(translator, source):
-    steps, found = inside.search_of(translator, source, 1, 1)
+    steps, found = extraction.search_of(translator, source, 1, 1)
     assert all(len(step.beams) == 1 for step in steps)
     chosen = tuple(int(step.next_log_probs[0, 1:].argmax()) + 1 for step in steps)
     assert found[0]["ids"] == chosen

@@ -22,13 +22,13 @@ def test_post_normalises_the_sum():
         reference.layer_norm(of_normalization(box.normalization), row) for row in INPUTS + OUTPUTS
     ]
     np.testing.assert_allclose(box(INPUTS, OUTPUTS), expected, atol=1e-5)
-    assert box.before(INPUTS) is INPUTS
+    assert box.preprocess(INPUTS) is INPUTS
 
 
 def test_pre_normalises_what_the_sublayer_sees_and_leaves_the_sum_alone():
     box = make_box("pre")
     expected = [reference.layer_norm(of_normalization(box.normalization), row) for row in INPUTS]
-    np.testing.assert_allclose(box.before(INPUTS), expected, atol=1e-5)
+    np.testing.assert_allclose(box.preprocess(INPUTS), expected, atol=1e-5)
     np.testing.assert_allclose(box(INPUTS, OUTPUTS), INPUTS + OUTPUTS, atol=1e-6)
 
 

@@ -20,7 +20,7 @@ def make_block(norm="post", **options):
 
 
 def arguments(cross_attention):
-    return {"encoder_output": SOURCE, "encoder_mask": REAL} if cross_attention else {}
+    return {"encoder_output": SOURCE, "memory_mask": REAL} if cross_attention else {}
 
 
 @every_kind
@@ -52,7 +52,7 @@ def test_source_vectors_at_padding_change_no_bit(norm):
     block = make_block(norm)
     other = np.where(REAL[..., None], SOURCE, 1e4 * random(B, S, D, seed=9)).astype("float32")
     np.testing.assert_array_equal(
-        block(INPUTS, SOURCE, encoder_mask=REAL), block(INPUTS, other, encoder_mask=REAL)
+        block(INPUTS, SOURCE, memory_mask=REAL), block(INPUTS, other, memory_mask=REAL)
     )
 
 
@@ -62,8 +62,8 @@ def test_one_position_at_a_time_gives_the_same_as_all_at_once(norm, cross_attent
     """With room in the cache for more positions than there will be."""
     block = make_block(norm, cross_attention=cross_attention)
     output, scores = block(INPUTS, **arguments(cross_attention), return_attention_scores=True)
-    source = block.project_source(SOURCE)
-    cache = block.empty_cache(B, T + 6)
+    source = block.project_memory(SOURCE)
+    cache = block.init_cache(B, T + 6)
     assert [tuple(part.shape) for part in cache] == [(B, H, D // H, T + 6), (B, H, T + 6, D // H)]
     for t in range(T):
         seen = np.arange(T + 6)[None, None] <= t
@@ -86,19 +86,19 @@ def test_several_new_positions_see_what_the_mask_says(norm):
     W = 3
     block = make_block(norm)
     beams = random(B, W, T, D, seed=5)
-    source, cache = block.project_source(SOURCE), block.empty_cache(B, T * W)
+    source, cache = block.project_memory(SOURCE), block.init_cache(B, T * W)
     places = np.arange(T * W)
     for t in range(T):
         own = (places % W == np.arange(W)[:, None]) & (places // W <= t)
         x, scores, cache = block.step(beams[:, :, t], t * W, cache, own[None], source, REAL)
         assert tuple(scores["self"].shape) == (B, H, W, T * W)
         for w in range(W):
-            expected = block(beams[:, w], SOURCE, encoder_mask=REAL)[:, t]
+            expected = block(beams[:, w], SOURCE, memory_mask=REAL)[:, t]
             np.testing.assert_allclose(x[:, w], expected, atol=1e-5)
 
 
 def test_scores_come_out_of_both_attentions():
-    _, scores = make_block()(INPUTS, SOURCE, encoder_mask=REAL, return_attention_scores=True)
+    _, scores = make_block()(INPUTS, SOURCE, memory_mask=REAL, return_attention_scores=True)
     own, cross = ops.convert_to_numpy(scores["self"]), ops.convert_to_numpy(scores["cross"])
     assert own.shape == (B, H, T, T)
     assert cross.shape == (B, H, T, S)
@@ -112,7 +112,7 @@ def test_a_language_models_block_has_no_scores_of_a_source():
     block = make_block(cross_attention=False)
     _, scores = block(INPUTS, return_attention_scores=True)
     assert list(scores) == ["self"]
-    assert block.project_source(None) is None
+    assert block.project_memory(None) is None
 
 
 def test_who_sees_whom_can_be_said_for_the_target():
@@ -132,7 +132,7 @@ def test_who_sees_whom_can_be_said_for_the_source():
     block = make_block()
     mask = np.zeros((B, T, S), bool)
     mask[:, np.arange(T), np.arange(T)] = True
-    _, scores = block(INPUTS, SOURCE, encoder_mask=mask, return_attention_scores=True)
+    _, scores = block(INPUTS, SOURCE, memory_mask=mask, return_attention_scores=True)
     np.testing.assert_array_equal(scores["cross"], np.broadcast_to(np.eye(T, S), (B, H, T, S)))
 
 
@@ -143,7 +143,7 @@ def test_it_has_three_sublayers_with_a_normalisation_each():
 
 def test_the_cache_is_bfloat16_where_the_block_is():
     block = DecoderBlock(D, H, F, dtype="mixed_bfloat16")
-    assert {tensor.dtype.name for tensor in block.empty_cache(B, T)} == {"bfloat16"}
+    assert {tensor.dtype.name for tensor in block.init_cache(B, T)} == {"bfloat16"}
 
 
 def test_a_missing_source_is_named():

@@ -44,7 +44,7 @@ def test_the_encoder_block_equals_theirs(norm, use_bias, mask):
         theirs,
         {"self_attention_layer": block.self_attention},
         {
-            "self_attention_layer_norm": block.attention_residual.normalization,
+            "self_attention_layer_norm": block.self_attention_residual.normalization,
             "feedforward_intermediate_dense": block.feed_forward.hidden,
             "feedforward_output_dense": block.feed_forward.output_projection,
             "feedforward_layer_norm": block.feed_forward_residual.normalization,
@@ -75,7 +75,7 @@ def test_the_decoder_block_equals_theirs(norm, use_bias, cross_attention):
         others["cross_attention_layer_norm"] = block.cross_attention_residual.normalization
     copied(theirs, attentions, others)
     if cross_attention:
-        output = block(TARGET, SOURCE, encoder_mask=REAL)
+        output = block(TARGET, SOURCE, memory_mask=REAL)
         expected = theirs(TARGET, SOURCE, encoder_padding_mask=REAL)
     else:
         output, expected = block(TARGET), theirs(TARGET)

@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 import keras_transformer as kt
-from keras_transformer.formats.model_copy import copy_of
+from keras_transformer.formats.keras_file import copy_model
 from keras_transformer.layers import MultiHeadAttention
 from keras_transformer.models import Transformer
 from tests import reference
@@ -171,8 +171,8 @@ def test_one_token_at_a_time_gives_the_same_logits_as_all_at_once(model, ids, co
 
     output, scores = model(ids, return_attention_scores=True)
     encoder_output, encoder_mask = model.encode(SOURCE)
-    source = model.decoder.project_source(encoder_output)
-    cache = model.decoder.empty_cache(3, 11)
+    source = model.decoder.project_memory(encoder_output)
+    cache = model.decoder.init_cache(3, 11)
 
     def step(tokens, index, cache):
         ancestry = one_beam(index, 11)
@@ -196,7 +196,7 @@ def test_a_sentence_may_begin_at_a_later_step(model):
     """What lies in the cache from before is not its own, and its first position is 0."""
     encoder_output, encoder_mask = model.encode(SOURCE)
     expected = model.decode(TARGET, encoder_output, encoder_mask)
-    source, cache = model.decoder.project_source(encoder_output), model.decoder.empty_cache(3, 11)
+    source, cache = model.decoder.project_memory(encoder_output), model.decoder.init_cache(3, 11)
     for t in range(-4, TARGET.shape[1]):
         index, positions = ops.convert_to_tensor(t + 4), ops.full((3,), max(t, 0), "int32")
         tokens = ops.convert_to_tensor(TARGET[:, max(t, 0)][:, None])
@@ -214,8 +214,8 @@ def test_beams_that_cross_see_what_they_came_by(model):
     generator = np.random.default_rng(3)
     encoder_output, encoder_mask = model.encode(SOURCE)
     source, cache = (
-        model.decoder.project_source(encoder_output),
-        model.decoder.empty_cache(3, L * W),
+        model.decoder.project_memory(encoder_output),
+        model.decoder.init_cache(3, L * W),
     )
     written, slots = np.zeros((3, W, 0), "int32"), np.zeros((3, W, 0), "int32")
     for t in range(L):
@@ -241,8 +241,8 @@ def test_beams_that_cross_see_what_they_came_by(model):
 def test_steps_are_float32_logits_under_bfloat16():
     model = make_model(dtype="mixed_bfloat16")
     encoder_output, encoder_mask = model.encode(SOURCE)
-    source = model.decoder.project_source(encoder_output)
-    cache = model.decoder.empty_cache(3, 5)
+    source = model.decoder.project_memory(encoder_output)
+    cache = model.decoder.init_cache(3, 5)
     tokens, index = ops.convert_to_tensor(TARGET[:, :1]), ops.convert_to_tensor(0)
     step_logits, scores, cache = model.decode_step(
         tokens, index, one_beam(index, 5), cache, source, encoder_mask
@@ -372,7 +372,7 @@ def test_a_swapped_attention_is_not_lost_in_silence(place, ids, tmp_path):
     with pytest.raises(ValueError, match="has a Louder for self_attention, which its sizes do not"):
         model.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="has a Louder"):
-        copy_of(model)
+        copy_model(model)
     model.save_weights(tmp_path / "model.weights.h5")
 
 

@@ -17,7 +17,7 @@ from keras_transformer import (
     WarmupSchedule,
     generate,
 )
-from keras_transformer.decoding.compiled import compiled
+from keras_transformer.translation.compilation import compiled
 
 PAD, BOS, EOS, FIRST = 0, 1, 2, 3
 V = FIRST + 10

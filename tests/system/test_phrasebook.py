@@ -69,7 +69,7 @@ def test_it_is_what_it_stands_for(run):
 @pytest.mark.slow
 def test_always_il_is_right_half_the_time(run):
     """So the pronouns of the test cannot be guessed."""
-    from keras_transformer.evaluation import word_agreement
+    from keras_transformer.training.evaluation import word_agreement
 
     references = (run / "held_out" / "coreference.fr").read_text(encoding="utf-8").splitlines()
     always = [re.sub(r"\belle\b", "il", reference) for reference in references]

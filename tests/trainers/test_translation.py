@@ -9,7 +9,7 @@ import yaml
 
 from keras_transformer import Tokenizer, Translator
 from tests.trainers.conftest import TINY
-from trainers.choice import Choice
+from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
 from trainers.tokenizers import train_tokenizer
 from trainers.translation import main
@@ -44,16 +44,16 @@ def test_a_run_leaves_what_the_design_says(run):
 
 
 def test_run_json_tells_how_it_was_made(run):
-    facts = json.loads((run / "run.json").read_text())
-    assert facts["source_language"] == "en"
-    assert facts["target_language"] == "fr"
-    assert facts["corpus"] == "files"
-    assert facts["pairs"] == 193
-    assert facts["seed"] == 0
-    assert "validation BLEU" in facts["weights"]
-    assert len(facts["data_fingerprint"]) == 64
-    assert facts["model"]["d_model"] == 16
-    assert facts["max_source_length"] == 128
+    metadata = json.loads((run / "run.json").read_text())
+    assert metadata["source_language"] == "en"
+    assert metadata["target_language"] == "fr"
+    assert metadata["corpus"] == "files"
+    assert metadata["pairs"] == 193
+    assert metadata["seed"] == 0
+    assert "validation BLEU" in metadata["weights"]
+    assert len(metadata["data_fingerprint"]) == 64
+    assert metadata["model"]["d_model"] == 16
+    assert metadata["max_source_length"] == 128
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_files_with_tabs_make_the_same_data(run, at, tmp_path, capsys):
 def test_what_was_being_written_when_a_run_was_killed_is_removed(at, tmp_path, capsys):
     """Also where it had come no further than to its tokens."""
     tokens = tmp_path / "tokens"
-    for name in (".train.a1b2c3", ".validation.x", ".mine"):
+    for name in (".writing-a1b2c3", ".writing-x", ".mine"):
         (tokens / name).mkdir(parents=True)
     too_few = ["--tokens-per-batch", "2"]  # a run that fails soon
     assert main([*PARALLEL, *QUICK, *too_few, "--output", str(tmp_path)]) == 1
@@ -105,8 +105,8 @@ def test_without_validation_text_the_average_is_used(at, tmp_path, capsys):
     output = tmp_path / "run"
     assert main([*PARALLEL, *QUICK, "--output", str(output)]) == 0
     assert "No validation text" in capsys.readouterr().out
-    facts = json.loads((output / "run.json").read_text())
-    assert facts["weights"] == "average of the last 2 epochs"
+    metadata = json.loads((output / "run.json").read_text())
+    assert metadata["weights"] == "average of the last 2 epochs"
     checkpoints = sorted((output / "checkpoints").iterdir())
     assert [path.name for path in checkpoints] == [
         "epoch-0001.weights.h5", "epoch-0002.weights.h5",
@@ -154,9 +154,9 @@ def test_a_finished_run_may_be_replaced(run, at, tmp_path, capsys):
         shutil.copy(output / "checkpoints" / "best.weights.h5", checkpoint)
     options = [*PARALLEL, *QUICK, "--overwrite", "true", "--seed", "3", "--output", str(output)]
     assert main(options) == 0
-    facts = json.loads((output / "run.json").read_text())
-    assert facts["seed"] == 3
-    assert facts["weights"] == "average of the last 2 epochs"
+    metadata = json.loads((output / "run.json").read_text())
+    assert metadata["seed"] == 3
+    assert metadata["weights"] == "average of the last 2 epochs"
     loaded, old = (Translator.load(folder).model.get_weights() for folder in (output, run))
     assert np.abs(loaded[0] - old[0]).max() > 1e-3
 
@@ -183,7 +183,7 @@ class Scores:
 def test_the_better_of_best_and_average_is_used(run, tmp_path, best, average, says, first):
     translator = Translator.load(run)
     model = translator.model
-    choice = Choice.__new__(Choice)
+    choice = ModelSelection.__new__(ModelSelection)
     choice.model, choice.averages, choice.bleu = model, True, Scores(best, average)
     choice.best_path = tmp_path / "best.weights.h5"
     for name, value in (("a", 1.0), ("b", 5.0), ("best", 11.0)):
@@ -216,8 +216,8 @@ def test_the_phrasebook_is_a_corpus_with_held_out_text(tmp_path, capsys, monkeyp
     assert held_out == {"everyday.en", "everyday.fr", "coreference.en", "coreference.fr"}
     assert (output / "held_out" / "coreference.fr").read_text("utf-8") == "« ça »\n"
     assert len((output / "held_out" / "everyday.en").read_text().splitlines()) == 11
-    facts = json.loads((output / "run.json").read_text())
-    assert (facts["source_language"], facts["target_language"]) == ("en", "fr")
+    metadata = json.loads((output / "run.json").read_text())
+    assert (metadata["source_language"], metadata["target_language"]) == ("en", "fr")
 
 
 def test_a_vocabulary_of_open_size_is_what_the_text_allows(monkeypatch):

@@ -58,10 +58,10 @@ def test_a_recipe_trains(size, data_folder, tmp_path, capsys):
     recipe, output = RECIPES / f"wmt14_en_de_{size}.yaml", tmp_path / "run"
     options = ["--config", str(recipe), "--data-folder", str(data_folder), *SHRUNK]
     assert main([*options, "--output", str(output)]) == 0
-    facts = json.loads((output / "run.json").read_text())
-    assert facts["corpus"] == "tfds:wmt14_translate/de-en"
-    assert (facts["source_language"], facts["target_language"]) == ("en", "de")
-    assert facts["pairs"] == TRAIN
+    metadata = json.loads((output / "run.json").read_text())
+    assert metadata["corpus"] == "tfds:wmt14_translate/de-en"
+    assert (metadata["source_language"], metadata["target_language"]) == ("en", "de")
+    assert metadata["pairs"] == TRAIN
     used = yaml.safe_load((output / "recipe.yaml").read_text())
     written = yaml.safe_load(recipe.read_text())
     assert {name for name in written if used[name] != written[name]} <= {

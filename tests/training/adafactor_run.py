@@ -94,7 +94,7 @@ def steps(folder):
 
 def resumed(folder):
     """An epoch with an interruption and without."""
-    from tests.training import interrupted
+    from tests.checkpoints import interrupted
 
     on_tensorflow = keras.backend.backend() == "tensorflow"  # eager: it compiles too long a time
     model = interrupted.make_model()

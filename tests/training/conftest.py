@@ -4,12 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import (
-    Perplexity,
-    TokenAccuracy,
-    TokenCrossEntropy,
-    Transformer,
-)
+from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy, Transformer
 
 V, PAIRS, S, T = 13, 12, 5, 7
 

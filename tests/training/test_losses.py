@@ -6,12 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_transformer import (
-    Perplexity,
-    TokenAccuracy,
-    TokenCrossEntropy,
-    smoothed_cross_entropy,
-)
+from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy, smoothed_cross_entropy
 from keras_transformer.training.cross_entropy import smoothed_entropy
 
 B, T, V = 3, 5, 7

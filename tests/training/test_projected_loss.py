@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transformer as kt
-from keras_transformer.training.projected_loss import facts_of, projected_cross_entropy
+from keras_transformer.training.projected_loss import logit_statistics, projected_cross_entropy
 from tests.conftest import ROOT
 
 B, V, D = 3, 11, 5
@@ -36,7 +36,7 @@ def from_logits(labels, weights, eps):
     def total(hidden, vectors):
         logits = tf.matmul(hidden, vectors, transpose_b=True)
         losses = kt.smoothed_cross_entropy(labels, logits, eps)
-        return tf.reduce_sum(losses * weights), facts_of(labels, logits)
+        return tf.reduce_sum(losses * weights), logit_statistics(labels, logits)
 
     return total
 
@@ -53,12 +53,14 @@ def test_it_is_the_loss_of_the_logits_with_its_gradients(length, eps):
     def projected(hidden, vectors):
         return projected_cross_entropy(labels, hidden, vectors, weights, eps)
 
-    total, facts, gradients = with_gradients(projected, hidden, vectors)
+    total, statistics, gradients = with_gradients(projected, hidden, vectors)
     wanted, wanted_facts, wanted_gradients = with_gradients(
         from_logits(labels, weights, eps), hidden, vectors
     )
     close(total, wanted)
-    for one, other in zip((*facts, *gradients), (*wanted_facts, *wanted_gradients), strict=True):
+    for one, other in zip(
+        (*statistics, *gradients), (*wanted_facts, *wanted_gradients), strict=True
+    ):
         close(one, other)
 
 
@@ -91,10 +93,10 @@ def test_lengths_may_be_unknown_until_it_runs(compiled):
 
     for length in (2, 7):
         labels, hidden, vectors, weights = make_batch(length)
-        total, facts = projected(labels, hidden, vectors, weights)
+        total, statistics = projected(labels, hidden, vectors, weights)
         wanted, wanted_facts = from_logits(labels, weights, 0.1)(hidden, vectors)
         close(total, wanted)
-        for one, other in zip(facts, wanted_facts, strict=True):
+        for one, other in zip(statistics, wanted_facts, strict=True):
             close(one, other)
 
 
@@ -103,7 +105,7 @@ def test_metrics_learn_the_same_from_facts_as_from_logits():
     logits = hidden @ vectors.T
     for make in (kt.TokenAccuracy, kt.Perplexity):
         one, other = make(), make()
-        one.update_facts(labels, facts_of(labels, logits))
+        one.update_from_statistics(labels, logit_statistics(labels, logits))
         other.update_state(labels, logits)
         assert float(one.result()) == float(other.result())
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_transformer.formats.marian.settings import read_json
+from keras_transformer.formats.marian.config import read_json
 from keras_transformer.text import MarianTokenizer
 
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"

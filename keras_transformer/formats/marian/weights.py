@@ -166,7 +166,7 @@ def _set_tables(model, weights: Weights, order: np.ndarray, scale: float) -> Non
 
 def _set_block(block, weights: Weights, name: str, order: np.ndarray) -> None:
     """An encoder's or a decoder's block."""
-    first = "attention_residual"
+    first = "self_attention_residual"
     if hasattr(block, "cross_attention"):
         first = "self_attention_residual"
         _set_attention(block.cross_attention, weights, f"{name}.encoder_attn", order)

@@ -1,0 +1,98 @@
+"""Atomic writes: files and folders that appear whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+WRITING = ".writing-"  # prefix of whatever is not yet whole
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a scratch path to write to; the file then replaces `path` in one step.
+
+    If the block fails, the scratch file is deleted and an older file at `path` stays. A scratch
+    file that a killed process left behind is overwritten by the next write to `path`.
+
+    Args:
+        path: The file to write. Missing parent folders are created.
+
+    Raises:
+        OSError: The file could not be written; the message names it.
+
+    Example:
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with atomic_write(folder / "name.txt") as scratch:
+    ...     _ = scratch.write_text("whole")
+    >>> [path.name for path in folder.iterdir()]
+    ['name.txt']
+    """
+    scratch = path.with_name(f"{WRITING}{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield scratch
+        _flush_to_disk(scratch)
+        os.replace(scratch, path)
+        _flush_to_disk(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        if not isinstance(error, (OSError, RuntimeError)):  # h5py raises either
+            raise
+        reason = getattr(error, "strerror", None) or str(error).strip() or repr(error)
+        raise OSError(f"{path} could not be written: {reason}.") from error
+
+
+def _flush_to_disk(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yields an empty folder to fill, which then replaces `folder`, unless the block fails.
+
+    Args:
+        folder: The folder to write. It may exist if it is empty or `is_ours`.
+        is_ours: Function that says whether everything in a folder was written by the caller.
+
+    Raises:
+        FileExistsError: `folder` holds something else.
+    """
+    try:
+        folder = folder.resolve()  # a link's target; the current folder has no name to move it by
+    except RuntimeError as error:
+        raise FileExistsError(f"{folder} is a link that leads to itself.") from error
+    check_free(folder, is_ours)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING) as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except BaseException:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+
+
+def check_free(folder: Path, is_ours: Callable[[Path], bool]) -> None:
+    """Raises `FileExistsError` unless the folder is missing, empty or ours."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder.is_dir() and is_ours(folder)):
+        raise FileExistsError(
+            f"{folder} already exists and holds something else: give another folder, or delete "
+            "it first."
+        )

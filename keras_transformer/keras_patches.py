@@ -1,0 +1,59 @@
+"""Private names of Keras that the package cannot do without, gathered in one place.
+
+Each patch names the behaviour of Keras that makes it necessary. `tests/test_keras_patches.py` fails
+as soon as Keras no longer needs one of them, or no longer has the name.
+"""
+
+import contextlib
+
+import keras
+
+
+class BuildsFromExample(keras.Model):
+    """A model whose `fit` builds weights and metrics from an example instead of from the data.
+
+    `keras.Model.fit` takes a batch out of the data set to learn its shapes, and with several
+    workers sums that batch over all of them
+    ([keras#20585](https://github.com/keras-team/keras/issues/20585)). Nothing public replaces that.
+    """
+
+    def example_batch(self):
+        """Returns `(inputs, labels)` of any size, or `None` to let Keras take a batch."""
+        return None
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        strategy = self._distribute_strategy
+        with contextlib.nullcontext() if strategy is None else strategy.scope():
+            self._symbolic_build(iterator, data_batch)
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        example = self.example_batch()
+        if example is None:
+            return super()._symbolic_build(iterator, data_batch)
+        return super()._symbolic_build(data_batch=example)
+
+
+def is_distributed(model):
+    """Returns whether a model was made in the scope of a `tf.distribute` strategy."""
+    return getattr(model, "_distribute_strategy", None) is not None
+
+
+def skip_gradient_all_reduce(optimizer):
+    """Tells a Keras optimizer that its gradients are already summed over all replicas.
+
+    Otherwise `apply` sums them once more, after clipping each replica's own gradient: clipping
+    before the sum is not clipping the gradient of the batch. Keras offers no argument for it.
+    """
+    optimizer._all_reduce_sum_gradients = list
+
+
+def patch_log_reduction():
+    """Disables Keras' cross-worker averaging of step logs, which fails on scalars.
+
+    With several workers, `fit` averages each step's logs by a collective that fails on tensors
+    without axes ([keras#20585](https://github.com/keras-team/keras/issues/20585)). The logs at the
+    end of an epoch come from the metrics, which are summed over all workers anyway.
+    """
+    from keras.src.backend.tensorflow import trainer
+
+    trainer._collective_all_reduce_multi_worker = lambda strategy: False

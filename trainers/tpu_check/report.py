@@ -1,0 +1,88 @@
+"""What was compiled, a line a program, and the table of it."""
+
+import dataclasses
+import json
+
+from trainers.tpu_check.compiler import Outcome
+from trainers.tpu_check.topologies import Topology
+
+GIB = 2**30
+HEAD = [
+    "| program | chips | rows a chip | tokens of a batch, each side | Gflop a chip | formula "
+    "| memory a chip |",
+    "|---|---|--:|--:|--:|--:|--:|",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One program, compiled for one topology.
+
+    Attributes:
+        program: Its name.
+        topology: Name of the topology.
+        rows: Rows of the batch that one chip gets.
+        expected: Operations of one chip by the formula.
+        outcome: `Outcome` of one chip.
+        trial: Whether it was compiled in looking for the largest batch only.
+    """
+
+    program: str
+    topology: str
+    rows: int
+    expected: float
+    outcome: Outcome
+    trial: bool = False
+
+    def __str__(self):
+        """What the compiler says, in words."""
+        outcome = self.outcome
+        if outcome.error:
+            return f"does not compile: {outcome.error}"
+        return (
+            f"compiles in {outcome.seconds:.0f} s; {outcome.flops / 1e9:,.1f} Gflop a chip, "
+            f"{outcome.flops / self.expected - 1:+.1%} of the formula's; {self.memory()}"
+        )
+
+    def memory(self) -> str:
+        """Memory of a chip that is used, and how much there is."""
+        there_is = Topology(self.topology).hbm
+        return f"{self.outcome.memory / GIB:.1f} of {there_is / GIB:.0f} GiB"
+
+    def as_json(self) -> str:
+        """This line as JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Line":
+        """The line that `as_json` gave."""
+        fields = json.loads(text)
+        return cls(**{**fields, "outcome": Outcome(**fields["outcome"])})
+
+
+def table(lines: list[Line], length: int) -> str:
+    """Lines in Markdown; of the trials of a program, only the largest that compiled.
+
+    Args:
+        lines: What was compiled.
+        length: Tokens of each side of a row.
+    """
+    largest: dict[tuple, Line] = {}
+    for line in lines:
+        key = line.program, line.topology
+        if not line.outcome.error and line.rows >= largest.get(key, line).rows:
+            largest[key] = line
+    kept = [
+        line
+        for line in lines
+        if not line.trial or line is largest.get((line.program, line.topology))
+    ]
+    return "\n".join([*HEAD, *(_row(line, length) for line in kept)])
+
+
+def _row(line: Line, length: int) -> str:
+    tokens = line.rows * length * Topology(line.topology).chips
+    cells = [f"{count / 1e9:,.0f}" for count in (line.outcome.flops, line.expected)]
+    cells = [line.outcome.error, "", ""] if line.outcome.error else [*cells, line.memory()]
+    name = line.program + (", largest found" if line.trial else "")
+    return "| " + " | ".join([name, line.topology, str(line.rows), f"{tokens:,}", *cells]) + " |"
