@@ -78,5 +78,13 @@ multi30k: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/multi30k_en_de.yaml \
 	  --data-folder $(DATA) --output runs/multi30k_en_de
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
+
+.PHONY: docs
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict
+
 clean:
 	rm -rf $(VENV) .venv-oldest .venv-tpu runs build *.egg-info .pytest_cache .ruff_cache
