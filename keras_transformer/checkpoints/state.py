@@ -1,25 +1,24 @@
 """The state of a training on disk: files that are whole or not there; damage is noticed."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import keras
 import numpy as np
 
 from keras_transformer.io import atomic_write
 
-FORMAT = 1
+FORMAT = 2
 METADATA = "metadata.json"
 NAME = re.compile(r"state-(\d+)\.npz")
-DIGEST_SIZE = 64
 
 
 class StateError(ValueError):
@@ -47,7 +46,8 @@ class SavedState:
 class StateFolder:
     """A folder with the newest states of one training, `state-00001234.npz` and so on.
 
-    The number is that of the steps. A file is a NumPy archive that ends with a checksum of itself.
+    The number is that of the steps. A file is a NumPy archive, whose
+    members carry CRC-32 checksums.
 
     Args:
         folder: Where it is, or is to be. Other files in it are left alone.
@@ -82,10 +82,9 @@ class StateFolder:
             OSError: It could not be written; the ones before it are untouched.
         """
         path = self.folder / f"state-{step:08d}.npz"
-        with atomic_write(path) as writing, open(writing, "wb+") as file:
+        with atomic_write(path) as writing, open(writing, "wb") as file:
             text = json.dumps({"format": FORMAT, "metadata": metadata}, default=float)
             np.savez(file, **{METADATA: np.frombuffer(text.encode(), np.uint8)}, **arrays)
-            _add_digest(file)
         until_now = [one for one in self.paths() if _step(one) <= step]
         for other in set(self.paths()) - set(until_now[-self.keep :]):
             other.unlink(missing_ok=True)
@@ -125,40 +124,31 @@ def _step(path: Path) -> int:
     return int(NAME.fullmatch(path.name)[1])
 
 
-def _add_digest(file: BinaryIO) -> None:
-    """Ends a zip file with the SHA-256 of all that is before it, as the archive's comment."""
-    with zipfile.ZipFile(file, "a") as archive:
-        archive.comment = bytes(DIGEST_SIZE)
-    digest = _digest(file)
-    file.seek(-DIGEST_SIZE, os.SEEK_END)
-    file.write(digest)
-    file.flush()
-
-
-def _digest(file: BinaryIO) -> bytes:
-    """The SHA-256 of a file without its last bytes."""
-    left = file.seek(0, os.SEEK_END) - DIGEST_SIZE
-    file.seek(0)
-    digest = hashlib.sha256()
-    while left > 0:
-        part = file.read(min(left, 1 << 20))
-        digest.update(part)
-        left -= len(part)
-    return digest.hexdigest().encode()
-
-
 def _read_metadata(path: Path) -> dict:
-    """What a state tells, once its checksum has been found right; an `OSError` if it is wrong."""
+    """Returns the metadata of a state, once every member's CRC-32 has been verified.
+
+    Raises:
+        OSError: The file is damaged or cannot be read.
+        StateError: Another version of the package wrote it.
+    """
     with open(path, "rb") as file:
-        if _digest(file) != file.read():
-            raise OSError("its checksum is wrong")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            description = json.loads(archive[METADATA].tobytes())
-    if description["format"] != FORMAT:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                if archive.testzip() is not None:
+                    raise OSError("its checksum is wrong")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                name = METADATA if METADATA in archive.files else "facts.json"  # of format 1
+                description = json.loads(archive[name].tobytes())
+            version = description["format"]
+        except (zipfile.BadZipFile, zlib.error, struct.error, LookupError) as error:
+            raise OSError(f"it is not a whole archive: {error}") from error
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            raise OSError(f"it is not a state: {error}") from error
+    if version != FORMAT:
         raise StateError(
-            f"{path} has format {description['format']}; this package reads {FORMAT}. Go on with "
-            "the package version that wrote it, or start afresh."
+            f"{path} has format {version}; this package reads {FORMAT}. Go on with the package "
+            "version that wrote it, or start afresh."
         )
     return description["metadata"]
 

@@ -7,7 +7,8 @@ from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.masks import causal_mask, padding_mask, segment_mask
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention, dot_product_attention
-from keras_transformer.layers.positional_embedding import PositionalEmbedding, sinusoids
+from keras_transformer.layers.position_encoders import sinusoids
+from keras_transformer.layers.positional_embedding import PositionalEmbedding
 
 __all__ = [
     "AddAndNorm",

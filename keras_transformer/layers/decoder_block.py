@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
-from keras_transformer.layers.masks import causal_mask
+from keras_transformer.layers.masks import causal_mask, expand_mask
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
 
@@ -180,12 +180,10 @@ class DecoderBlock(keras.layers.Layer):
         )
         x = self.self_attention_residual(inputs, attended)
         if self.cross_attention is not None:
-            if memory_mask is not None and len(memory_mask.shape) == 2:
-                memory_mask = ops.expand_dims(memory_mask, 1)  # (B, 1, S)
             attended, scores["cross"] = self.cross_attention(
                 query=self.cross_attention_residual.preprocess(x),
                 key_value=memory,
-                attention_mask=memory_mask,
+                attention_mask=expand_mask(memory_mask),
                 return_attention_scores=True,
             )
             x = self.cross_attention_residual(x, attended)

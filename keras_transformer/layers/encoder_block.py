@@ -1,10 +1,10 @@
 """One encoder layer."""
 
 import keras
-from keras import ops
 
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.masks import expand_mask
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
 
@@ -81,11 +81,12 @@ class EncoderBlock(keras.layers.Layer):
         self.feed_forward_residual.build(input_shape)
 
     def call(self, inputs, attention_mask=None, return_attention_scores=False):
-        if attention_mask is not None and len(attention_mask.shape) == 2:
-            attention_mask = ops.expand_dims(attention_mask, 1)  # (B, 1, S)
         x = self.self_attention_residual.preprocess(inputs)
         attended, scores = self.self_attention(
-            query=x, value=x, attention_mask=attention_mask, return_attention_scores=True
+            query=x,
+            value=x,
+            attention_mask=expand_mask(attention_mask),
+            return_attention_scores=True,
         )
         x = self.self_attention_residual(inputs, attended)
         transformed = self.feed_forward(self.feed_forward_residual.preprocess(x))

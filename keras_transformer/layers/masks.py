@@ -42,6 +42,23 @@ def causal_mask(length):
     return ops.greater_equal(positions[:, None], positions[None, :])[None]
 
 
+def expand_mask(mask):
+    """Adds the axis of query positions to a mask of visible positions.
+
+    Args:
+        mask: Boolean tensor of shape `(B, S)` or `(B, T, S)`, or `None`.
+
+    Returns:
+        A mask `(B, S)` as `(B, 1, S)`; anything else unchanged.
+
+    Example:
+
+    >>> tuple(expand_mask(keras.ops.ones((2, 3), "bool")).shape)
+    (2, 1, 3)
+    """
+    return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
+
+
 def segment_mask(query_segments, value_segments):
     """Keeps several sentences in one row apart: each sees its own segment only.
 

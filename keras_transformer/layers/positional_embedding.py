@@ -1,53 +1,10 @@
 """Ids to vectors that know what they mean and where they stand."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_transformer.layers.dropout import Dropout
-
-POSITIONS = ("paper", "t2t", "learned")
-
-
-def sinusoids(positions, d_model, form="paper"):
-    """Positional encodings made of sines and cosines; nothing is learned, nothing ends.
-
-    `"paper"` interleaves them, `PE[p, 2i] = sin(p / 10000^(2i/d))` and `PE[p, 2i+1] = cos(...)`
-    (section 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)). `"t2t"`,
-    Tensor2Tensor's and the one in the pictures of The Illustrated Transformer, puts all sines
-    before all cosines and spaces the wavelengths a little wider, so that the longest is
-    exactly 10000 * 2 pi. The two are not permutations of each other.
-
-    Args:
-        positions: Integer tensor of any shape `(...)`.
-        d_model: Integer. How many numbers encode a position.
-        form: `"paper"` or `"t2t"`.
-
-    Returns:
-        Tensor of shape `(..., d_model)`, float32, values within [-1, 1].
-
-    Raises:
-        ValueError: `form` is another word.
-
-    Example:
-
-    >>> sinusoids(keras.ops.arange(2), 4, form="t2t")[1].numpy().round(4).tolist()
-    [0.8414999842643738, 9.999999747378752e-05, 0.5403000116348267, 1.0]
-    """
-    if form not in ("paper", "t2t"):
-        raise ValueError(f"`form` must be 'paper' or 't2t'. Received: {form!r}")
-    if form == "paper":
-        frequencies = 10000.0 ** -(np.arange(0, d_model, 2) / d_model)
-    else:
-        half = d_model // 2
-        frequencies = 10000.0 ** -(np.arange(half) / max(half - 1, 1))
-    angles = ops.cast(positions, "float32")[..., None] * frequencies.astype("float32")
-    sines, cosines = ops.sin(angles), ops.cos(angles)
-    if form == "paper":
-        pairs = ops.stack([sines, cosines], axis=-1)
-        return ops.reshape(pairs, (*ops.shape(positions), 2 * len(frequencies)))[..., :d_model]
-    padding = ops.zeros_like(sines[..., : d_model % 2])
-    return ops.concatenate([sines, cosines, padding], axis=-1)
+from keras_transformer.layers.position_encoders import POSITIONS, LearnedPositions, sinusoids
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -124,7 +81,7 @@ class PositionalEmbedding(keras.layers.Layer):
         )
         self.learned_positions = None
         if positions == "learned":
-            self.learned_positions = keras.layers.Embedding(
+            self.learned_positions = LearnedPositions(
                 max_length, d_model, embeddings_initializer=normal(), dtype=dtype, name="positions"
             )
         self.dropout = Dropout(dropout_rate, dtype=dtype)
@@ -146,20 +103,10 @@ class PositionalEmbedding(keras.layers.Layer):
         return self.dropout(ops.cast(x, self.compute_dtype))
 
     def _encode_positions(self, ids, positions):
-        counted = positions is None
-        if counted:
-            positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
         if self.positions == "learned":
-            if counted and ids.shape[1] is not None and ids.shape[1] > self.max_length:
-                raise ValueError(
-                    f"There are {self.max_length} learned positions (`max_length`). Received: ids "
-                    f"of shape {tuple(ids.shape)}. Give shorter rows, or make more positions."
-                )
-            vectors = ops.cast(self.learned_positions(positions), "float32")
-            if counted and ids.shape[1] is None:  # XLA would give later ones the last row
-                known = ops.less(positions, self.max_length)[..., None]
-                vectors = ops.where(known, vectors, np.nan)
-            return vectors
+            return self.learned_positions(ids, positions)
+        if positions is None:
+            positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
         return sinusoids(positions, self.d_model, self.positions)
 
     def logits(self, hidden, output_weights=None):

@@ -1,9 +1,8 @@
 """The stack of decoder layers."""
 
 import keras
-from keras import ops
 
-from keras_transformer.layers import DecoderBlock, causal_mask
+from keras_transformer.layers import DecoderBlock
 from keras_transformer.layers.add_and_norm import EPSILON
 
 
@@ -102,8 +101,6 @@ class Decoder(keras.layers.Layer):
         memory_mask=None,
         return_attention_scores=False,
     ):
-        if attention_mask is None:
-            attention_mask = causal_mask(ops.shape(inputs)[1])
         x, scores = inputs, []
         for block in self.blocks:
             x, block_scores = block(

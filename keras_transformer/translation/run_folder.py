@@ -12,8 +12,10 @@ import keras
 from keras_transformer.io import atomic_write
 from keras_transformer.models import Transformer
 from keras_transformer.text import TokenizerProtocol, load_tokenizer
+from keras_transformer.translation.renamed_weights import with_current_paths
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 DESCRIPTION = "run.json"
 WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
@@ -104,7 +106,7 @@ def load_run(folder: Path) -> dict:
     if not shared:
         arguments["target_tokenizer"] = read_tokenizer(folder / TARGET_TOKENIZER)
     _check_ids(arguments.get("target_tokenizer", arguments["tokenizer"]), special_ids, folder)
-    load_weights(model, folder / WEIGHTS)
+    load_weights(model, folder / WEIGHTS, description["format_version"])
     return {"model": model, **arguments}
 
 
@@ -129,9 +131,10 @@ def read_description(folder: Path) -> dict:
         raise RunError(
             f"{path} is damaged ({error!r}). Train again, or copy the whole folder once more."
         ) from error
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise RunError(
-            f"{path} has format version {version!r}; this package reads {FORMAT_VERSION}. "
+            f"{path} has format version {version!r}; this package reads {known}. "
             "Use the package version named in it."
         )
     return description
@@ -145,12 +148,13 @@ def read_tokenizer(path: Path) -> TokenizerProtocol:
         raise RunError(f"The run's tokenizer cannot be read: {error}") from error
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
+def load_weights(model: keras.Model, path: Path, version: int = FORMAT_VERSION) -> None:
     """Fills a built model with the weights of a file, which must fit it, no more and no less."""
     if not path.is_file():
         raise RunError(f"{path} is missing: copy the whole run folder once more, or train again.")
     try:
-        model.load_weights(path)
+        with with_current_paths(path, version) as current:
+            model.load_weights(current)
         found, wanted = _numbers_in(path), sum(math.prod(w.shape) for w in model.weights)
         if found != wanted:
             raise ValueError(f"it holds {found:,} numbers, the model {wanted:,}")

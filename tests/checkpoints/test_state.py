@@ -115,19 +115,36 @@ def test_a_truncated_state_is_passed_over(states, size):
     path = states.paths()[-1]
     content = path.read_bytes()
     path.write_bytes(content[:size])
-    expected = f"{path} is damaged (its checksum is wrong) and is passed over."
-    assert newest(states) == (7, [expected])
+    step, (warning,) = newest(states)
+    assert step == 7
+    assert warning.startswith(f"{path} is damaged (it is not a whole archive: ")
+    assert warning.endswith(") and is passed over.")
 
 
-def test_a_state_with_any_byte_flipped_is_passed_over(states):
+def test_a_state_with_any_byte_flipped_is_passed_over_or_the_same(states):
+    """A flipped byte of an archive's headers, such as a date's, may change nothing that is read."""
     path = states.paths()[-1]
-    content = path.read_bytes()
-    for place in [*range(0, len(content), 41), len(content) - 1]:
+    content, passed_over = path.read_bytes(), 0
+    places = [*range(0, len(content), 7), len(content) - 1]
+    for place in places:
         path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
         step, warnings = newest(states)
-        assert (step, len(warnings)) == (7, 1), place
+        if step == 7:
+            assert len(warnings) == 1
+            passed_over += 1
+        else:
+            test_what_is_read_is_what_was_written(states)
+    assert passed_over > 0.7 * len(places)
     path.write_bytes(content)
     assert newest(states) == (11, [])
+
+
+def test_a_flipped_byte_of_an_array_is_a_wrong_checksum(states):
+    path = states.paths()[-1]
+    content = path.read_bytes()
+    place = content.index(ARRAYS["model/0000/a"].tobytes()) + 5
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert newest(states) == (7, [f"{path} is damaged (its checksum is wrong) and is passed over."])
 
 
 def test_what_cannot_be_read_is_passed_over(states, monkeypatch):
