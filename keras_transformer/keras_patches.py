@@ -38,6 +38,14 @@ def is_distributed(model):
     return getattr(model, "_distribute_strategy", None) is not None
 
 
+def variable_index(optimizer, variable):
+    """Returns the index of a variable among those that an optimizer was built with.
+
+    Keras' own optimizers find their slots by this private method; there is no public one.
+    """
+    return optimizer._get_variable_index(variable)
+
+
 def skip_gradient_all_reduce(optimizer):
     """Tells a Keras optimizer that its gradients are already summed over all replicas.
 

@@ -191,6 +191,83 @@ def test_keras_is_used_by_its_public_names(path):
         )
 
 
+def graph_of_modules():
+    """Module of the package: the modules that it imports, anywhere in its source."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files(PACKAGE)
+    }
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {}
+    for name, path in names.items():
+        found = set()
+        for one in imports(path.read_text(encoding="utf-8")):
+            longer = f"{one.module}.{one.name}"
+            found |= {longer} & names.keys() or {one.module} & names.keys()
+        graph[name] = found - {name}
+    return graph
+
+
+def test_no_imports_go_in_a_circle():
+    """Not within a folder, not through a folder's `__init__`, not in functions either."""
+    graph = graph_of_modules()
+    graph.pop(PACKAGE)  # imports everything, when asked, and is imported by nothing
+    assert graph["keras_transformer.translation.translator"] > {"keras_transformer.text"}
+    while leaves := [name for name, found in graph.items() if not found & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph, f"each of these imports another of these: {sorted(graph)}"
+
+
+def test_a_class_name_stands_for_one_class():
+    homes = {}
+    for path in (path for folder in (PACKAGE, *PROGRAMS) for path in files(folder)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, set()).add(name_of(path))
+    assert not {name: where for name, where in homes.items() if len(where) > 1}
+
+
+def private_attributes_of_others(path):
+    """Attributes that start with one `_`, of objects that are not of the module's own classes.
+
+    What a module's own classes define may be used anywhere in it; `_replace` and `_asdict` are the
+    public methods of named tuples.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own = {"_replace", "_asdict", "_fields"}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    of_self = {"self", "cls"}
+    own |= {
+        node.attr
+        for node in attributes
+        if isinstance(node.ctx, ast.Store) and ast.unparse(node.value) in of_self
+    }
+    return {
+        node.attr
+        for node in attributes
+        if node.attr.startswith("_") and not node.attr.endswith("__") and node.attr not in own
+    }
+
+
+def test_private_names_of_others_are_used_in_one_place():
+    found = {name_of(path): private_attributes_of_others(path) for path in files(PACKAGE)}
+    assert {name for name, attributes in found.items() if attributes} == {
+        f"{PACKAGE}/keras_patches"
+    }
+
+
+def test_ids_are_searched_without_strings():
+    """`decoding` needs neither a tokenizer's library nor what makes a translator of it."""
+    program = """
+import keras_transformer.decoding
+strings = ["sentencepiece", "tensorflow_text"]
+strings += [f"keras_transformer.{place}" for place in ("text", "models", "translation")]
+print(json.dumps([name for name in strings if name in sys.modules]))
+"""
+    assert json.loads(run_python("-c", LOADED + program)) == []
+
+
 @every_program
 def test_programs_use_public_names_only(path):
     for one in imports(path.read_text(encoding="utf-8")):

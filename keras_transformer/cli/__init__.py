@@ -1,4 +1,4 @@
-"""The command line: `python -m keras_transformer`."""
+"""Command line of the package: `python -m keras_transformer`."""
 
 from keras_transformer.cli.program import make_parser, run, with_underscores
 

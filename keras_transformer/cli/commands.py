@@ -1,4 +1,4 @@
-"""What can be done with runs: a function for each command of the command line."""
+"""Commands of the command line, one function each."""
 
 import sys
 from pathlib import Path
@@ -29,30 +29,34 @@ def translate(
 
     Args:
         run: Folder of a finished run.
-        text: Texts to translate; without any, lines are read from standard input.
-        beam_size: How many beginnings the search goes on with; 1 is greedy search.
-        top_beams: How many translations of each text are printed, best first; from 2 on, the text's
-            number, score and translation, with tabs between.
-        length_penalty: Strength of the length penalty; 0 compares log-probabilities.
-        max_length: The most tokens of a translation; 50 more than the text has, if not given.
-        min_length: The fewest tokens of a translation.
-        prefix: What every translation must start with.
-        no_repeat_ngram_size: So many tokens in a row never occur twice; 0 allows it.
-        scores: Whether scores are printed too, before the translation, with a tab between.
-        sample: Whether translations are drawn at random (--top-beams of them) instead of searched.
-        temperature: For --sample: below 1 for what is probable, above 1 for variety.
-        top_k: For --sample: draw from that many tokens only; 0 for all.
-        top_p: For --sample: draw from the most probable tokens that have this probability together.
-        seed: For --sample: where random numbers start.
+        text: Texts to translate. If none is given, the lines of standard input.
+        beam_size: Number of beams; 1 is greedy search.
+        top_beams: Number of translations to print for each text, best first. From 2 on, each line
+            holds the number of the text, the score and the translation, separated by tabs.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
+        max_length: Maximum tokens of a translation. By default, 50 more than the text has.
+        min_length: Minimum tokens of a translation.
+        prefix: Text that every translation starts with.
+        no_repeat_ngram_size: Forbids a sequence of this many tokens to occur twice; 0 allows it.
+        scores: Whether to print the score before each translation, separated by a tab.
+        sample: Whether to sample --top-beams translations at random instead of searching for them.
+        temperature: For --sample. Below 1 favours probable tokens, above 1 adds variety.
+        top_k: For --sample. Draws from this many of the most probable tokens only; 0 for all.
+        top_p: For --sample. Draws from the smallest set of most probable tokens whose total
+            probability reaches this value; 1 for all.
+        seed: For --sample. Seed of the random numbers.
     """
     from keras_transformer import Sampling, Translator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
     if not sample and sampling != Sampling():
-        raise ValueError("--temperature, --top-k, --top-p and --seed are for --sample: add it.")
+        raise ValueError(
+            "--temperature, --top-k, --top-p and --seed only apply to sampling: add --sample."
+        )
     if sample and beam_size != BEAM_SIZE:
         raise ValueError(
-            "--beam-size is for searching, --sample draws --top-beams times: leave one out."
+            "--beam-size only applies to beam search, and --sample draws --top-beams samples "
+            "instead: leave one of the two out."
         )
     translator = Translator.load(run)
     name = "standard input"
@@ -69,32 +73,32 @@ def translate(
         sampling=sampling if sample else None,
         progress=_progress(len(texts)),
     )
-    _warn_of_pieces(translator, translations)
+    _warn_about_split_lines(translator, translations)
     for number, translation in enumerate(translations, start=1):
         if top_beams == 1:
             score = f"{translation.score:.4f}\t" if scores else ""
             print(f"{score}{_one_line(translation.text)}")
         else:
-            for one in translation.hypotheses:
-                print(f"{number}\t{one.score:.4f}\t{_one_line(one.text)}")
+            for hypothesis in translation.hypotheses:
+                print(f"{number}\t{hypothesis.score:.4f}\t{_one_line(hypothesis.text)}")
 
 
 def score(run: Path, source: Path, target: Path, tokens: bool = False) -> None:
-    """Prints how probable the model finds each line of a file as the translation of another's.
+    """Prints the log-probability of each line of one file as the translation of another file's.
 
     Args:
         run: Folder of a finished run.
-        source: Text file, a sentence a line, plain or .gz.
-        target: Its translation, line by line.
-        tokens: Whether the log-probability of every token is printed too.
+        source: Text file with one sentence per line, plain or .gz.
+        target: Text file with the translation of each line.
+        tokens: Whether to print the log-probability of every token, too.
     """
     from keras_transformer import Translator
 
     sources, targets = _read_pairs(source, target)
-    for found in Translator.load(run).score(sources, targets):
-        pairs = zip(found.tokens, found.token_log_probs, strict=True)
-        each = [f"{piece} {log_prob:.4f}" for piece, log_prob in pairs] if tokens else []
-        print("\t".join([f"{found.log_prob:.4f}", *each]))
+    for result in Translator.load(run).score(sources, targets):
+        pairs = zip(result.tokens, result.token_log_probs, strict=True)
+        columns = [f"{token} {log_prob:.4f}" for token, log_prob in pairs] if tokens else []
+        print("\t".join([f"{result.log_prob:.4f}", *columns]))
 
 
 def evaluate(
@@ -106,25 +110,25 @@ def evaluate(
     length_penalty: float = 0.6,
     moses: str = "",
 ) -> None:
-    """Translates a file and compares the translations with a file of references.
+    """Translates a file and compares the translations with reference translations.
 
     Args:
         run: Folder of a finished run.
-        source: Text file to translate, a sentence a line, plain or .gz.
-        reference: Its translation, line by line.
-        words: Words, with commas between, whose use is compared too, such as il,elle.
-        beam_size: How many beginnings the search goes on with; 1 is greedy search.
-        length_penalty: Strength of the length penalty; 0 compares log-probabilities.
-        moses: Code of the target language, such as de, to have BLEU of lower-cased text with Moses'
-            tokens too, which many papers report (needs sacremoses).
+        source: Text file to translate, with one sentence per line, plain or .gz.
+        reference: Text file with the reference translation of each line.
+        words: Comma-separated words, such as il,elle, whose use is compared, too.
+        beam_size: Number of beams; 1 is greedy search.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
+        moses: Code of the target language, such as de. Adds the lower-cased BLEU over Moses tokens
+            that many papers report (needs sacremoses).
     """
     from keras_transformer import Translator
     from keras_transformer.training import evaluation
 
     if moses:
-        evaluation.moses_tokens([], moses)  # rather now than after an hour of translating
-    wanted = [word.strip() for word in words.split(",") if word.strip()]
-    evaluation.word_agreement([], [], wanted)  # the same
+        evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
+    compared_words = [word.strip() for word in words.split(",") if word.strip()]
+    evaluation.word_agreement([], [], compared_words)  # fails now, likewise
     sources, references = _read_pairs(source, reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
@@ -132,9 +136,9 @@ def evaluate(
     translations = translator.translate(
         sources, beam_size, length_penalty=length_penalty, progress=_progress(len(sources))
     )
-    _warn_of_pieces(translator, translations)
+    _warn_about_split_lines(translator, translations)
     texts = [translation.text for translation in translations]
-    print("\n".join(evaluation.report(texts, references, wanted, moses)))
+    print("\n".join(evaluation.report(texts, references, compared_words, moses)))
 
 
 def export(
@@ -148,23 +152,23 @@ def export(
     xla: bool = False,
     quantize: str | None = None,
 ) -> None:
-    """Writes a finished run in a format that other programs read; the run stays as it is.
+    """Exports a finished run to a format of other programs. The run itself is not changed.
 
     Args:
         run: Folder of a finished run.
-        output: Folder to write. It appears whole or not at all.
+        output: Folder to write. It is written atomically.
         format: saved_model (strings to strings, for TensorFlow and TensorFlow Serving), ctranslate2
-            or keras. The options below are for saved_model.
-        beam_size: How many beginnings the search goes on with; 1 is greedy search, 4 if not given.
-        top_beams: How many translations each text gets, best first; 1 if not given.
-        length_penalty: Strength of the length penalty; 0 for none, 0.6 if not given.
-        max_length: The most tokens of a translation; 50 more than the text has, if not given.
-        xla: Whether XLA compiles the search.
-        quantize: int8 for a quarter of the size.
+            or keras. The options below only apply to saved_model.
+        beam_size: Number of beams; 1 is greedy search. By default, 4.
+        top_beams: Number of translations of each text, best first. By default, 1.
+        length_penalty: Exponent of the length penalty; 0 disables it. By default, 0.6.
+        max_length: Maximum tokens of a translation. By default, 50 more than the text has.
+        xla: Whether to compile the search with XLA.
+        quantize: int8 reduces the size to a quarter.
     """
     from keras_transformer import Translator, formats
 
-    given = {
+    arguments = {
         "beam_size": beam_size,
         "top_beams": top_beams,
         "length_penalty": length_penalty,
@@ -172,7 +176,7 @@ def export(
         "xla": xla or None,
         "quantize": quantize,
     }
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in arguments.items() if value is not None}
     formats.export(Translator.load(run), output, format, **options)
 
 
@@ -184,31 +188,31 @@ def illustrate(
     beam_size: int = 2,
     length_penalty: float = 0.6,
 ) -> None:
-    """Writes a page that shows, figure by figure, how the model translates a sentence.
+    """Writes an HTML page that shows, figure by figure, how the model translates a sentence.
 
     Args:
         run: Folder of a finished run.
-        text: The sentence.
-        output: HTML file to write; it holds all that it needs.
-        reference: How the sentence should be translated; the model's own translation if empty.
-        beam_size: How many beginnings the search goes on with, and translations it shows.
-        length_penalty: Strength of the length penalty; 0 compares log-probabilities.
+        text: The sentence to translate.
+        output: HTML file to write. It is self-contained.
+        reference: Reference translation. By default, the translation of the model is used.
+        beam_size: Number of beams, and of translations that are shown.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
     """
     from keras_transformer import Translator
     from keras_transformer.illustrate import page
 
     if output.is_dir():
-        raise ValueError(f"{output} is a folder: give --output the name of an .html file.")
+        raise ValueError(f"--output must name an .html file. Received the folder {output}")
     if not output.parent.is_dir():
-        raise ValueError(f"There is no folder {output.parent} for --output: make it first.")
+        raise ValueError(f"The folder {output.parent} of --output does not exist: create it first.")
     page(Translator.load(run), text, reference, beam_size, length_penalty).save(output)
 
 
 def import_(checkpoint: Path, output: Path) -> None:
-    """Makes a run of a Marian checkpoint, such as an OPUS-MT model.
+    """Converts a Marian checkpoint, such as an OPUS-MT model, to a run.
 
     Args:
-        checkpoint: Folder of the checkpoint, given as --from.
+        checkpoint: Folder of the checkpoint, passed as --from.
         output: Folder of the run to write.
     """
     from keras_transformer.formats import import_marian
@@ -219,7 +223,7 @@ def import_(checkpoint: Path, output: Path) -> None:
 
 
 def _read_pairs(source: Path, target: Path) -> tuple[list[str], list[str]]:
-    """The lines of two files, as many of one as of the other."""
+    """Reads the lines of two parallel files, which must have the same number of lines."""
     files = (existing_file(path, read_again=False) for path in (source, target))
     sources, targets = (decoded(raw_lines(path), path) for path in files)
     if len(sources) != len(targets):
@@ -231,11 +235,12 @@ def _read_pairs(source: Path, target: Path) -> tuple[list[str], list[str]]:
 
 
 def _one_line(text: str) -> str:
+    """Replaces line breaks by spaces."""
     return " ".join(text.splitlines())
 
 
-def _warn_of_pieces(translator, translations) -> None:
-    """Says which lines were cut."""
+def _warn_about_split_lines(translator, translations) -> None:
+    """Warns of every line that was too long for the model and was split."""
     for number, translation in enumerate(translations, start=1):
         if translation.parts > 1:
             print(
@@ -246,17 +251,17 @@ def _warn_of_pieces(translator, translations) -> None:
 
 
 def _progress(lines: int):
-    """A bar, where a person watches and there is much to do."""
+    """Returns a callback that draws a progress bar; `None` for few lines or without a terminal."""
     if lines < 100 or not sys.stderr.isatty():
         return None
     from tqdm import tqdm
 
     bar = tqdm(total=lines, unit="line", file=sys.stderr)
 
-    def show(done: int, total: int) -> None:
+    def update(done: int, total: int) -> None:
         bar.total = total
         bar.update(done - bar.n)
         if done == total:
             bar.close()
 
-    return show
+    return update

@@ -1,4 +1,4 @@
-"""What all command lines share: options from a typed signature, errors in one line."""
+"""Parts shared by all command lines: option parsing, one-line errors, exit codes, signals."""
 
 import argparse
 import contextlib
@@ -17,7 +17,10 @@ FAILURE = 1
 
 
 def make_parser(program: str, description: str):
-    """A parser whose errors are exceptions, and which takes dashes for underscores."""
+    """Returns an argument parser that raises its errors instead of exiting.
+
+    Its option names have underscores: pass the command line through `with_underscores` first.
+    """
     from jsonargparse import ArgumentParser
 
     return ArgumentParser(
@@ -26,7 +29,8 @@ def make_parser(program: str, description: str):
 
 
 def with_underscores(arguments: list[str]) -> list[str]:
-    """Options as the parser knows them: `--train-source=a-b` becomes `--train_source=a-b`.
+    """Replaces dashes in option names by underscores: `--train-source=a-b` becomes
+    `--train_source=a-b`.
 
     Example:
 
@@ -43,126 +47,111 @@ def with_underscores(arguments: list[str]) -> list[str]:
 
 
 def run(program: str, main: Callable[[], int | None], command: str = "") -> int:
-    """Runs a program; what a user can mend ends it with one line and an exit code not 0.
+    """Runs a program and returns its exit code.
+
+    Errors that the user can fix are printed as one line, without a traceback; all others are
+    raised.
 
     Args:
-        program: How it was called, such as `python -m trainers.translation`.
-        main: What it does; what it returns is the exit code, `None` is 0.
-        command: Which of its commands was asked for, if it has several.
+        program: How the program is called, such as `python -m trainers.translation`.
+        main: Function that does the work. It returns the exit code; `None` means 0.
+        command: The requested command, if the program has several. Usage errors point to its help.
     """
     try:
-        _open_standard_streams()
-        with _left_at_sigterm():
+        with _exit_on_sigterm():
             quieten_tensorflow()
             warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
             code = main() or 0
-            sys.stdout.flush()  # what cannot be written is to be told, too
+            sys.stdout.flush()  # a write error, such as a full disk, is raised here
             return code
-    except BrokenPipeError:  # the reader has had enough
-        _forget_output()
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
+        _discard_output()
         return 0
     except argparse.ArgumentError as error:
         usage, message = program, str(error)
         if command:  # the parser calls its options "translate.run"
             usage, message = f"{program} {command}", message.replace(f" {command}.", " ")
-        return _complain(program, f"{message} (see {usage} --help)", USAGE_ERROR)
+        return _report_error(program, f"{message} (see {usage} --help)", USAGE_ERROR)
     except EXPECTED_ERRORS as error:
-        _forget_output()
-        return _complain(program, str(error), FAILURE)
+        _discard_output()
+        return _report_error(program, str(error), FAILURE)
     except KeyboardInterrupt:
-        return _complain(program, "interrupted", 130)
+        return _report_error(program, "interrupted", 130)
     except Exception as error:
-        message = _lack(error)
+        message = _exhaustion_message(error)
         if message is None:
             raise
-        return _complain(program, message, FAILURE)
-
-
-def _open_standard_streams() -> None:
-    """Opens those that the process was started without, as some services do.
-
-    Raises:
-        OSError: Standard output is closed, so that nothing could be told.
-    """
-    names = {0: ("stdin", "r"), 1: ("stdout", "w"), 2: ("stderr", "w")}
-    closed = [number for number, (name, _) in names.items() if getattr(sys, name) is None]
-    for number in closed:
-        name, mode = names[number]
-        nothing = os.open(os.devnull, os.O_RDWR)
-        if nothing != number:
-            os.dup2(nothing, number)
-        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
-    if 1 in closed:
-        raise OSError("Standard output is closed. Send it to a file, or to /dev/null.")
+        return _report_error(program, message, FAILURE)
 
 
 @contextlib.contextmanager
-def _left_at_sigterm() -> Iterator[None]:
-    """A block that SIGTERM makes the process leave, so that nothing stays half-written.
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turns SIGTERM into `SystemExit` inside the block, so that temporary files are cleaned up.
 
-    Not where a program has a way of its own.
+    A handler that the caller has installed stays in place.
     """
-    of_main = threading.current_thread() is threading.main_thread()
-    ours = of_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if ours:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    install = in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if install:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
-        if ours:
+        if install:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _lack(error: Exception) -> str | None:
-    """What to say if memory (Python's, TensorFlow's, JAX's) or a disk was too small."""
-    exhausted = "ResourceExhausted" in type(error).__name__ or "RESOURCE_EXHAUSTED" in str(error)
+def _exhaustion_message(error: Exception) -> str | None:
+    """Returns a message if Python, TensorFlow or JAX ran out of memory or disk space, else `None`.
+
+    TensorFlow reports a full disk as RESOURCE_EXHAUSTED, too.
+    """
+    kind, text = type(error).__name__, str(error)
+    exhausted = "ResourceExhausted" in kind or "RESOURCE_EXHAUSTED" in text
     if not exhausted and not isinstance(error, MemoryError):
         return None
-    lines = str(error).splitlines()
-    full = next((line for line in lines if "No space left" in line), None)
-    if full:
-        return full
-    of_memory = (line for line in lines if re.search("out of memory|OOM|allocate", line, re.I))
-    what = next(of_memory, "").partition("[Op:")[0].strip(" .") or type(error).__name__
-    return (
-        f"There is not enough memory ({what}). Take smaller batches, shorter sentences, fewer "
+    lines = text.splitlines() or [kind]
+    disk_full = next((line for line in lines if "No space left" in line), None)
+    return disk_full or (
+        f"There is not enough memory ({lines[0]}). Use smaller batches, shorter sentences, fewer "
         "beams or a smaller model."
     )
 
 
-def _forget_output() -> None:
-    """Lets what could not be written to standard output go, if there is such a thing."""
+def _discard_output() -> None:
+    """Drops buffered output that cannot be written, so that Python does not fail on it at exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(program: str, message: str, code: int) -> int:
-    line = " ".join(message.split()) or "failed for a reason it does not know"
+def _report_error(program: str, message: str, code: int) -> int:
+    """Prints an error as one line and returns the exit code."""
+    line = " ".join(message.split()) or "failed without an error message"
     print(f"{program}: error: {line}", file=sys.stderr)
     return code
 
 
 def quieten_tensorflow() -> None:
-    """Imports the backend without its notes on standard error, which nobody can act on."""
+    """Imports the backend without the log messages that it prints to standard error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _standard_error_kept():
+    with _stderr_only_on_failure():
         import keras  # noqa: F401
 
 
 @contextlib.contextmanager
-def _standard_error_kept() -> Iterator[None]:
-    """Keeps what is written to standard error, and shows it only if the block fails."""
+def _stderr_only_on_failure() -> Iterator[None]:
+    """Buffers what the block writes to standard error, and prints it only if the block fails."""
     sys.stderr.flush()
     original = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except Exception:
-            kept.seek(0)
-            os.write(original, kept.read())
+            buffer.seek(0)
+            os.write(original, buffer.read())
             raise
         finally:
             os.dup2(original, 2)

@@ -1,4 +1,4 @@
-"""Formats of other programs, written from a translator or read as one."""
+"""Export to, and import from, the formats of other programs."""
 
 import inspect
 import os
@@ -20,22 +20,23 @@ EXPORTS = {
 def export(
     translator, folder: str | os.PathLike, format: str = "saved_model", **options: object
 ) -> None:
-    """Writes a translator in a format that others read; the folder appears whole or not at all.
+    """Exports a translator to a format of other programs. The folder is written atomically.
 
     Args:
         translator: A `Translator`.
-        folder: What to write. It may be there if it is empty or was written in this format.
+        folder: Folder to write. It may exist if it is empty or was written in the same format.
         format: `"saved_model"`: strings to strings, for TensorFlow alone and TensorFlow Serving
             (`export_saved_model`). `"ctranslate2"`: tokens to tokens (`export_ctranslate2`).
-            `"keras"`: the model, a `.keras` file, and the tokenizer beside it (`export_keras`).
-        **options: Those of the format's function; `"saved_model"` has `beam_size`, `top_beams`,
-            `length_penalty`, `max_length`, `xla` and `quantize`.
+            `"keras"`: the model as a `.keras` file, with the tokenizer beside it (`export_keras`).
+        **options: Options of the function of the format. Those of `"saved_model"` are `beam_size`,
+            `top_beams`, `length_penalty`, `max_length`, `xla` and `quantize`; the other formats
+            have none.
 
     Raises:
-        FileExistsError: Something else is in the folder.
+        FileExistsError: The folder holds something else.
         ImportError: A package that the format needs is not installed.
-        ValueError: There is no such format, it has no such option, or it cannot say what the
-            translator does.
+        ValueError: The format is unknown, does not have a given option, or cannot express what the
+            translator computes.
 
     Example:
 
@@ -45,9 +46,9 @@ def export(
     """
     if format not in EXPORTS:
         raise ValueError(f"`format` must be one of {', '.join(EXPORTS)}. Received: {format!r}")
-    _, _, *known = inspect.signature(EXPORTS[format]).parameters
-    unknown = [name for name in options if name not in known]
+    _, _, *accepted = inspect.signature(EXPORTS[format]).parameters
+    unknown = [name for name in options if name not in accepted]
     if unknown:
-        takes = f"only takes {', '.join(known)}" if known else "takes no options"
-        raise ValueError(f"The format {format!r} {takes}. Received: {', '.join(unknown)}")
+        expected = f"only takes {', '.join(accepted)}" if accepted else "takes no options"
+        raise ValueError(f"The format {format!r} {expected}. Received: {', '.join(unknown)}")
     EXPORTS[format](translator, folder, **options)

@@ -1,4 +1,4 @@
-"""From a translator to the folder of a CTranslate2 model."""
+"""Export to CTranslate2."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from keras_transformer.io import atomic_folder, check_free
 from keras_transformer.layers import sinusoids
 from keras_transformer.models import Transformer
 
-LEAST_POSITIONS = 2048
-ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "silu": "SWISH"}  # Keras' names, and theirs
+MIN_POSITIONS = 2048
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "silu": "SWISH"}  # Keras' name: CTranslate2's
 CONFIG = "config.json"
 FILES = {CONFIG, "model.bin"} | {
     f"{side}_vocabulary.json" for side in ("shared", "source", "target")
@@ -23,22 +23,23 @@ FILES = {CONFIG, "model.bin"} | {
 def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     """Writes a folder that `ctranslate2.Translator(folder)` loads: tokens in, tokens out.
 
-    Tokens are the tokenizer's pieces, as strings, without BOS and EOS: those are added. What is
-    written computes what the model computes, in float32; smaller numbers are chosen on loading
-    (`compute_type="int8"`). The search is CTranslate2's own: its options have other defaults than
-    `Translator.translate`'s, it lets padding be written, and reads the first 1024 source tokens
-    unless `max_input_length` says otherwise. The folder appears whole or not at all.
+    Tokens are those of the tokenizer, as strings, without BOS and EOS, which CTranslate2 adds.
+    The exported model computes the same as the original, in float32; a lower precision is chosen
+    when it is loaded (`compute_type="int8"`). CTranslate2 searches with its own implementation: the
+    defaults of its options differ from those of `Translator.translate`, it may emit padding, and it
+    reads only the first 1024 source tokens unless `max_input_length` is changed. The folder is
+    written atomically.
 
     The format is that of [CTranslate2](https://opennmt.net/CTranslate2/), `ctranslate2.specs`.
 
     Args:
         translator: A `Translator`.
-        folder: What to write. It may be there if it is empty or was written by this function.
+        folder: Folder to write. It may exist if it is empty or was written by this function.
 
     Raises:
-        FileExistsError: Something else is there.
+        FileExistsError: The folder holds something else.
         ImportError: CTranslate2 is not installed.
-        ValueError: CTranslate2 has no way to say what the translator does.
+        ValueError: CTranslate2 cannot express what the translator computes.
 
     Example:
 
@@ -46,9 +47,9 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     translator = Translator.load("runs/mine")
     export_ctranslate2(translator, "mine.ct2")
 
-    tokenizer, other = translator.tokenizer, ctranslate2.Translator("mine.ct2")
-    pieces = [tokenizer.id_to_token(id) for id in tokenizer.tokenize("A dog runs.")]
-    other.translate_batch([pieces])[0].hypotheses[0]  # ["▁Ein", "▁Hund", ...]
+    tokenizer, engine = translator.tokenizer, ctranslate2.Translator("mine.ct2")
+    tokens = [tokenizer.id_to_token(id) for id in tokenizer.tokenize("A dog runs.")]
+    engine.translate_batch([tokens])[0].hypotheses[0]  # ["▁Ein", "▁Hund", ...]
     ```
     """
     try:
@@ -59,29 +60,29 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
             "keras-transformer with the extra `ctranslate2`."
         ) from error
     folder = Path(folder)
-    check_free(folder, _is_ours)
+    check_free(folder, _is_ours)  # before the work
     model = translator.model
     if not isinstance(model, Transformer):
         raise ValueError(
             f"Only a `Transformer` can be exported to CTranslate2. Received: {type(model).__name__}"
         )
-    layers = (len(model.encoder.blocks), len(model.decoder.blocks))
+    num_layers = (len(model.encoder.blocks), len(model.decoder.blocks))
     spec = TransformerSpec.from_config(
-        layers,
+        num_layers,
         model.num_heads,
         pre_norm=model.norm == "pre",
         activation=_activation(model.activation),
     )
     _set_vocabularies(spec, translator)
-    _set_weights(spec, model, max(LEAST_POSITIONS, 2 * translator.max_source_length))
+    _set_weights(spec, model, max(MIN_POSITIONS, 2 * translator.max_source_length))
     spec.validate()
-    spec.optimize()  # a table that is used twice is written once
+    spec.optimize()  # writes shared tables only once
     with atomic_folder(folder, _is_ours) as new:
         spec.save(str(new))
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether all that the folder holds was written here."""
+    """Returns whether everything in a folder was written by this module."""
     if not {path.name for path in folder.iterdir()} <= FILES:
         return False
     try:
@@ -92,19 +93,19 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _activation(function):
-    """What CTranslate2 calls it."""
+    """Returns the CTranslate2 counterpart of a Keras activation."""
     from ctranslate2.specs.common_spec import Activation
 
     name = keras.activations.serialize(function)
     if name not in ACTIVATIONS:
         raise ValueError(
-            f"CTranslate2 can have the activations {', '.join(ACTIVATIONS)}. Received: {name!r}"
+            f"CTranslate2 supports the activations {', '.join(ACTIVATIONS)}. Received: {name!r}"
         )
     return Activation[ACTIVATIONS[name]]
 
 
 def _set_vocabularies(spec, translator) -> None:
-    """Every id's token, and how a sentence starts and ends."""
+    """Sets the tokens of all ids, the special tokens and the other entries of `config.json`."""
     model, source, target = translator.model, translator.tokenizer, translator.target_tokenizer
     spec.register_source_vocabulary(_tokens(source, model.vocabulary_size))
     spec.register_target_vocabulary(
@@ -113,7 +114,7 @@ def _set_vocabularies(spec, translator) -> None:
     special, target_special = _special_tokens(source), _special_tokens(target)
     if special != target_special:
         raise ValueError(
-            "CTranslate2 calls BOS, EOS and the unknown token the same in source and target. "
+            "CTranslate2 needs the same BOS, EOS and unknown token in source and target. "
             f"Received: {', '.join(special)} and {', '.join(target_special)}"
         )
     config = spec.config
@@ -126,7 +127,7 @@ def _set_vocabularies(spec, translator) -> None:
 
 
 def _tokens(tokenizer, size: int) -> list[str]:
-    """The tokens of ids 0 to `size`; a model may have ids that its tokenizer never gives."""
+    """Returns the tokens of ids 0 to `size - 1`, with fillers for ids unknown to the tokenizer."""
     known = tokenizer.vocabulary_size()
     tokens = [tokenizer.id_to_token(id) for id in range(known)]
     tokens += [f"<unused {id}>" for id in range(known, size)]
@@ -134,7 +135,7 @@ def _tokens(tokenizer, size: int) -> list[str]:
     for id, token in enumerate(tokens):
         if ids.setdefault(token, id) != id:
             raise ValueError(
-                "CTranslate2 tells tokens apart by their text, so no two may have the same. "
+                "CTranslate2 identifies tokens by their text, so all texts must be distinct. "
                 f"Received: {token!r} with the ids {ids[token]} and {id}"
             )
     return tokens
@@ -146,16 +147,16 @@ def _special_tokens(tokenizer) -> list[str]:
 
 
 def _set_weights(spec, model, positions: int) -> None:
-    for stack, embedding, to in (
+    for stack, embedding, stack_spec in (
         (model.encoder, model.source_embedding, spec.encoder),
         (model.decoder, model.target_embedding, spec.decoder),
     ):
-        to.scale_embeddings = True  # on the way in; the output's projection has no scale
-        to.position_encodings.encodings = _position_table(embedding, positions)
+        stack_spec.scale_embeddings = True  # of inputs; the output projection is not scaled
+        stack_spec.position_encodings.encodings = _position_table(embedding, positions)
         if stack.final_normalization is not None:
-            _set_normalization(to.layer_norm, stack.final_normalization)
-        for block, layer in zip(stack.blocks, to.layer, strict=True):
-            _set_block(layer, block)
+            _set_normalization(stack_spec.layer_norm, stack.final_normalization)
+        for block, block_spec in zip(stack.blocks, stack_spec.layer, strict=True):
+            _set_block(block_spec, block)
     spec.encoder.embeddings[0].weight = _array(model.source_embedding.tokens.embeddings)
     table = _array(model.target_embedding.tokens.embeddings)
     spec.decoder.embeddings.weight = spec.decoder.projection.weight = table
@@ -164,7 +165,7 @@ def _set_weights(spec, model, positions: int) -> None:
 
 
 def _position_table(embedding, positions: int):
-    """What is added at every position: without a table CTranslate2 adds sinusoids of its own."""
+    """Returns the position encodings; without a table, CTranslate2 adds its own sinusoids."""
     if embedding.positions is None:
         return np.zeros((positions, embedding.d_model), "float32")
     if embedding.positions == "learned":
@@ -172,44 +173,48 @@ def _position_table(embedding, positions: int):
     return _array(sinusoids(np.arange(positions), embedding.d_model, embedding.positions))
 
 
-def _set_block(layer, block) -> None:
-    """An encoder's or a decoder's block."""
-    if hasattr(layer, "attention"):
-        _set_attention(layer.self_attention, block.self_attention, block.self_attention_residual)
-        _set_attention(layer.attention, block.cross_attention, block.cross_attention_residual)
-    else:
-        _set_attention(layer.self_attention, block.self_attention, block.self_attention_residual)
-    _set_linear(layer.ffn.linear_0, block.feed_forward.hidden)
-    _set_linear(layer.ffn.linear_1, block.feed_forward.output_projection)
-    _set_normalization(layer.ffn.layer_norm, block.feed_forward_residual.normalization)
+def _set_block(spec, block) -> None:
+    """Sets the weights of an encoder or decoder block."""
+    _set_attention(spec.self_attention, block.self_attention, block.self_attention_residual)
+    if hasattr(spec, "attention"):
+        _set_attention(spec.attention, block.cross_attention, block.cross_attention_residual)
+    _set_linear(spec.ffn.linear_0, block.feed_forward.hidden)
+    _set_linear(spec.ffn.linear_1, block.feed_forward.output_projection)
+    _set_normalization(spec.ffn.layer_norm, block.feed_forward_residual.normalization)
 
 
-def _set_attention(to, attention, residual) -> None:
-    """Query, key and value are one matrix; across, where the query is the target's, two."""
-    parts = [attention.query_projection, attention.key_projection, attention.value_projection]
-    *inputs, output = to.linear
-    groups = [parts] if len(inputs) == 1 else [parts[:1], parts[1:]]
-    for linear, layers in zip(inputs, groups, strict=True):
-        _set_linear(linear, *layers)
+def _set_attention(spec, attention, residual) -> None:
+    """Sets the weights of an attention.
+
+    CTranslate2 fuses the projections of query, key and value into one matrix in self-attention,
+    and those of key and value in cross-attention.
+    """
+    layers = [attention.query_projection, attention.key_projection, attention.value_projection]
+    *inputs, output = spec.linear
+    groups = [layers] if len(inputs) == 1 else [layers[:1], layers[1:]]
+    for linear, fused_layers in zip(inputs, groups, strict=True):
+        _set_linear(linear, *fused_layers)
     _set_linear(output, attention.output_projection)
-    _set_normalization(to.layer_norm, residual.normalization)
+    _set_normalization(spec.layer_norm, residual.normalization)
 
 
-def _set_linear(to, *layers) -> None:
-    to.weight = np.concatenate([_array(layer.kernel).T for layer in layers])
+def _set_linear(spec, *layers) -> None:
+    """Sets one matrix to the kernels of one or several layers, one below the other."""
+    spec.weight = np.concatenate([_array(layer.kernel).T for layer in layers])
     if layers[0].use_bias:
-        to.bias = np.concatenate([_array(layer.bias) for layer in layers])
+        spec.bias = np.concatenate([_array(layer.bias) for layer in layers])
 
 
-def _set_normalization(to, normalization) -> None:
-    to.gamma, to.beta = _array(normalization.gamma), _array(normalization.beta)
+def _set_normalization(spec, normalization) -> None:
+    spec.gamma, spec.beta = _array(normalization.gamma), _array(normalization.beta)
 
 
 def _array(tensor):
+    """Converts a weight to a float32 array."""
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if not keras.backend.is_float_dtype(dtype):
         raise ValueError(
-            "Weights must not be quantised before they are exported to CTranslate2, which does it "
-            f"by itself. Received: weights of type {dtype}"
+            "CTranslate2 quantizes weights itself, when it loads them: export the model before it "
+            f"is quantized. Received: weights of type {dtype}"
         )
     return keras.ops.convert_to_numpy(tensor).astype("float32")

@@ -1,4 +1,4 @@
-"""From a translator to Keras' own format: a `.keras` file, with the tokenizer beside it."""
+"""Export to Keras' own format: a `.keras` file, with the tokenizer beside it."""
 
 import os
 from pathlib import Path
@@ -16,23 +16,24 @@ FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, metadata.NAME}
 def export_keras(translator, folder: str | os.PathLike) -> None:
     """Writes `model.keras`, which `keras.saving.load_model` loads, and the tokenizer beside it.
 
-    The file holds sizes and weights, neither optimizer nor loss, and no code: it loads in Keras'
-    safe mode, once the package's models are imported. The folder appears whole or not at all.
+    The file holds the configuration and the weights of the model, but no optimizer, loss or code.
+    It loads in Keras' safe mode, once `keras_transformer.models` has been imported. The folder is
+    written atomically.
 
     Args:
         translator: A `Translator` with a `Tokenizer`.
-        folder: What to write. It may be there if it is empty or was written by this function.
+        folder: Folder to write. It may exist if it is empty or was written by this function.
 
     Raises:
-        FileExistsError: Something else is there.
-        ValueError: The tokenizer is no `Tokenizer`.
+        FileExistsError: The folder holds something else.
+        ValueError: The tokenizer is not a `Tokenizer`.
 
     Example:
 
     ```python
     export_keras(Translator.load("runs/mine"), "mine")
 
-    import keras_transformer.models  # so that Keras knows the classes
+    import keras_transformer.models  # registers the classes with Keras
 
     model = keras.saving.load_model("mine/model.keras")
     translator = Translator(model, Tokenizer.load("mine/tokenizer.model"))
@@ -44,8 +45,9 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
     for tokenizer in tokenizers.values():
         if not isinstance(tokenizer, Tokenizer):
             raise ValueError(
-                "Beside the model a SentencePiece tokenizer is written, a `Tokenizer`. Received: "
-                f"{type(tokenizer).__name__}. Save the model alone, with `translator.model.save`."
+                "Only a SentencePiece tokenizer, `keras_transformer.Tokenizer`, can be saved with "
+                f"the model. Received: {type(tokenizer).__name__}. Call `translator.model.save` to "
+                "save the model alone."
             )
     with atomic_folder(Path(folder), is_ours) as new:
         copy_model(translator.model).save(new / MODEL)
@@ -55,13 +57,13 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether all that a folder holds was written here."""
+    """Returns whether everything in a folder was written by this module."""
     names = {path.name for path in folder.iterdir()}
     return names <= FILES and metadata.is_of_format(folder / metadata.NAME, FORMAT)
 
 
 def copy_model(model):
-    """A copy that was never compiled: what is done to it leaves the original as it is.
+    """Returns an uncompiled copy of a model that shares no variables with the original.
 
     Args:
         model: A built `Transformer`.

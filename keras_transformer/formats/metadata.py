@@ -1,4 +1,4 @@
-"""`translator.json`: what a written folder says of itself, to people and to programs."""
+"""`translator.json`: the description of an exported folder, for people and programs."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ from keras_transformer.translation.run_folder import SPECIAL_IDS, package_versio
 
 NAME = "translator.json"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "tensorflow-text", "sentencepiece")
-MADE_BY = {"made_by": "keras_transformer"}  # whose folder it is
+MADE_BY = {"made_by": "keras_transformer"}  # marks the folders of this package
 
 
 def write_description(path: Path, translator, **fields) -> None:
-    """Writes what a translator is, with package versions, special ids and further fields."""
+    """Writes a description of a translator: package versions, special ids and further fields."""
     description = {
         **translator.about,
         **MADE_BY,
@@ -31,7 +31,7 @@ def write_description(path: Path, translator, **fields) -> None:
 
 
 def is_of_format(path: Path, format: str) -> bool:
-    """Whether there is such a file, of this package and of a format."""
+    """Returns whether a file is a description that this package wrote for a format."""
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         return {**MADE_BY, "format": format}.items() <= description.items()

@@ -1,7 +1,7 @@
-"""The figures of *The Illustrated Transformer*, from a model's own numbers.
+"""Figures of *The Illustrated Transformer*, drawn from the numbers of a model.
 
-Arrays in; figures out that a notebook shows and that save themselves as one file each. `page` puts
-all of them together for a sentence that a `Translator` translates.
+The functions take arrays and return a `Figure`, which notebooks display and which can be saved as a
+self-contained HTML file. `page` combines all figures for one sentence and its translation.
 """
 
 from keras_transformer.illustrate.attention_steps import attention_steps_figure, six_steps

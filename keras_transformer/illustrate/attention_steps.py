@@ -1,4 +1,4 @@
-"""One token's self-attention in six steps, in the numbers of a model."""
+"""Self-attention of one token in six steps."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ import numpy as np
 from keras_transformer.illustrate.figure import Figure, render
 from keras_transformer.illustrate.images import heat_picture
 
-FIRST = 3  # numbers of a vector that are printed; the strip beside them shows all
+PRINTED = 3  # leading numbers of a vector that are printed; the strip of colours shows all
 
 
 def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
-    """Scaled dot-product attention of one position, step by step.
+    """Computes scaled dot-product attention of one position, step by step.
 
     Section 3.2.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
@@ -22,11 +22,12 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
         value: Array of shape `(S, K)`.
 
     Returns:
-        A dict of the arrays `"query"`, `"key"`, `"value"` (step 1), `"scores"` `(S,)` (2),
-        `"scaled"` (3), `"softmax"` (4), `"weighted"` `(S, K)` (5) and `"output"` `(K,)` (6).
+        A dict of arrays: `"query"`, `"key"` and `"value"` (step 1), `"scores"` `(S,)` (step 2),
+        `"scaled"` `(S,)` (step 3), `"softmax"` `(S,)` (step 4), `"weighted"` `(S, K)` (step 5) and
+        `"output"` `(K,)` (step 6).
 
     Raises:
-        ValueError: The shapes do not fit.
+        ValueError: The shapes do not match.
 
     Example: the two words of the article.
 
@@ -37,13 +38,13 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
     query, key, value = (np.asarray(x, "float64") for x in (query, key, value))
     if query.ndim != 1 or key.ndim != 2 or key.shape[1:] != query.shape or len(value) != len(key):
         raise ValueError(
-            "`query` must have the shape (K,), `key` (S, K) and `value` (S, any). Received: "
+            "`query` must have the shape (K,), `key` (S, K) and `value` (S, V). Received: "
             f"{query.shape}, {key.shape} and {value.shape}"
         )
     scores = key @ query
     scaled = scores / math.sqrt(len(query))
-    powers = np.exp(scaled - scaled.max())
-    softmax = powers / powers.sum()
+    exponentials = np.exp(scaled - scaled.max())
+    softmax = exponentials / exponentials.sum()
     weighted = softmax[:, None] * value
     return {
         "query": query,
@@ -65,48 +66,49 @@ def attention_steps_figure(
     token: int,
     inputs: np.ndarray | None = None,
 ) -> Figure:
-    """How one token's output comes about in one head, as a table and as matrices.
+    """Draws self-attention in one head: of one token as a table, of all tokens as matrices.
 
     Args:
-        tokens: The S tokens that are attended to, among them the one that attends.
-        query: Array of shape `(S, K)`: every token's query.
-        key: Array of shape `(S, K)`.
-        value: Array of shape `(S, K)`.
-        token: Which token attends, counted from 0.
-        inputs: Array of shape `(S, D)`: what query, key and value were made from; shown if given.
+        tokens: The S tokens of the sentence.
+        query: Queries, array of shape `(S, K)`.
+        key: Keys, array of shape `(S, K)`.
+        value: Values, array of shape `(S, K)`.
+        token: Index of the token whose attention is shown in the table.
+        inputs: Array of shape `(S, D)` that queries, keys and values were projected from. Shown if
+            given.
 
     Returns:
-        `Figure`; its `data` are those of `six_steps`, and the matrices `"X"` (if given), `"Q"`,
-        `"K"`, `"V"`, `"weights"` `(S, S)` and `"Z"` `(S, K)`.
+        A `Figure`. Its `data` are the arrays of `six_steps` and the matrices `"X"` (if `inputs` is
+        given), `"Q"`, `"K"`, `"V"`, `"weights"` `(S, S)` and `"Z"` `(S, K)`.
 
     Raises:
-        ValueError: There is no such token, or the shapes do not fit.
+        ValueError: `token` is out of range, or the shapes do not match.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     query, key, value = (np.asarray(x, "float64") for x in (query, key, value))
     if not 0 <= token < len(tokens) == len(query) == len(key):
         raise ValueError(
-            f"`token` must be one of the {len(tokens)} tokens, each of which has a query and a "
-            f"key. Received: token={token}, {len(query)} queries, {len(key)} keys"
+            f"`token` must be the index of one of the {len(tokens)} tokens, each of which needs a "
+            f"query and a key. Received: token={token}, {len(query)} queries, {len(key)} keys"
         )
     steps = six_steps(query[token], key, value)
-    every = [six_steps(row, key, value) for row in query]
+    all_steps = [six_steps(row, key, value) for row in query]
     matrices = {
         "Q": query,
         "K": key,
         "V": value,
-        "weights": np.stack([one["softmax"] for one in every]),
-        "Z": np.stack([one["output"] for one in every]),
+        "weights": np.stack([steps_of_token["softmax"] for steps_of_token in all_steps]),
+        "Z": np.stack([steps_of_token["output"] for steps_of_token in all_steps]),
     }
     if inputs is not None:
         matrices = {"X": np.asarray(inputs, "float64"), **matrices}
     body = render(
         "attention_steps.html",
-        **_rows(tokens, steps),
-        query=_vector(steps["query"], _size(query)),
-        output=_vector(steps["output"], _size(value)),
+        rows=_rows(tokens, steps),
+        query=_vector(steps["query"], _magnitude(query)),
+        output=_vector(steps["output"], _magnitude(value)),
         token=tokens[token],
-        place=token,
+        index=token,
         tokens=list(tokens),
         key_dim=query.shape[1],
         root=math.sqrt(query.shape[1]),
@@ -115,34 +117,35 @@ def attention_steps_figure(
     return Figure("Self-attention, step by step", body, {**steps, **matrices})
 
 
-def _rows(tokens, steps: dict) -> dict:
-    rows = [
+def _rows(tokens, steps: dict) -> list[dict]:
+    """Returns the rows of the table, one per token that is attended to."""
+    return [
         {
             "token": text,
-            "key": _vector(steps["key"][i], _size(steps["key"])),
+            "key": _vector(steps["key"][i], _magnitude(steps["key"])),
             "score": float(steps["scores"][i]),
             "scaled": float(steps["scaled"][i]),
             "softmax": float(steps["softmax"][i]),
-            "weighted": _vector(steps["weighted"][i], _size(steps["value"])),
+            "weighted": _vector(steps["weighted"][i], _magnitude(steps["value"])),
         }
         for i, text in enumerate(tokens)
     ]
-    return {"rows": rows}
 
 
 def _vector(numbers: np.ndarray, limit: float) -> dict:
-    """A vector's strip of colours, its first numbers, and whether there are more."""
+    """Returns a vector as a strip of colours, its first numbers, and whether it has more."""
     return {
         "picture": heat_picture(numbers[None], limit),
-        "first": [float(number) for number in numbers[:FIRST]],
-        "more": len(numbers) > FIRST,
+        "first": [float(number) for number in numbers[:PRINTED]],
+        "more": len(numbers) > PRINTED,
     }
 
 
 def _matrices(matrices: dict) -> dict:
+    """Returns matrices as images with their sizes."""
     return {
         name: {
-            "picture": heat_picture(numbers, _size(numbers)),
+            "picture": heat_picture(numbers, _magnitude(numbers)),
             "rows": numbers.shape[0],
             "columns": numbers.shape[1],
         }
@@ -150,5 +153,6 @@ def _matrices(matrices: dict) -> dict:
     }
 
 
-def _size(numbers: np.ndarray) -> float:
+def _magnitude(numbers: np.ndarray) -> float:
+    """Returns the largest absolute value, 0 for an empty array."""
     return float(np.abs(numbers).max()) if numbers.size else 0.0

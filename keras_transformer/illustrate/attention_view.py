@@ -1,4 +1,4 @@
-"""Who attends to whom: Tensor2Tensor's view of all heads of all layers."""
+"""Tensor2Tensor's attention view: all heads of all layers."""
 
 import base64
 import dataclasses
@@ -14,30 +14,30 @@ KINDS = {
     "out_out": "Output - Output",
     "all": "All",
 }
-LEVELS = 255  # a weight takes one byte in the page
+LEVELS = 255  # a score is stored in one byte of the page
 ROW = 24  # height of a token in pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Attention:
-    """The attention scores of one sentence and its translation, with their tokens.
+    """Attention scores of one sentence and its translation, with their tokens.
 
-    What `Transformer.attention` gives for one row of its batch. Scores are those after the
-    softmax; a row belongs to the token that attends, and adds up to 1.
+    The scores are those that `Transformer.attention` returns for one row of a batch, after the
+    softmax. Each row of scores belongs to the attending token and adds up to 1.
 
-    An encoder alone has nothing but `source` and `encoder`.
+    For an encoder alone, give only `source` and `encoder`.
 
     Args:
-        source: The source's tokens, S of them.
-        encoder: Array of shape `(layers, H, S, S)`.
-        written: The tokens that the decoder writes, T of them, EOS the last.
-        decoder: Array of shape `(layers, H, T, T)`.
-        cross: Array of shape `(layers, H, T, S)`.
-        read: The tokens that the decoder reads, T of them, BOS the first. `None` names its
-            positions by what they write, as Tensor2Tensor does.
+        source: The S source tokens.
+        encoder: Self-attention of the encoder, array of shape `(layers, H, S, S)`.
+        written: The T output tokens of the decoder, the last one EOS.
+        decoder: Self-attention of the decoder, array of shape `(layers, H, T, T)`.
+        cross: Cross-attention, array of shape `(layers, H, T, S)`.
+        read: The T input tokens of the decoder, the first one BOS. `None` labels the positions of
+            the decoder with the output tokens, as Tensor2Tensor does.
 
     Raises:
-        ValueError: Shapes and numbers of tokens do not fit, or scores are not between 0 and 1.
+        ValueError: Shapes do not match the numbers of tokens, or scores are not between 0 and 1.
     """
 
     source: Sequence[str]
@@ -51,20 +51,20 @@ class Attention:
         object.__setattr__(self, "read", list(self.read or self.written))
         S, T, H = len(self.source), len(self.written), np.shape(self.encoder)[1:2]
         for name, sizes in (("encoder", (S, S)), ("decoder", (T, T)), ("cross", (T, S))):
-            given = getattr(self, name)
-            scores = np.zeros((0, *H, *sizes)) if given is None else given
+            scores = getattr(self, name)
+            scores = np.zeros((0, *H, *sizes)) if scores is None else scores
             scores = np.asarray(scores, "float32")
             object.__setattr__(self, name, scores)
             if scores.ndim != 4 or scores.shape[1:] != (*H, *sizes):
                 raise ValueError(
-                    f"`{name}` must have the shape (layers, heads, {sizes[0]}, {sizes[1]}), as "
-                    f"many as there are tokens. Received: {scores.shape}"
+                    f"`{name}` must have the shape (layers, heads, {sizes[0]}, {sizes[1]}), to "
+                    f"match the numbers of tokens. Received: {scores.shape}"
                 )
-            wrong = scores[~((scores >= 0) & (scores <= 1.001))]  # also what is not a number
-            if wrong.size:
+            invalid = scores[~((scores >= 0) & (scores <= 1.001))]  # NaN included
+            if invalid.size:
                 raise ValueError(
                     f"`{name}` must hold scores after the softmax, between 0 and 1. "
-                    f"Received: {wrong[0]}"
+                    f"Received: {invalid[0]}"
                 )
         if len(self.read) != T:
             raise ValueError(
@@ -72,7 +72,10 @@ class Attention:
             )
 
     def scores(self, kind: str, layer: int) -> np.ndarray:
-        """The scores of one kind and layer, `(H, queries, keys)`; `"all"` in one block matrix."""
+        """Returns the scores of a kind and layer, `(H, queries, keys)`.
+
+        `"all"` is one block matrix of the source and the target.
+        """
         if kind == "inp_inp":
             return self.encoder[layer]
         if kind == "out_out":
@@ -80,25 +83,25 @@ class Attention:
         if kind == "inp_out":
             return self.cross[layer]
         S, T = len(self.source), len(self.written)
-        everything = np.zeros((self.encoder.shape[1], S + T, S + T), "float32")
+        blocks = np.zeros((self.encoder.shape[1], S + T, S + T), "float32")
         if layer < len(self.encoder):
-            everything[:, :S, :S] = self.encoder[layer]
+            blocks[:, :S, :S] = self.encoder[layer]
         if layer < len(self.decoder):
-            everything[:, S:, :S] = self.cross[layer]
-            everything[:, S:, S:] = self.decoder[layer]
-        return everything
+            blocks[:, S:, :S] = self.cross[layer]
+            blocks[:, S:, S:] = self.decoder[layer]
+        return blocks
 
     def kinds(self) -> dict[str, str]:
-        """The kinds there are, with their labels."""
+        """Returns the available kinds of attention and their labels."""
         return KINDS if len(self.decoder) else {"inp_inp": KINDS["inp_inp"]}
 
     def layers(self, kind: str) -> int:
-        """How many layers there are of a kind."""
+        """Returns the number of layers of a kind."""
         counts = {"inp_inp": [self.encoder], "all": [self.encoder, self.decoder]}
         return max(len(scores) for scores in counts.get(kind, [self.decoder]))
 
     def texts(self, kind: str) -> tuple[list[str], list[str]]:
-        """The tokens that are looked at (left) and those that look (right)."""
+        """Returns the tokens that are attended to (left) and the attending ones (right)."""
         source, written = list(self.source), list(self.written)
         return {
             "inp_inp": (source, source),
@@ -108,12 +111,12 @@ class Attention:
         }[kind]
 
     def as_tensor2tensor(self) -> dict:
-        """The dict that Tensor2Tensor's view is drawn from.
+        """Returns the data of Tensor2Tensor's attention view.
 
-        Under `"all"`, `"inp_inp"`, `"inp_out"` and `"out_out"`: `"att"`, a list over layers of
-        lists over heads of matrices with a row for each query; `"top_text"` and `"bot_text"`, the
-        tokens of the left and the right column. In `"all"` the rows of the source add up to 1,
-        those of the target to 2.
+        The keys are `"all"`, `"inp_inp"`, `"inp_out"` and `"out_out"`. Each value is a dict of
+        `"att"`, a list over layers of lists over heads of matrices with one row per query, and
+        `"top_text"` and `"bot_text"`, the tokens of the left and the right column. In `"all"`, the
+        rows of the source add up to 1, those of the target to 2.
         """
         return {
             kind: {
@@ -126,14 +129,14 @@ class Attention:
 
 
 def in_levels(scores: np.ndarray, levels: int = LEVELS) -> np.ndarray:
-    """Scores in whole steps of `1 / levels`, whose rows still add up to what they did.
+    """Quantizes scores to multiples of `1 / levels`, and preserves the sum of each row.
 
-    All are rounded down; then those that lost most get a step more, until the sum is right. No
-    score changes by a whole step.
+    Scores are rounded down. Then those with the largest remainders are increased by one step, until
+    the row has its original sum. Every score changes by less than one step.
 
     Args:
-        scores: Array of shape `(..., keys)`, each row of which adds up to 1 (or to 0).
-        levels: Integer, at most 255. How many steps make 1.
+        scores: Array of shape `(..., keys)`. Each row adds up to 1 or 0.
+        levels: Integer, at most 255. Number of steps between 0 and 1.
 
     Returns:
         Array of the same shape, uint8.
@@ -145,39 +148,41 @@ def in_levels(scores: np.ndarray, levels: int = LEVELS) -> np.ndarray:
     """
     exact = np.clip(np.asarray(scores, "float64"), 0, 1) * levels
     exact = np.where(np.abs(exact - np.rint(exact)) < 1e-9, np.rint(exact), exact)
-    whole = np.floor(exact)
-    missing = np.rint(exact.sum(-1, keepdims=True)) - whole.sum(-1, keepdims=True)
-    rank = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1)
-    return np.clip(whole + (rank < missing), 0, levels).astype("uint8")
+    floor = np.floor(exact)
+    missing = np.rint(exact.sum(-1, keepdims=True)) - floor.sum(-1, keepdims=True)
+    rank = np.argsort(np.argsort(floor - exact, axis=-1, kind="stable"), axis=-1)
+    return np.clip(floor + (rank < missing), 0, levels).astype("uint8")
 
 
 def attention_figure(
     attention: Attention, layer: int | None = None, kind: str = "inp_inp", token: int | None = None
 ) -> Figure:
-    """Two columns of tokens, and lines between them as strong as the scores, a colour a head.
+    """Draws attention scores as lines between two columns of tokens, one colour per head.
 
-    The view of [Vaswani et al., 2018](https://arxiv.org/abs/1803.07416), Tensor2Tensor. On the
-    right the tokens that look, on the left those they look at. In the page one chooses layer and
-    kind, turns heads on and off, singles out a token with the mouse or the keyboard, and changes
-    to a heat map. A score takes one byte of the page: it is rounded to steps of 1/255 in such a
-    way that each row's sum stays 1 (`in_levels`).
+    This is the view of Tensor2Tensor
+    ([Vaswani et al., 2018](https://arxiv.org/abs/1803.07416)). The attending tokens are on the
+    right, the tokens that they attend to on the left; the opacity of a line is its score. In the
+    page, the reader selects the layer and the kind of attention, switches heads on and off,
+    highlights a token with the mouse or the keyboard, and switches to a heat map. A score is stored
+    in one byte, rounded to a multiple of 1/255 such that each row still adds up to 1
+    (`in_levels`).
 
     Args:
         attention: `Attention`.
-        layer: The layer to begin with, counted from 0; `None` for the top.
-        kind: `"inp_inp"`, `"inp_out"`, `"out_out"` or `"all"`.
-        token: Which token of the right column is singled out at first, counted from 0.
+        layer: Index of the layer that is shown first; `None` for the top layer.
+        kind: `"inp_inp"`, `"inp_out"`, `"out_out"` or `"all"`. The kind that is shown first.
+        token: Index of the token in the right column that is highlighted first, or `None`.
 
     Returns:
-        `Figure`; its `data` are the fields of `attention`.
+        A `Figure`. Its `data` are the fields of `attention`.
 
     Raises:
-        ValueError: There is no such kind, layer or token.
+        ValueError: `kind`, `layer` or `token` does not exist.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     if kind not in attention.kinds():
-        known = ", ".join(attention.kinds())
-        raise ValueError(f"`kind` must be one of {known}. Received: {kind!r}")
+        expected = ", ".join(attention.kinds())
+        raise ValueError(f"`kind` must be one of {expected}. Received: {kind!r}")
     layers, tokens = attention.layers(kind), len(attention.texts(kind)[1])
     layer = layers - 1 if layer is None else layer
     for name, value, count in (("layer", layer, layers), ("token", token or 0, tokens)):
@@ -193,7 +198,10 @@ def attention_figure(
 
 
 def _packed(attention: Attention) -> dict:
-    """Tokens, and scores in a byte each; of a causal decoder only what it may see."""
+    """Encodes tokens and scores for the page, one byte per score.
+
+    If the decoder is causal, only the lower triangle of its scores is stored.
+    """
     levels = {name: in_levels(getattr(attention, name)) for name in ("encoder", "decoder", "cross")}
     if not np.triu(levels["decoder"], 1).any():
         levels["decoder"] = levels["decoder"][..., *np.tril_indices(len(attention.written))]
@@ -203,5 +211,5 @@ def _packed(attention: Attention) -> dict:
         "read": list(attention.read),
         "heads": attention.encoder.shape[1],
         "layers": {"encoder": len(attention.encoder), "decoder": len(attention.decoder)},
-        **{name: base64.b64encode(one.tobytes()).decode("ascii") for name, one in levels.items()},
+        **{name: base64.b64encode(x.tobytes()).decode("ascii") for name, x in levels.items()},
     }

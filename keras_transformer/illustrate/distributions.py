@@ -1,4 +1,4 @@
-"""The probabilities that a model should give, and those it gives, before and after training."""
+"""Target distributions and output distributions, before and after training."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from keras_transformer.illustrate.figure import Figure, render
 
-FEW = 12  # words of a vocabulary that is shown whole
-OTHERS = 4  # words shown besides those of the sentence, where the vocabulary is larger
+SMALL_VOCABULARY = 12  # up to this size, all words are shown
+OTHER_WORDS = 4  # words shown in addition to those of the sentence, if the vocabulary is larger
 
 
 def one_hot(labels: Sequence[int], vocabulary_size: int) -> np.ndarray:
-    """The distributions that a model is to give: all on one word each.
+    """Returns the target distributions: probability 1 for each label.
 
     Example:
 
@@ -24,21 +24,21 @@ def one_hot(labels: Sequence[int], vocabulary_size: int) -> np.ndarray:
 def distributions_figure(
     labels: Sequence[int], words: Sequence[str], before: np.ndarray, after: np.ndarray
 ) -> Figure:
-    """Targets against outputs: a row a position, a column a word, darker where more probable.
+    """Draws target and output distributions: one row per position, one column per word.
 
     Args:
-        labels: The ids of the T tokens that are wanted.
-        words: The vocabulary: V tokens, in the order of their ids.
-        before: Array `(T, V)`: the probabilities that the model gives before it is trained.
-        after: Array `(T, V)`: after it was trained.
+        labels: Ids of the T target tokens.
+        words: The V tokens of the vocabulary, in the order of their ids.
+        before: Output probabilities of the untrained model, array of shape `(T, V)`.
+        after: Output probabilities of the trained model, array of shape `(T, V)`.
 
     Returns:
-        `Figure`; its `data` are `"target"`, `"before"` and `"after"`, `(T, V)` each, `"columns"`
-        (the ids that are shown) and `"losses"`: the mean of minus the logarithm of what the wanted
-        words get, before and after, and for even chances.
+        A `Figure`. Its `data` are `"target"`, `"before"` and `"after"`, each `(T, V)`; `"columns"`,
+        the ids that are shown; and `"losses"`, the cross-entropies `"before"` and `"after"`
+        training and of a uniform distribution (`"even"`).
 
     Raises:
-        ValueError: `before` or `after` is not a distribution for each label.
+        ValueError: `before` or `after` does not hold a probability distribution for each label.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     labels, V = [int(label) for label in labels], len(words)
@@ -48,7 +48,7 @@ def distributions_figure(
         rows = shown[name]
         if rows.shape != (len(labels), V) or np.abs(rows.sum(axis=-1) - 1).max() > 1e-3:
             raise ValueError(
-                f"`{name}` must have a distribution of {V} probabilities for each of "
+                f"`{name}` must have a distribution of {V} probabilities for each of the "
                 f"{len(labels)} labels. Received: shape {rows.shape}"
             )
     columns = _columns(labels, shown, V)
@@ -60,21 +60,21 @@ def distributions_figure(
     body = render(
         "distributions.html",
         words=[words[id] for id in columns],
-        wanted=[words[id] for id in labels],
+        targets=[words[id] for id in labels],
         tables={name: rows[:, columns].tolist() for name, rows in shown.items()},
         losses=losses,
         size=V,
-        whole=len(columns) == V,
+        shows_all=len(columns) == V,
     )
     return Figure("Targets and outputs", body, {**shown, "columns": columns, "losses": losses})
 
 
 def _columns(labels: list[int], shown: dict, vocabulary_size: int) -> list[int]:
-    """All words where they are few; else those of the sentence, and the likeliest others."""
-    if vocabulary_size <= FEW:
+    """Returns all words of a small vocabulary; else the target words and the likeliest others."""
+    if vocabulary_size <= SMALL_VOCABULARY:
         return list(range(vocabulary_size))
     columns = list(dict.fromkeys(labels))
     for name in ("after", "before"):
         likeliest = np.argsort(-shown[name].max(axis=0), kind="stable").tolist()
-        columns += [id for id in likeliest if id not in columns][: OTHERS // 2]
+        columns += [id for id in likeliest if id not in columns][: OTHER_WORDS // 2]
     return columns

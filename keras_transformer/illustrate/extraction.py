@@ -1,4 +1,4 @@
-"""What goes on inside a translator, as the arrays that the figures take."""
+"""Extraction of attention scores, search steps and probabilities from a translator."""
 
 import random
 
@@ -14,24 +14,24 @@ from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
 
 def ids_of(translator, source: str, target: str) -> tuple[list[int], list[int]]:
-    """The ids of a text and of a translation of it, both ending with EOS."""
+    """Returns the ids of a text and of its translation, both with EOS."""
     pairs = ((translator.tokenizer, source), (translator.target_tokenizer, target))
     return tuple([*tokenizer.tokenize(text), tokenizer.eos_id] for tokenizer, text in pairs)
 
 
 def known_ids(tokenizer, ids: list[int]) -> list[int]:
-    """Ids of a tokenizer, unknown ones for those that only the model has."""
+    """Replaces ids that the tokenizer does not have, but the model may have, by its `unk_id`."""
     size = tokenizer.vocabulary_size()
     return [id if id < size else tokenizer.unk_id for id in ids]
 
 
 def tokens_of(tokenizer, ids: list[int]) -> list[str]:
-    """The tokens of a model's ids."""
+    """Returns the tokens of ids, the unknown token for ids that the tokenizer does not have."""
     return [tokenizer.id_to_token(id) for id in known_ids(tokenizer, ids)]
 
 
 def attention_of(translator, source: list[int], target: list[int]) -> Attention:
-    """All attention scores of a text and a translation of it, given as ids that end with EOS."""
+    """Returns all attention scores of a text and its translation, given as ids with EOS."""
     target_tokenizer = translator.target_tokenizer
     read = [target_tokenizer.bos_id, *target[:-1]]
     scores = translator.model.attention(np.array([source]), np.array([read]))
@@ -44,11 +44,11 @@ def attention_of(translator, source: list[int], target: list[int]) -> Attention:
 
 
 def self_attention_of(translator, source: list[int], layer: int, head: int) -> dict:
-    """What one head of the encoder makes its scores from.
+    """Returns the inputs, queries, keys and values of one head of the encoder.
 
     Returns:
-        A dict of arrays: `"inputs"` `(S, d_model)`, `"query"`, `"key"` and `"value"`
-        `(S, key_dim)`: those of `attention_steps_figure`.
+        A dict of arrays with the names of the arguments of `attention_steps_figure`: `"inputs"`
+        `(S, d_model)`, and `"query"`, `"key"` and `"value"` `(S, key_dim)`.
     """
     model = translator.model
     ids = ops.convert_to_tensor(np.array([source], "int32"))
@@ -60,34 +60,35 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
     attention = block.self_attention
     key, value = attention.project_key_value(x)
     query = ops.convert_to_numpy(attention.query_projection(x))[0]
-    own = slice(head * attention.key_dim, (head + 1) * attention.key_dim)
+    columns = slice(head * attention.key_dim, (head + 1) * attention.key_dim)
     return {
         "inputs": ops.convert_to_numpy(x)[0],
-        "query": query[:, own],
+        "query": query[:, columns],
         "key": ops.convert_to_numpy(key)[0, head],
         "value": ops.convert_to_numpy(value)[0, head],
     }
 
 
 def positions_of(d_model: int, count: int = 20) -> dict:
-    """The encodings of the first positions, in both forms."""
-    places = np.arange(count)
+    """Returns the encodings of the first `count` positions, in both forms."""
+    positions = np.arange(count)
     return {
-        form: ops.convert_to_numpy(sinusoids(places, d_model, form)) for form in ("t2t", "paper")
+        form: ops.convert_to_numpy(sinusoids(positions, d_model, form)) for form in ("t2t", "paper")
     }
 
 
 def search_of(
     translator, source: list[int], beam_size: int, top_beams: int, length_penalty: float = 0.6
 ) -> tuple[list[SearchStep], list[dict]]:
-    """Searches as `translate` does, one step after the other, and keeps what was seen.
+    """Runs the beam search of `translate` step by step, and records every step.
 
     Returns:
-        The steps, and the hypotheses: dicts with `"ids"`, `"score"`, `"log_prob"`, `"finished"`.
+        The steps, and the hypotheses as dicts with `"ids"`, `"score"`, `"log_prob"` and
+        `"finished"`.
     """
     steps = []
 
-    def recorded(step, state, max_lengths, **options):
+    def recording_search(step, state, max_lengths, **options):
         search, limits = BeamSearch(**options), SearchLimits(max_lengths)
         beam_state = search.initialize(max_lengths.shape[0])
         while bool(ops.any(search.is_active(beam_state, limits))):
@@ -96,12 +97,12 @@ def search_of(
                 before.tokens, ops.convert_to_tensor(index), before.ancestry, state
             )
             beam_state = search.step(beam_state, limits, logits, index + 1)
-            steps.append(_seen(before, index, logits, beam_state.live))
+            steps.append(_search_step(before, index, logits, beam_state.live))
         return search.finalize(beam_state, limits)
 
     length = len(source) + EXTRA_LENGTH
     tokenizer = translator.target_tokenizer
-    found = generate(
+    generated = generate(
         translator.model,
         ops.convert_to_tensor(np.array([source], "int32")),
         ops.convert_to_tensor(np.array([length], "int32")),
@@ -111,20 +112,21 @@ def search_of(
         beam_size=beam_size,
         top_beams=top_beams,
         length_penalty=length_penalty,
-        search=recorded,
+        search=recording_search,
     )
-    return steps, _hypotheses(found, translator.model.pad_id)
+    return steps, _hypotheses(generated, translator.model.pad_id)
 
 
-def _seen(beams, index: int, logits, after) -> SearchStep:
-    ids, log_probs = ops.convert_to_numpy(beams.ids)[0], ops.convert_to_numpy(beams.log_probs)[0]
-    alive = np.flatnonzero(log_probs > -np.inf)
+def _search_step(before, index: int, logits, after) -> SearchStep:
+    """Converts the live beams before and after a step, and its logits, to a `SearchStep`."""
+    ids, log_probs = (ops.convert_to_numpy(x)[0] for x in (before.ids, before.log_probs))
+    live = np.flatnonzero(log_probs > -np.inf)
     next_log_probs = ops.convert_to_numpy(ops.log_softmax(ops.cast(logits, "float32"), axis=-1))[0]
     after_ids, after_log_probs = (ops.convert_to_numpy(x)[0] for x in (after.ids, after.log_probs))
     return SearchStep(
-        beams=[tuple(ids[beam, :index].tolist()) for beam in alive],
-        log_probs=log_probs[alive].tolist(),
-        next_log_probs=next_log_probs[alive],
+        beams=[tuple(ids[beam, :index].tolist()) for beam in live],
+        log_probs=log_probs[live].tolist(),
+        next_log_probs=next_log_probs[live],
         kept=[
             tuple(after_ids[beam, : index + 1].tolist())
             for beam in np.flatnonzero(after_log_probs > -np.inf)
@@ -132,8 +134,9 @@ def _seen(beams, index: int, logits, after) -> SearchStep:
     )
 
 
-def _hypotheses(found, pad_id: int) -> list[dict]:
-    ids, log_probs, scores, finished = (ops.convert_to_numpy(tensor)[0] for tensor in found)
+def _hypotheses(generated, pad_id: int) -> list[dict]:
+    """Converts the hypotheses of the only sentence to dicts, without padding."""
+    ids, log_probs, scores, finished = (ops.convert_to_numpy(tensor)[0] for tensor in generated)
     return [
         {
             "ids": tuple(ids[n][ids[n] != pad_id].tolist()),
@@ -146,7 +149,7 @@ def _hypotheses(found, pad_id: int) -> list[dict]:
 
 
 def probabilities_of(translator, source: list[int], target: list[int], model=None) -> np.ndarray:
-    """The distributions, `(T, V)`, that a model gives where it should write a given target."""
+    """Returns the output distributions of a model for a given target, `(T, V)`."""
     read = [translator.target_tokenizer.bos_id, *target[:-1]]
     logits = (model or translator.model)(
         {
@@ -159,14 +162,15 @@ def probabilities_of(translator, source: list[int], target: list[int], model=Non
 
 
 def initial_model(translator):
-    """The run's model before it was trained: the same sizes, the same seed.
+    """Returns the model of a run before training: same sizes, same seed.
 
-    The weights are those that the run began with where it was trained from scratch, with the same
-    backend and Keras (`run.json` tells its versions). Random numbers elsewhere go on undisturbed.
+    The weights equal the initial weights of the run if it was trained from scratch with the same
+    backend and the same version of Keras (`run.json` records both). The state of Python's random
+    numbers is restored afterwards.
     """
     model = translator.model
     state = random.getstate()
-    random.seed(translator.about.get("seed", 0))  # Keras draws the seeds of its initializers here
+    random.seed(translator.about.get("seed", 0))  # Keras seeds its initializers from `random`
     try:
         fresh = type(model).from_config(model.get_config())
         fresh.build()

@@ -1,4 +1,4 @@
-"""A figure: HTML that needs nothing else, and the numbers that it shows."""
+"""Self-contained HTML figures and the numbers that they show."""
 
 import base64
 import dataclasses
@@ -11,13 +11,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure, or a page of several: shown by a notebook, or saved as one file.
+    """One figure, or a page of several, that notebooks display and that can be saved as one file.
 
     Attributes:
-        title: What it shows, in a few words.
-        body: Its HTML, safe to put into a page that `document` makes.
-        data: The numbers that it shows, as arrays or lists, by name.
-        height: Its height in a notebook, in pixels.
+        title: Title of the page.
+        body: HTML of the figure, already escaped.
+        data: A dict of the numbers that the figure shows, as arrays or lists.
+        height: Height in a notebook, in pixels.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Figure:
     height: int = 620
 
     def document(self) -> str:
-        """A whole HTML page, with styles and script inside. It may load nothing from elsewhere."""
+        """Returns a complete HTML page with inline styles and script, which loads nothing else."""
         script = (TEMPLATES / "attention.js").read_text(encoding="utf-8")
         digest = hashlib.sha256(script.encode("utf-8")).digest()
         return render(
@@ -43,17 +43,18 @@ class Figure:
         Path(path).write_text(self.document(), encoding="utf-8", errors="replace", newline="\n")
 
     def _repr_html_(self) -> str:
+        """Returns the page in a sandboxed frame, for notebooks."""
         return render("notebook.html", document=self.document(), height=self.height)
 
 
 def render(template: str, **values) -> str:
-    """A template of this package, filled in; every value that is not `safe` is escaped."""
+    """Renders a template of this package. Every value is escaped unless marked as `safe`."""
     return _environment().get_template(template).render(**values)
 
 
 def safe(html: str):
-    """Marks HTML that this package made, so that it is not escaped again."""
-    _environment()  # says what to install
+    """Marks HTML that this package generated, so that it is not escaped again."""
+    _environment()  # raises an ImportError that says what to install
     from markupsafe import Markup
 
     return Markup(html)
@@ -79,13 +80,13 @@ def _environment():
 
 
 def _number(number: float, digits: int = 2) -> str:
-    """A number with a real minus sign, and none before zero."""
+    """Formats a number with a typographic minus sign, and none before zero."""
     text = f"{number:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _share(share: float) -> str:
-    """A probability, with as many digits as tell it from nothing."""
+    """Formats a probability, with enough digits to show that it is not 0."""
     if share >= 0.005:
         return f"{share:.2f}"
     return f"{share:.4f}".rstrip("0") if share >= 0.00005 else "<0.0001"

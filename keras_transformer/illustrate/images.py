@@ -1,4 +1,4 @@
-"""Arrays of numbers as pictures that stand inside the page."""
+"""Arrays as inline images of the page."""
 
 import base64
 import io
@@ -7,18 +7,21 @@ import numpy as np
 
 from keras_transformer.illustrate.figure import safe
 
-COLOURS = 127  # odd, so that one of them is white
-TEXT = "#123456"  # stands for the page's colour of text
+COLOURS = 127  # odd, so that the middle one is white
+TEXT = "#123456"  # placeholder for the text colour of the page
 
 
 def heat_picture(numbers: np.ndarray, limit: float) -> str:
-    """A picture with a pixel a number, as a `data:` address.
+    """Draws an array as a PNG image with one pixel per number.
 
-    White is 0, violet is `limit`, orange `-limit`: told apart whatever colours an eye can see.
+    0 is white, `limit` violet, `-limit` orange: a palette that is safe for colour-blind readers.
 
     Args:
         numbers: Array of shape `(rows, columns)`.
-        limit: The size of the numbers that have the full colour.
+        limit: Absolute value that has the full colour. Larger ones are clipped.
+
+    Returns:
+        The image as a `data:` URL.
     """
     from matplotlib import colormaps
     from PIL import Image
@@ -33,10 +36,10 @@ def heat_picture(numbers: np.ndarray, limit: float) -> str:
 
 
 def plot_picture(plot) -> str:
-    """A matplotlib figure as inline SVG, its text in the page's colour and font.
+    """Converts a matplotlib figure to inline SVG, with text in the colour and font of the page.
 
     Args:
-        plot: `matplotlib.figure.Figure`, whose text is drawn in `TEXT`.
+        plot: `matplotlib.figure.Figure`. Its text must have the colour `TEXT`.
     """
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""What a beam search considered at each step, as a tree."""
+"""Beam search, drawn as a tree of the candidates of each step."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -8,24 +8,24 @@ import numpy as np
 from keras_transformer.illustrate.figure import Figure, render
 
 FATES = {
-    "kept": "went on",
-    "ended": "ended here",
+    "kept": "kept as a beam",
+    "ended": "finished",
     "dropped": "dropped",
-    "left": "was left when the search stopped",
+    "left": "still live when the search stopped",
 }
-WIDTH, HEIGHT = 132, 34  # of a place in the tree, in pixels
+WIDTH, HEIGHT = 132, 34  # of a cell of the tree, in pixels
 LONGEST = 11  # characters of a token in the tree
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchStep:
-    """What a search knew when it wrote one more token.
+    """State of a beam search before and after one step.
 
     Attributes:
-        beams: The beginnings that were alive, tuples of ids, best first.
-        log_probs: Their log-probabilities.
-        next_log_probs: Array `(beams, V)`: log-probabilities of every next token.
-        kept: The beginnings that were alive afterwards, each a token longer, best first.
+        beams: The live beams before the step, tuples of ids, best first.
+        log_probs: Log-probabilities of `beams`.
+        next_log_probs: Log-probabilities of every next token, array of shape `(beams, V)`.
+        kept: The live beams after the step, each one token longer, best first.
     """
 
     beams: Sequence[tuple[int, ...]]
@@ -36,13 +36,13 @@ class SearchStep:
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A beginning with one more token, that a search looked at.
+    """A beam extended by one token, as considered by a search.
 
     Attributes:
-        ids: Its tokens.
-        probability: Of the last token, after the others.
-        log_prob: Of all tokens.
-        fate: One of `FATES`.
+        ids: Token ids.
+        probability: Probability of the last token, given the others.
+        log_prob: Log-probability of all tokens.
+        fate: Outcome of the candidate, a key of `FATES`.
     """
 
     ids: tuple[int, ...]
@@ -54,16 +54,16 @@ class Candidate:
 def candidates(
     step: SearchStep, beam_size: int, eos_id: int, pad_id: int, last: bool = False
 ) -> list[Candidate]:
-    """The `2 * beam_size` continuations that a search looked at, best first, and their fate.
+    """Returns the `2 * beam_size` candidates of a step, best first, and their fates.
 
-    Greedy search, `beam_size=1`, looked at one.
+    Greedy search, `beam_size=1`, considers one candidate only.
 
-    Example: one beginning, ids 1 (EOS), 2 and 3; the better one that does not end is kept.
+    Example: one beam and the ids 1 (EOS), 2 and 3. The best candidate that does not end is kept.
 
     >>> step = SearchStep([()], [0.0], np.log([[1e-9, 0.5, 0.3, 0.2]]), [(2,)])
-    >>> [(one.ids, one.fate) for one in candidates(step, 1, eos_id=1, pad_id=0)]
+    >>> [(found.ids, found.fate) for found in candidates(step, 1, eos_id=1, pad_id=0)]
     [((1,), 'ended')]
-    >>> [(one.ids, one.fate) for one in candidates(step, 2, eos_id=1, pad_id=0)]
+    >>> [(found.ids, found.fate) for found in candidates(step, 2, eos_id=1, pad_id=0)]
     [((1,), 'ended'), ((2,), 'kept'), ((3,), 'dropped')]
     """
     next_log_probs = np.array(step.next_log_probs, "float64")
@@ -71,7 +71,7 @@ def candidates(
     totals = np.asarray(step.log_probs, "float64")[:, None] + next_log_probs
     count = 1 if beam_size == 1 else 2 * beam_size
     order = np.argsort(-totals, axis=None, kind="stable")[:count]
-    found = []
+    considered = []
     for beam, token in zip(*np.unravel_index(order, totals.shape), strict=True):
         if totals[beam, token] == -np.inf:
             continue
@@ -80,8 +80,8 @@ def candidates(
         if ids in step.kept:
             fate = "left" if last else "kept"
         probability = float(np.exp(next_log_probs[beam, token]))
-        found.append(Candidate(ids, probability, float(totals[beam, token]), fate))
-    return found
+        considered.append(Candidate(ids, probability, float(totals[beam, token]), fate))
+    return considered
 
 
 def search_figure(
@@ -93,21 +93,21 @@ def search_figure(
     pad_id: int = 0,
     top_words: int = 5,
 ) -> Figure:
-    """The beginnings that a beam search went through, and the words it considered after each.
+    """Draws a beam search: its tree, its hypotheses and the most probable words after each beam.
 
     Args:
-        steps: What the search knew at each step.
-        hypotheses: What it found, best first: dicts with `"ids"` (EOS included), `"score"`,
-            `"log_prob"` and `"finished"`.
+        steps: `SearchStep`s of the search.
+        hypotheses: Results of the search, best first: dicts with `"ids"` (EOS included),
+            `"score"`, `"log_prob"` and `"finished"`.
         token_of: Function from an id to its token.
-        beam_size: How many beginnings the search kept.
-        eos_id: The id that ends a sentence.
-        pad_id: The id that is never chosen.
-        top_words: How many next words are listed for each beginning.
+        beam_size: Number of beams of the search.
+        eos_id: Id of EOS, which finishes a hypothesis.
+        pad_id: Id of padding, which is never generated.
+        top_words: Number of next words to list for each beam.
 
     Returns:
-        `Figure`; its `data` are `"candidates"` (a list of `Candidate` a step), `"top"` (for each
-        step and beam the most probable `(token, probability)`) and `"hypotheses"`.
+        A `Figure`. Its `data` are `"candidates"`, a list of `Candidate` for each step; `"top"`, the
+        most probable `(token, probability)` pairs for each step and beam; and `"hypotheses"`.
 
     Raises:
         ImportError: The packages of the extra `illustrate` are not installed.
@@ -116,20 +116,21 @@ def search_figure(
         candidates(step, beam_size, eos_id, pad_id, last=number == len(steps) - 1)
         for number, step in enumerate(steps)
     ]
-    found = [{**one, "ids": tuple(one["ids"])} for one in hypotheses]
+    hypotheses = [{**one, "ids": tuple(one["ids"])} for one in hypotheses]
     top = [_top(step, token_of, top_words) for step in steps]
     body = render(
         "search.html",
-        tree=_drawn(tree, steps, found, token_of),
-        steps=[_listed(step, words, token_of) for step, words in zip(steps, top, strict=True)],
-        hypotheses=[{**one, "tokens": [token_of(id) for id in one["ids"]]} for one in found],
+        tree=_layout(tree, steps, hypotheses, token_of),
+        steps=[_word_rows(step, words, token_of) for step, words in zip(steps, top, strict=True)],
+        hypotheses=[{**one, "tokens": [token_of(id) for id in one["ids"]]} for one in hypotheses],
         fates=FATES,
         beam_size=beam_size,
     )
-    return Figure("Search", body, {"candidates": tree, "top": top, "hypotheses": found})
+    return Figure("Search", body, {"candidates": tree, "top": top, "hypotheses": hypotheses})
 
 
 def _top(step: SearchStep, token_of, count: int) -> list[list[tuple[str, float]]]:
+    """Returns the most probable next tokens of each beam, with their probabilities."""
     probabilities = np.exp(np.asarray(step.next_log_probs, "float64"))
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     return [
@@ -138,7 +139,8 @@ def _top(step: SearchStep, token_of, count: int) -> list[list[tuple[str, float]]
     ]
 
 
-def _listed(step: SearchStep, words, token_of) -> list[dict]:
+def _word_rows(step: SearchStep, words, token_of) -> list[dict]:
+    """Returns the table rows of a step: one per beam, with its next words."""
     return [
         {
             "tokens": [token_of(id) for id in ids[-6:]],
@@ -150,24 +152,24 @@ def _listed(step: SearchStep, words, token_of) -> list[dict]:
     ]
 
 
-def _drawn(tree, steps, found, token_of) -> dict:
-    """Places and lines of the tree: a column a step; what goes on stands above what does not."""
-    best = found[0]["ids"] if found else ()
-    ranks = {one["ids"]: number for number, one in enumerate(found, start=1)}
+def _layout(tree, steps, hypotheses, token_of) -> dict:
+    """Returns the nodes and edges of the tree: one column per step, kept candidates on top."""
+    best = hypotheses[0]["ids"] if hypotheses else ()
+    ranks = {one["ids"]: number for number, one in enumerate(hypotheses, start=1)}
     places, nodes, edges = {(): (WIDTH // 2, HEIGHT)}, [], []
     for number, (level, step) in enumerate(zip(tree, steps, strict=True), start=1):
-        level = sorted(level, key=lambda one, kept=step.kept: one.ids not in kept)
-        for row, one in enumerate(level):
+        level = sorted(level, key=lambda node, kept=step.kept: node.ids not in kept)
+        for row, candidate in enumerate(level):
+            ids, fate = candidate.ids, candidate.fate
             x, y = WIDTH // 2 + number * WIDTH, HEIGHT * (row + 1)
-            places[one.ids] = (x, y)
-            token = token_of(one.ids[-1])
-            on_best = one.ids == best[: len(one.ids)]
-            edges.append({"from": places[one.ids[:-1]], "to": (x, y), "fate": one.fate})
-            edges[-1]["best"] = on_best
-            nodes.append({"x": x, "y": y, "fate": one.fate, "best": on_best, "token": token})
+            places[ids] = (x, y)
+            token = token_of(ids[-1])
+            on_best = ids == best[: len(ids)]
+            edges.append({"from": places[ids[:-1]], "to": (x, y), "fate": fate, "best": on_best})
+            nodes.append({"x": x, "y": y, "fate": fate, "best": on_best, "token": token})
             nodes[-1]["short"] = token if len(token) <= LONGEST else token[: LONGEST - 1] + "…"
-            nodes[-1]["probability"] = one.probability
-            nodes[-1]["rank"] = ranks.get(one.ids)
+            nodes[-1]["probability"] = candidate.probability
+            nodes[-1]["rank"] = ranks.get(ids)
     rows = max((len(level) for level in tree), default=1)
     return {
         "width": WIDTH * (len(tree) + 1),

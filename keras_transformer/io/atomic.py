@@ -67,10 +67,7 @@ def atomic_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pat
     Raises:
         FileExistsError: `folder` holds something else.
     """
-    try:
-        folder = folder.resolve()  # a link's target; the current folder has no name to move it by
-    except RuntimeError as error:
-        raise FileExistsError(f"{folder} is a link that leads to itself.") from error
+    folder = folder.resolve()  # follows a link, and gives "." a name that it can be moved by
     check_free(folder, is_ours)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING) as scratch:

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_transformer.keras_patches import variable_index
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class RelativeStep(keras.optimizers.schedules.LearningRateSchedule):
@@ -85,7 +87,7 @@ class Adafactor(keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         dtype = _at_least_float32(variable)
         gradient = ops.cast(gradient + ops.zeros((), gradient.dtype), dtype)  # dense
-        averages = self._averages[self._get_variable_index(variable)]
+        averages = self._averages[variable_index(self, variable)]
         newest = ops.power(ops.cast(self.iterations + 1, dtype), self.beta_2_decay)
         squares = ops.square(gradient) + self.epsilon_1
 

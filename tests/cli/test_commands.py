@@ -265,10 +265,10 @@ def test_help_names_every_command_and_option(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("translate --run a --sample --beam-size 7 one", 1, "--beam-size is for searching"),
+        ("translate --run a --sample --beam-size 7 one", 1, "--beam-size only applies to"),
         ("evaluate --run a --source b --reference c --words il,a-b", 1, "single words to look for. "
                                                                         "Received: 'a-b'"),
-        ("illustrate --run a --output no/page.html one", 1, "There is no folder no for --output"),
+        ("illustrate --run a --output no/page.html one", 1, "folder no of --output does not exist"),
         ("import --output a", 2, "arguments are required: from (see python -m keras_transformer "
                                  "import --help)"),
         ("illustrate one", 2, "arguments are required: run, output (see python -m "

@@ -99,6 +99,6 @@ def test_a_tokenizer_without_a_file_is_refused(tmp_path):
             return 5
 
     foreign = TokenizerAdapter(Words(), pad_id=0, bos_id=1, eos_id=2, unk_id=3)
-    with pytest.raises(ValueError, match=r"Received: TokenizerAdapter\. Save the model alone"):
+    with pytest.raises(ValueError, match=r"TokenizerAdapter\. Call `translator.model.save`"):
         export_keras(Translator(make_model(vocabulary_size=5), foreign), tmp_path / "mine")
     assert list(tmp_path.iterdir()) == []

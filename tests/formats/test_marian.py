@@ -358,15 +358,19 @@ DAMAGES = {
         "config.json is not JSON .*Copy it again",
     ),
     "a list": (replace("config.json", b"[1]"), ValueError, "must hold a JSON object.*list"),
-    "no size": (change_config(d_model=None), ValueError, "must name d_model, a whole.*None"),
-    "no dropout": (change_config(dropout=None), ValueError, "name dropout, a number.*None"),
-    "activations": (change_config(activation_function=["relu"]), ValueError, "not supported"),
+    "no size": (change_config(d_model=None), ValueError, "must set d_model to an integer.*None"),
+    "no dropout": (change_config(dropout=None), ValueError, "must set dropout to a number.*None"),
+    "activations": (change_config(activation_function=["relu"]), ValueError, "must set activation"),
     "target size": (
         change_config(share_encoder_decoder_embeddings=False, decoder_vocab_size="101"),
         ValueError,
-        "name decoder_vocab_size, a whole.*'101'",
+        "set decoder_vocab_size to an integer.*'101'",
     ),
-    "no layers": (change_config(encoder_layers=0), ValueError, "encoder_layers, .*at least 1.*: 0"),
+    "no layers": (
+        change_config(encoder_layers=0),
+        ValueError,
+        "encoder_layers to .*at least 1.*: 0",
+    ),
     "uneven": (
         change_config(decoder_ffn_dim=19),
         ValueError,
@@ -380,7 +384,7 @@ DAMAGES = {
     "start": (
         change_config("generation_config.json", decoder_start_token_id=EOS),
         ValueError,
-        "source.spm and vocab.json are no tokenizer. The special ids must be different.*bos_id=0",
+        "vocab.json are not a tokenizer. The special ids must be different.*bos_id=0",
     ),
     "pickle": (
         leave_only("pytorch_model.bin"),
@@ -396,7 +400,7 @@ DAMAGES = {
     "half the weights": (
         cut("model.safetensors", 30_000),
         ValueError,
-        "model.safetensors is not a whole safetensors file.*Copy it again",
+        "model.safetensors is not a complete safetensors file.*Copy it again",
     ),
     "missing tensor": (
         change_tensors(lambda tensors: tensors.pop(TENSOR)),
@@ -427,7 +431,7 @@ DAMAGES = {
     "half the pieces": (
         cut("source.spm", 700),
         ValueError,
-        "source.spm and vocab.json are no tokenizer. Expected a whole SentencePiece model",
+        "source.spm and vocab.json are not a tokenizer. Expected a whole SentencePiece model",
     ),
     "no table": (remove("vocab.json"), FileNotFoundError, "There is no .*vocab.json"),
     "a table with holes": (

@@ -28,7 +28,7 @@ def test_every_precision_is_read_as_float32(dtype, tmp_path):
 def test_a_file_that_was_cut_off_is_refused(size, tmp_path):
     write_safetensors(tmp_path / "file", TENSORS)
     (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"file is not a whole safetensors file .*Copy it again"):
+    with pytest.raises(ValueError, match=r"file is not a complete safetensors file .*Copy it"):
         read_safetensors(tmp_path / "file")
 
 

@@ -76,7 +76,7 @@ def test_a_sentence_starts_with_a_capital_whatever_is_shown():
     bodies = [
         attention_steps_figure("abc", rows, rows, rows, 0, inputs).body for inputs in (None, rows)
     ]
-    assert "a row a word. Row by row," in bodies[0]
+    assert "with one row per word. Row by row," in bodies[0]
     assert "gives Q, K and V; row by row," in bodies[1]
 
 
@@ -90,7 +90,7 @@ def test_it_is_the_layers_attention():
 
 @pytest.mark.parametrize("token", [-1, 2])
 def test_a_token_that_is_not_there_is_refused(token):
-    with pytest.raises(ValueError, match=f"one of the 2 tokens.*token={token}"):
+    with pytest.raises(ValueError, match=f"index of one of the 2 tokens.*token={token}"):
         attention_steps_figure(WORDS, QUERIES, KEYS, VALUES, token)
 
 

@@ -163,11 +163,11 @@ def test_pointing_at_a_token_leaves_its_lines_alone(seen, attention, side):
     own = (slice(None), 2) if side == "right" else (slice(None), slice(None), 2)
     expected[own] = before[own]
     np.testing.assert_array_equal(alone, expected)
-    told = seen.find_element("css selector", ".told").text
-    assert told.startswith("did " + ("looks at" if side == "right" else "is looked at by"))
+    summary = seen.find_element("css selector", ".summary").text
+    assert summary.startswith("did " + ("attends to" if side == "right" else "is attended to by"))
     means = attention.encoder[1].mean(axis=0)
     means = means[2] if side == "right" else means[:, 2]
-    assert f"{attention.source[means.argmax()]} {means.max():.2f}"[:-1] in told
+    assert f"{attention.source[means.argmax()]} {means.max():.2f}"[:-1] in summary
 
 
 def test_tokens_can_be_reached_by_keyboard(seen):
@@ -203,16 +203,16 @@ def test_a_heat_map_shows_the_mean_of_the_heads(seen, attention):
         "document.querySelector('.heat [data-query]').dispatchEvent("
         "new Event('mouseover', {bubbles: true}))"
     )
-    told = f"Le looks at The {attention.cross[1].mean(axis=0)[0, 0]:.2f}"[:-1]
-    assert seen.find_element("css selector", ".told").text.startswith(told)
-    assert seen.find_element("css selector", ".told").text.endswith("(mean of the heads shown)")
+    summary = f"Le attends to The {attention.cross[1].mean(axis=0)[0, 0]:.2f}"[:-1]
+    assert seen.find_element("css selector", ".summary").text.startswith(summary)
+    assert seen.find_element("css selector", ".summary").text.endswith("(mean of the heads shown)")
     for box in seen.find_elements("css selector", ".head input")[1:]:
         box.click()
     np.testing.assert_allclose(map_of(), attention.cross[1, 0], atol=1 / 255)
     seen.execute_script("document.querySelectorAll('.heat .label[data-side=right]')[2].focus()")
     greatest = attention.cross[1, 0, 2].argmax()
-    told = seen.find_element("css selector", ".told").text
-    assert told.startswith(f"veille looks at {attention.source[greatest]} ")
+    summary = seen.find_element("css selector", ".summary").text
+    assert summary.startswith(f"veille attends to {attention.source[greatest]} ")
 
 
 def test_arrow_keys_go_along_the_edges_of_a_heat_map(seen):

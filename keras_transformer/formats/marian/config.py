@@ -1,4 +1,4 @@
-"""What the JSON files of a Marian checkpoint say."""
+"""Configuration files of a Marian checkpoint."""
 
 import dataclasses
 import json
@@ -6,22 +6,22 @@ from pathlib import Path
 
 CONFIG, GENERATION_CONFIG = "config.json", "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-EPSILON = 1e-5  # PyTorch's; the configuration does not name it
+EPSILON = 1e-5  # PyTorch's default; the configuration has no such key
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
-SAME_ON_BOTH_SIDES = ("attention_heads", "ffn_dim")
+SHARED_SIZES = ("attention_heads", "ffn_dim")
 SPECIAL_IDS = ("pad_token_id", "decoder_start_token_id", "eos_token_id")
 
 
 @dataclasses.dataclass(frozen=True)
 class MarianConfig:
-    """A checkpoint without its numbers and words.
+    """Configuration of a checkpoint: everything but weights and vocabulary.
 
     Attributes:
-        model: Arguments of the `Transformer`.
+        model: Constructor arguments of the `Transformer`.
         special_ids: `pad_id`, `bos_id` and `eos_id`.
-        scales_embedding: Whether vectors of tokens are multiplied by `sqrt(d_model)`.
-        max_source_length: Most source tokens, EOS included.
-        languages: `source_language` and `target_language`, if they are known.
+        scales_embedding: Whether token embeddings are multiplied by `sqrt(d_model)`.
+        max_source_length: Maximum number of source tokens, EOS included.
+        languages: `source_language` and `target_language`, where known.
     """
 
     model: dict
@@ -32,11 +32,11 @@ class MarianConfig:
 
 
 def read_config(folder: Path) -> MarianConfig:
-    """Reads the settings of a checkpoint.
+    """Reads the configuration of a checkpoint.
 
     Raises:
-        FileNotFoundError: There is no checkpoint.
-        ValueError: It is of another kind of model, damaged, or of a form that is not supported.
+        FileNotFoundError: The folder does not hold a checkpoint.
+        ValueError: The checkpoint is of another kind of model, damaged, or of an unsupported form.
     """
     config = _read_config(folder)
     path = folder / CONFIG
@@ -45,16 +45,16 @@ def read_config(folder: Path) -> MarianConfig:
         key: _whole_number(config, key, path, least=1)
         for key in (
             *("vocab_size", "d_model", "encoder_layers", "decoder_layers"),
-            *(f"{side}_{what}" for what in SAME_ON_BOTH_SIDES for side in ("encoder", "decoder")),
+            *(f"{side}_{size}" for size in SHARED_SIZES for side in ("encoder", "decoder")),
             "max_position_embeddings",
         )
     }
-    for what in SAME_ON_BOTH_SIDES:
-        if sizes[f"encoder_{what}"] != sizes[f"decoder_{what}"]:
+    for size in SHARED_SIZES:
+        if sizes[f"encoder_{size}"] != sizes[f"decoder_{size}"]:
             raise ValueError(
-                f"{path} has different values for encoder_{what} and decoder_{what}; a "
-                "`Transformer` has the same. Such a checkpoint cannot be imported. Received: "
-                f"{sizes[f'encoder_{what}']} and {sizes[f'decoder_{what}']}"
+                f"{path} has different values for encoder_{size} and decoder_{size}. In a "
+                "`Transformer` they are equal, so this checkpoint cannot be imported. Received: "
+                f"{sizes[f'encoder_{size}']} and {sizes[f'decoder_{size}']}"
             )
     pad, bos, eos = (_whole_number(config, key, path, least=0) for key in SPECIAL_IDS)
     model = {
@@ -81,7 +81,7 @@ def read_config(folder: Path) -> MarianConfig:
 
 
 def read_json(path: Path) -> dict:
-    """The object that a JSON file holds."""
+    """Reads a JSON file that holds an object."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -92,7 +92,7 @@ def read_json(path: Path) -> dict:
 
 
 def _read_config(folder: Path) -> dict:
-    """`config.json`, with the special ids that `generation_config.json` may have in its place."""
+    """Reads `config.json`, with special ids overridden by those of `generation_config.json`."""
     path = folder / CONFIG
     if not path.is_file():
         raise FileNotFoundError(
@@ -107,8 +107,8 @@ def _read_config(folder: Path) -> dict:
         )
     generation = folder / GENERATION_CONFIG
     if generation.is_file():
-        given = read_json(generation)
-        config |= {key: given[key] for key in SPECIAL_IDS if given.get(key) is not None}
+        overrides = read_json(generation)
+        config |= {key: overrides[key] for key in SPECIAL_IDS if overrides.get(key) is not None}
     return config
 
 
@@ -116,7 +116,7 @@ def _whole_number(config: dict, key: str, path: Path, least: int) -> int:
     value = config.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(
-            f"{path} must name {key}, a whole number of at least {least}. Received: {value!r}"
+            f"{path} must set {key} to an integer of at least {least}. Received: {value!r}"
         )
     return value
 
@@ -130,8 +130,8 @@ def _dropout_rate(config: dict, path: Path) -> float:
     rate = config.get("dropout", 0.1)
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
         raise ValueError(
-            f"{path} must name dropout, a number from 0 to below 1, or leave it out. Received: "
-            f"{rate!r}"
+            f"{path} must set dropout to a number of at least 0 and less than 1, or leave it out. "
+            f"Received: {rate!r}"
         )
     return rate
 
@@ -140,16 +140,16 @@ def _activation(config: dict, path: Path) -> str:
     name = config.get("activation_function", "gelu")
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(
-            f"{path} names an activation_function that is not supported; those that are: "
-            f"{', '.join(ACTIVATIONS)}. Received: {name!r}"
+            f"{path} must set activation_function to one of {', '.join(ACTIVATIONS)}. "
+            f"Received: {name!r}"
         )
     return ACTIVATIONS[name]
 
 
 def _languages(folder: Path) -> dict[str, str]:
-    """What the tokenizer's own configuration calls the languages, if it is there."""
+    """Reads the languages from the tokenizer's configuration, if the checkpoint has one."""
     path = folder / TOKENIZER_CONFIG
     config = read_json(path) if path.is_file() else {}
-    names = {"source_lang": "source_language", "target_lang": "target_language"}
-    known = {ours: config.get(theirs) for theirs, ours in names.items()}
-    return {ours: name for ours, name in known.items() if name and isinstance(name, str)}
+    keys = {"source_language": "source_lang", "target_language": "target_lang"}
+    languages = {name: config.get(key) for name, key in keys.items()}
+    return {name: code for name, code in languages.items() if code and isinstance(code, str)}

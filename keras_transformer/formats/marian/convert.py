@@ -1,4 +1,4 @@
-"""From the folder of a Marian checkpoint to a translator."""
+"""Conversion of a Marian checkpoint to a translator."""
 
 import os
 from pathlib import Path
@@ -11,28 +11,30 @@ from keras_transformer.translation import Translator
 
 
 def import_marian(folder: str | os.PathLike) -> Translator:
-    """Reads a `MarianMTModel`, such as one of the OPUS-MT models, from its folder on disk.
+    """Converts a `MarianMTModel`, such as one of the OPUS-MT models, to a translator.
 
     The format is that of the [Transformers](https://huggingface.co/docs/transformers) library,
-    which is not needed: `config.json`, `model.safetensors`, `vocab.json`, `source.spm` and
-    `target.spm`, and, if they are there, `generation_config.json`, `tokenizer_config.json` and
-    `target_vocab.json`. The translator computes what `MarianMTModel` does, with one difference:
-    padding, a token that the original Marian does not have, gets no probability. That is what
-    `generate(renormalize_logits=True)` does there.
+    which need not be installed. Required files: `config.json`, `model.safetensors`, `vocab.json`,
+    `source.spm` and `target.spm`. Optional files: `generation_config.json`,
+    `tokenizer_config.json` and `target_vocab.json`.
 
-    How to search is not read: beams, lengths and penalties are `Translator.translate`'s. Nor are
-    kinds of dropout that a `Transformer` does not have.
+    The translator computes the same as `MarianMTModel`, with one difference: padding, a token that
+    the original Marian does not have, gets zero probability, as in
+    `generate(renormalize_logits=True)`. Search settings of the checkpoint are ignored: beam size,
+    lengths and penalties are those of `Translator.translate`. Kinds of dropout that a
+    `Transformer` does not have are ignored, too.
 
     Args:
-        folder: What `MarianMTModel.save_pretrained` and `MarianTokenizer.save_pretrained` wrote.
+        folder: Folder that `MarianMTModel.save_pretrained` and `MarianTokenizer.save_pretrained`
+            wrote.
 
     Returns:
-        A `Translator`. Its `save` writes a run folder like any other.
+        A `Translator`, which can be saved as a run folder.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: The folder holds another kind of model, a damaged file, or a Marian model that
-            a `Transformer` cannot compute; the message says which.
+            a `Transformer` cannot represent; the message says which.
 
     Example:
 

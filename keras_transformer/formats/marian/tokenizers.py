@@ -1,4 +1,4 @@
-"""The tokenizers of a Marian checkpoint: one for each language, with one table or two."""
+"""Tokenizers of a Marian checkpoint: one for each language, with a shared or two vocabularies."""
 
 from pathlib import Path
 
@@ -10,39 +10,40 @@ UNKNOWN = "<unk>"
 
 
 def read_tokenizers(folder: Path, special_ids: dict[str, int]) -> list[MarianTokenizer]:
-    """The tokenizers of source and target.
+    """Reads the tokenizers of source and target.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is damaged, or does not fit the others.
+        ValueError: A file is damaged, or does not match the others.
     """
     target = TARGET_VOCABULARY if (folder / TARGET_VOCABULARY).is_file() else VOCABULARY
     return [
-        _read_tokenizer(folder / pieces, folder / table, special_ids)
-        for pieces, table in (("source.spm", VOCABULARY), ("target.spm", target))
+        _read_tokenizer(folder / model, folder / vocabulary, special_ids)
+        for model, vocabulary in (("source.spm", VOCABULARY), ("target.spm", target))
     ]
 
 
-def _read_tokenizer(pieces: Path, table: Path, special_ids: dict[str, int]) -> MarianTokenizer:
-    for path in (pieces, table):
+def _read_tokenizer(model: Path, vocabulary: Path, special_ids: dict[str, int]) -> MarianTokenizer:
+    """Reads a tokenizer from a SentencePiece model and a JSON file of tokens and ids."""
+    for path in (model, vocabulary):
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no {path}. A Marian checkpoint has the files that "
-                "`MarianTokenizer.save_pretrained` writes: copy them too."
+                "`MarianTokenizer.save_pretrained` writes: copy them, too."
             )
-    ids = read_json(table)
-    tokens = dict(zip(ids.values(), ids, strict=True)) if _are_whole(ids) else {}
+    ids = read_json(vocabulary)
+    tokens = dict(zip(ids.values(), ids, strict=True)) if _are_integers(ids.values()) else {}
     if UNKNOWN not in ids or sorted(tokens) != list(range(len(ids))):
         raise ValueError(
-            f"{table} must give its {len(ids)} tokens, {UNKNOWN} among them, the ids 0 to "
-            f"{len(ids) - 1}. It does not: it is damaged or something else. Copy it again."
+            f"{vocabulary} must give its {len(ids)} tokens, {UNKNOWN} among them, the ids 0 to "
+            f"{len(ids) - 1}, but does not: it is damaged or another file. Copy it again."
         )
-    in_order = [tokens[id] for id in range(len(tokens))]
+    ordered = [tokens[id] for id in range(len(tokens))]
     try:
-        return MarianTokenizer(pieces.read_bytes(), in_order, **special_ids, unk_id=ids[UNKNOWN])
+        return MarianTokenizer(model.read_bytes(), ordered, **special_ids, unk_id=ids[UNKNOWN])
     except ValueError as error:
-        raise ValueError(f"{pieces} and {table.name} are no tokenizer. {error}") from error
+        raise ValueError(f"{model} and {vocabulary.name} are not a tokenizer. {error}") from error
 
 
-def _are_whole(ids: dict) -> bool:
-    return all(isinstance(id, int) and not isinstance(id, bool) for id in ids.values())
+def _are_integers(values) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)

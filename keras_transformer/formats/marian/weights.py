@@ -1,11 +1,11 @@
-"""From the tensors of a Marian checkpoint to the weights of a `Transformer`.
+"""Conversion of the tensors of a Marian checkpoint to the weights of a `Transformer`.
 
-Two things are written differently, without a change in what is computed:
+Two conventions differ. Both are converted without changing the function that is computed:
 
-- Marian puts all sines of a position before all cosines, the paper takes them in turn. So the
-  features, everywhere, are put into another order.
-- Where Marian does not scale embeddings, the table is divided by the scale, and what the last
-  normalisation hands to the output is multiplied by it.
+- Marian concatenates the sines and cosines of a position, the paper interleaves them. The features
+  of all weights are therefore permuted (`feature_order`).
+- If Marian does not scale its embeddings, the embedding table is divided by the scale, and the
+  output of the last normalization is multiplied by it.
 """
 
 from pathlib import Path
@@ -15,74 +15,77 @@ import numpy as np
 from keras_transformer.formats.safetensors_file import read_safetensors
 
 FILE = "model.safetensors"
-PICKLE = "pytorch_model.bin"
-OTHERWISE = {  # what else may be there instead, and what to do then
-    PICKLE: "a pickle, which can run any program when it is read",
-    FILE + ".index.json": "split into several files",
+UNSUPPORTED_FILES = {
+    "pytorch_model.bin": "is a pickle, which can run arbitrary code when it is loaded",
+    FILE + ".index.json": "belongs to weights that are split into several files",
 }
 SHARED_TABLE = "model.shared.weight"
 SOURCE_TABLES = (SHARED_TABLE, "model.encoder.embed_tokens.weight")
 TARGET_TABLES = (SHARED_TABLE, "model.decoder.embed_tokens.weight", "lm_head.weight")
-NEVER = -1000.0  # logit of what has no probability; far from infinite, for smoothed labels
+MASKED_LOGIT = -1000.0  # zero probability, yet a finite loss with label smoothing
 
 
 class Weights:
-    """Tensors to be taken one by one, each of the shape that it should have.
+    """Tensors of a checkpoint that are not yet used.
 
     Args:
-        path: The file that they are from.
+        path: The safetensors file that holds them.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self.rest = read_safetensors(path)
+        self.remaining = read_safetensors(path)
 
     def take(self, name: str, *shape: int) -> np.ndarray:
-        """Takes the tensor of a name.
+        """Removes and returns a tensor.
 
         Raises:
-            ValueError: There is none, or it has another shape.
+            ValueError: The tensor is missing or has another shape.
         """
-        if name not in self.rest:
+        if name not in self.remaining:
             raise ValueError(
-                f"{self.path} has no tensor {name}, so it does not hold a whole `MarianMTModel`. "
-                "Copy it again, or save it with `MarianMTModel.save_pretrained`."
+                f"{self.path} has no tensor {name}, so it is not a complete `MarianMTModel`. Copy "
+                "it again, or save it with `MarianMTModel.save_pretrained`."
             )
-        tensor = self.rest.pop(name)
+        tensor = self.remaining.pop(name)
         if tensor.shape != shape:
             raise ValueError(
-                f"{self.path} does not fit its config.json: {name} should have the shape {shape}. "
-                f"Received: {tensor.shape}"
+                f"{self.path} does not match its config.json: {name} should have the shape "
+                f"{shape}. Received: {tensor.shape}"
             )
         return tensor
 
-    def take_same(self, names: tuple[str, ...], *shape: int) -> np.ndarray:
-        """Takes tensors that are one and the same in a model, as far as they are there."""
-        first, *others = [name for name in names if name in self.rest] or names[:1]
+    def take_tied(self, names: tuple[str, ...], *shape: int) -> np.ndarray:
+        """Removes all copies of a tied tensor and returns it; at least one must be present.
+
+        Raises:
+            ValueError: No copy is present, the copies differ, or one has another shape.
+        """
+        first, *others = [name for name in names if name in self.remaining] or names[:1]
         tensor = self.take(first, *shape)
         for name in others:
             if not np.array_equal(self.take(name, *shape), tensor):
                 raise ValueError(
-                    f"{self.path} has different tensors {first} and {name}; a `Transformer` has "
-                    "one. A checkpoint whose embeddings are not tied cannot be imported."
+                    f"{self.path} has different tensors {first} and {name}, which are tied in a "
+                    "`Transformer`. A checkpoint with untied embeddings cannot be imported."
                 )
         return tensor
 
 
 def read_weights(folder: Path) -> Weights:
-    """The tensors of a checkpoint.
+    """Reads the tensors of a checkpoint.
 
     Raises:
-        FileNotFoundError: There are none that can be read.
+        FileNotFoundError: The checkpoint has no safetensors file.
         ValueError: The file is damaged.
     """
     path = folder / FILE
     if path.is_file():
         return Weights(path)
-    for name, what in OTHERWISE.items():
+    for name, reason in UNSUPPORTED_FILES.items():
         if (folder / name).is_file():
             raise FileNotFoundError(
-                f"There is no {path}, and {name} is {what}: not read here. Write the file once "
+                f"There is no {path}, and {name} {reason}, so it is not supported. Convert it once "
                 "with the transformers library: "
                 f"`d = {str(folder)!r}; MarianMTModel.from_pretrained(d).save_pretrained(d, "
                 "safe_serialization=True, max_shard_size='99GB')`."
@@ -91,10 +94,10 @@ def read_weights(folder: Path) -> Weights:
 
 
 def set_weights(model, weights: Weights, scales_embedding: bool) -> None:
-    """Gives a built `Transformer` the weights of a checkpoint, which must all be used.
+    """Sets the weights of a built `Transformer` to those of a checkpoint.
 
     Raises:
-        ValueError: Tensors are missing, too many, or of other shapes.
+        ValueError: A tensor is missing, has another shape, or is left over.
     """
     D = model.d_model
     order, scale = feature_order(D), 1.0 if scales_embedding else D**0.5
@@ -106,15 +109,15 @@ def set_weights(model, weights: Weights, scales_embedding: bool) -> None:
     last = model.decoder.blocks[-1].feed_forward_residual.normalization
     last.gamma.assign(last.gamma * scale)
     last.beta.assign(last.beta * scale)
-    if weights.rest:
+    if weights.remaining:
         raise ValueError(
             f"{weights.path} has tensors that a `MarianMTModel` does not have, such as "
-            f"{min(weights.rest)}: it is another kind of model, and would be imported wrongly."
+            f"{min(weights.remaining)}: it is another kind of model, which cannot be imported."
         )
 
 
 def feature_order(d_model: int) -> np.ndarray:
-    """Which of Marian's features stands at each place of ours: sines and cosines in turn.
+    """Returns the permutation of Marian's features that interleaves sines and cosines.
 
     Example:
 
@@ -128,23 +131,23 @@ def feature_order(d_model: int) -> np.ndarray:
 
 
 def _check_positions(weights: Weights, d_model: int) -> None:
-    """Positions are computed; if they are also in the file, they must be the same."""
+    """Checks that position encodings in the file, if any, are the sinusoids that are computed."""
     for side in ("encoder", "decoder"):
-        table = weights.rest.pop(f"model.{side}.embed_positions.weight", None)
+        table = weights.remaining.pop(f"model.{side}.embed_positions.weight", None)
         if table is None:
             continue
-        places = np.arange(len(table))[:, None]
-        angles = places / 10000 ** (np.arange(0, d_model, 2) / d_model)
+        positions = np.arange(len(table))[:, None]
+        angles = positions / 10000 ** (np.arange(0, d_model, 2) / d_model)
         sinusoids = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :d_model]
         if table.shape != sinusoids.shape or np.abs(table - sinusoids).max() > 1e-2:
             raise ValueError(
                 f"{weights.path} has positions in model.{side}.embed_positions.weight that are "
-                "not Marian's sinusoids. Such a checkpoint cannot be imported."
+                "not Marian's sinusoids. This checkpoint cannot be imported."
             )
 
 
 def _set_tables(model, weights: Weights, order: np.ndarray, scale: float) -> None:
-    """The vectors of tokens, and what is added to the logits."""
+    """Sets the token embeddings and the bias of the logits."""
     V, D = model.target_vocabulary_size or model.vocabulary_size, model.d_model
     if model.target_embedding is model.source_embedding:
         names = tuple(dict.fromkeys(SOURCE_TABLES + TARGET_TABLES))
@@ -155,25 +158,24 @@ def _set_tables(model, weights: Weights, order: np.ndarray, scale: float) -> Non
             (model.target_embedding, TARGET_TABLES[1:], V),
         ]
     for embedding, names, size in tables:
-        table = weights.take_same(names, size, D)
+        table = weights.take_tied(names, size, D)
         embedding.tokens.embeddings.assign(table[:, order] / scale)
     bias = np.zeros(V, "float32")
-    if "final_logits_bias" in weights.rest:
+    if "final_logits_bias" in weights.remaining:
         bias[:] = weights.take("final_logits_bias", 1, V)[0]
-    bias[model.pad_id] = NEVER
+    bias[model.pad_id] = MASKED_LOGIT
     model.target_embedding.bias.assign(bias)
 
 
 def _set_block(block, weights: Weights, name: str, order: np.ndarray) -> None:
-    """An encoder's or a decoder's block."""
-    first = "self_attention_residual"
+    """Sets the weights of an encoder or decoder block."""
+    _set_attention(block.self_attention, weights, f"{name}.self_attn", order)
+    residual = block.self_attention_residual
+    _set_normalization(residual, weights, f"{name}.self_attn_layer_norm", order)
     if hasattr(block, "cross_attention"):
-        first = "self_attention_residual"
         _set_attention(block.cross_attention, weights, f"{name}.encoder_attn", order)
         residual = block.cross_attention_residual
         _set_normalization(residual, weights, f"{name}.encoder_attn_layer_norm", order)
-    _set_attention(block.self_attention, weights, f"{name}.self_attn", order)
-    _set_normalization(getattr(block, first), weights, f"{name}.self_attn_layer_norm", order)
     _set_dense(block.feed_forward.hidden, weights, f"{name}.fc1", inputs=order)
     _set_dense(block.feed_forward.output_projection, weights, f"{name}.fc2", outputs=order)
     _set_normalization(block.feed_forward_residual, weights, f"{name}.final_layer_norm", order)
@@ -187,7 +189,7 @@ def _set_attention(attention, weights: Weights, name: str, order: np.ndarray) ->
 
 
 def _set_dense(layer, weights: Weights, name: str, inputs=slice(None), outputs=slice(None)) -> None:
-    """PyTorch has a row for each output; `inputs` and `outputs` are the order of ours."""
+    """Sets a dense layer from PyTorch's transposed kernel, with inputs and outputs permuted."""
     width, depth = layer.kernel.shape
     kernel = weights.take(f"{name}.weight", depth, width).T
     layer.kernel.assign(kernel[inputs][:, outputs])

@@ -1,4 +1,4 @@
-"""From a translator to a TensorFlow SavedModel: strings in, strings out."""
+"""Export to a TensorFlow SavedModel: strings in, strings out."""
 
 from keras_transformer.formats.saved_model.export import export_saved_model
 

@@ -1,4 +1,4 @@
-"""Writes the folder of a SavedModel."""
+"""Export of a translator to the folder of a SavedModel."""
 
 import dataclasses
 import os
@@ -18,7 +18,7 @@ from keras_transformer.text import Tokenizer
 from keras_transformer.translation.validation import check_limits
 
 FORMAT = "saved_model"
-EXTRA = "assets.extra"  # where TensorFlow lets others keep files
+EXTRA = "assets.extra"  # reserved by TensorFlow for files of other programs
 WARMUP = "tf_serving_warmup_requests"
 FOLDERS = {"variables", "assets", EXTRA}
 FILES = {
@@ -43,45 +43,48 @@ def export_saved_model(
     xla: bool = False,
     quantize: str | None = None,
 ) -> None:
-    """Writes a SavedModel that translates strings, with nothing but TensorFlow and its text ops.
+    """Writes a SavedModel that translates strings and needs only TensorFlow and TensorFlow Text.
 
-    Endpoints, each for `text`, strings `(N,)`:
+    It has two endpoints (signatures). Both take `text`, strings `(N,)`:
 
-    - `translate`, also `serving_default`: `translation`, strings `(N, top_beams)`, best first, and
-      `score`, float32 `(N, top_beams)`. Where fewer were found, "" and -inf.
-    - `translate_with_attention`: the best `translation` and its `score`, `(N,)`; `parts`, `(N,)`;
-      `source_tokens` `(N, S)` and `target_tokens` `(N, T)`, strings, EOS included, then "";
-      `attention`, `(N, layers, heads, T, S)`.
+    - `translate`, also named `serving_default`, returns `translation`, strings `(N, top_beams)`,
+      best first, and `score`, float32 `(N, top_beams)`. Where fewer translations were found, they
+      are "" and -inf.
+    - `translate_with_attention` returns the best `translation` and its `score`, `(N,)`; `parts`,
+      `(N,)`, the number of pieces; `source_tokens` `(N, S)` and `target_tokens` `(N, T)`, strings,
+      EOS included, padded with ""; and `attention`, `(N, layers, heads, T, S)`. Tokens and
+      attention are those of the first piece.
 
-    It translates as `Translator.translate` does. An empty text has an empty translation of score 0;
-    bytes that are not UTF-8 are read as U+FFFD. An over-long text is cut into `parts` whose
-    translations are joined by spaces: between sentences, else words, and within a word longer than
-    the model reads at the last token that fits, where `Translator` halves it. The text is cut as
-    the tokenizer writes it, so that ends of sentences such as U+FF01 and spaces of no width may
-    count otherwise than in `Translator`. Tokens and attention are those of the first part.
+    Translations are those of `Translator.translate`. The translation of an empty text is empty and
+    has the score 0. Bytes that are not UTF-8 are read as U+FFFD. An over-long text is split into
+    pieces between sentences, else between words, and their translations are joined by spaces. This
+    differs from `Translator` in two cases: a word longer than the model's limit is cut at the last
+    token that fits, where `Translator` halves it; and the text is split after the tokenizer has
+    normalized it, so that characters such as U+FF01 or zero-width spaces may count differently.
 
-    The search's settings cannot be changed afterwards. They are written, with special ids and
-    versions of packages, to `assets.extra/translator.json`; beside it are requests that TensorFlow
-    Serving warms up with, one for every shape that it will usually meet. The folder appears whole
-    or not at all.
+    The search options are fixed on export. They are written, with special ids and package versions,
+    to `assets.extra/translator.json`. Beside it are warm-up requests for TensorFlow Serving, one
+    for every usual shape. The folder is written atomically.
 
     Args:
         translator: A `Translator` with a `Tokenizer`.
-        folder: What to write. It may be there if it is empty or was written by this function.
-        beam_size: How many beginnings the search goes on with; 1 is greedy search.
-        top_beams: How many translations each text gets, at most `beam_size`.
-        length_penalty: Strength of the length penalty; 0 compares log-probabilities.
-        max_length: The most tokens of a translation, EOS included; `None` allows 50 more than the
+        folder: Folder to write. It may exist if it is empty or was written by this function.
+        beam_size: Number of beams; 1 is greedy search.
+        top_beams: Number of translations of each text, at most `beam_size`.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
+        max_length: Maximum tokens of a translation, EOS included. `None` allows 50 more than the
             text has.
-        xla: Whether XLA compiles the search, once for every shape in every process. Faster after
-            that; TensorFlow Serving allows it on a CPU with `--xla_cpu_compilation_enabled`.
-        quantize: `"int8"` for a quarter of the size, and slightly other translations.
+        xla: Whether XLA compiles the search. Each process then compiles every shape once, and is
+            faster afterwards. TensorFlow Serving needs `--xla_cpu_compilation_enabled` for it on a
+            CPU.
+        quantize: `"int8"` reduces the size to a quarter and changes translations slightly. `None`
+            keeps the weights.
 
     Raises:
-        FileExistsError: Something else is there.
+        FileExistsError: The folder holds something else.
         ImportError: TensorFlow Text is not installed.
-        ValueError: A number makes no sense; Keras runs on another backend; the tokenizer is none
-            that a graph can hold.
+        ValueError: An option is out of range, Keras runs on another backend, or the tokenizer
+            cannot be part of a graph.
 
     Example:
 
@@ -97,84 +100,85 @@ def export_saved_model(
     """
     settings = SearchSettings(beam_size, top_beams, length_penalty, max_length)
     _check_settings(settings, quantize, translator)
-    _check_surroundings(translator)
+    _check_environment(translator)
     model = translator.model if quantize is None else _quantized(translator.model, quantize)
     target = translator.target_tokenizer
     search = SearchInGraph(
         model, target.bos_id, target.eos_id, settings, translator.max_source_length, xla
     )
-    metadata_fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
+    fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
     with atomic_folder(Path(folder), is_ours) as new:
         _archive(Endpoints(translator, search)).write_out(str(new), verbose=False)
         (new / EXTRA).mkdir()
-        metadata.write_description(
-            new / EXTRA / metadata.NAME, translator, format=FORMAT, **metadata_fields
-        )
+        metadata.write_description(new / EXTRA / metadata.NAME, translator, format=FORMAT, **fields)
         write_warmup(new / EXTRA / WARMUP, translator.tokenizer, search.shapes())
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether all that a folder holds was written here."""
+    """Returns whether everything in a folder was written by this module."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    ours = metadata.is_of_format(folder / EXTRA / metadata.NAME, FORMAT)
-    return ours and names <= FILES | FOLDERS
+    is_marked = metadata.is_of_format(folder / EXTRA / metadata.NAME, FORMAT)
+    return is_marked and names <= FILES | FOLDERS
 
 
 def _quantized(model, mode: str):
-    """A copy of a model with small weights."""
+    """Returns a quantized copy of a model."""
     copy = copy_model(model)
-    with warnings.catch_warnings():  # normalisations stay as they are, and Keras tells of each
+    with warnings.catch_warnings():  # Keras warns of every normalization, which it leaves as it is
         warnings.filterwarnings("ignore", "Layer .* does not have a `quantize` method", UserWarning)
         copy.quantize(mode)
     return copy
 
 
-def _archive(served) -> keras.export.ExportArchive:
+def _archive(endpoints) -> keras.export.ExportArchive:
+    """Returns an archive of the endpoints, ready to be written."""
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    for tokenizer in {served.source_tokenizer, served.target_tokenizer}:
-        archive.track(tokenizer.in_graph)  # the model within travels along
+    for tokenizer in {endpoints.source_tokenizer, endpoints.target_tokenizer}:
+        archive.track(tokenizer.in_graph)  # saves the SentencePiece model inside the SavedModel
     text = [tf.TensorSpec((None,), tf.string, name="text")]
-    archive.add_endpoint("translate", served.translate, text)
-    archive.add_endpoint("translate_with_attention", served.translate_with_attention, text)
+    archive.add_endpoint("translate", endpoints.translate, text)
+    archive.add_endpoint("translate_with_attention", endpoints.translate_with_attention, text)
     return archive
 
 
 def _check_settings(settings, quantize, translator) -> None:
+    """Raises ValueError for an option that is out of range."""
     search = {key: value for key, value in vars(settings).items() if key != "max_length"}
-    BeamSearch(length=1, bos_id=1, eos_id=2, **search)  # refuses what makes no sense
+    BeamSearch(length=1, bos_id=1, eos_id=2, **search)  # validates them
     check_limits(settings.max_length)
-    learned = translator.model.positions == "learned" and translator.model.max_length
-    if learned and (settings.max_length or 0) > learned:
+    max_positions = translator.model.positions == "learned" and translator.model.max_length
+    if max_positions and (settings.max_length or 0) > max_positions:
         raise ValueError(
-            f"The model has learnt {learned} positions: `max_length` must not be greater. "
-            f"Received: {settings.max_length}"
+            f"`max_length` must be at most {max_positions}, the number of positions that the model "
+            f"has learned. Received: {settings.max_length}"
         )
     if quantize not in (None, *QUANTIZED):
         raise ValueError(f"`quantize` must be 'int8' or None. Received: {quantize!r}")
 
 
-def _check_surroundings(translator) -> None:
-    """Whether backend, packages and tokenizers allow it."""
+def _check_environment(translator) -> None:
+    """Raises an error unless backend, packages and tokenizers allow the export."""
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise ValueError(
-            f"A SavedModel is written under TensorFlow, and this process runs on {backend}: save "
-            "the translator, and export its folder with `KERAS_BACKEND=tensorflow python -m "
-            "keras_transformer export --run RUN --output DIR`."
+            "A SavedModel can only be written with the TensorFlow backend, and this process runs "
+            f"on {backend}: save the translator, and export its folder with "
+            "`KERAS_BACKEND=tensorflow python -m keras_transformer export --run RUN --output DIR`."
         )
     try:
         import tensorflow_text  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "A SavedModel of strings needs the package tensorflow-text, which is not installed or "
-            f"does not fit this TensorFlow ({error}): `pip install tensorflow-text`."
+            "A SavedModel that takes strings needs the package tensorflow-text, which is not "
+            "installed or does not match the version of TensorFlow "
+            f"({error}): `pip install tensorflow-text`."
         ) from error
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not isinstance(tokenizer, Tokenizer):
             raise ValueError(
-                "A SavedModel holds SentencePiece tokenizers, `keras_transformer.Tokenizer`. "
-                f"Received: {type(tokenizer).__name__}. Export the model alone, with "
-                "`translator.model.export`."
+                "Only SentencePiece tokenizers, `keras_transformer.Tokenizer`, can be part of a "
+                f"SavedModel. Received: {type(tokenizer).__name__}. Call `translator.model.export` "
+                "to export the model alone."
             )

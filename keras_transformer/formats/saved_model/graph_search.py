@@ -1,4 +1,4 @@
-"""The search for rows of any number and length, in a TensorFlow graph of few static shapes."""
+"""Search in a TensorFlow graph: batches of any shape, mapped to a few static shapes."""
 
 import dataclasses
 import functools
@@ -12,14 +12,14 @@ from keras_transformer.translation.batch_shapes import (
     padded_length,
 )
 
-SIZES = (1, 8, 32)  # rows in a batch: every size is a graph of its own for every length
-SECOND_SIZE = 8  # of the rows that turn out to need more room
-AT_A_TIME = 2  # batches
+SIZES = (1, 8, 32)  # batch sizes; each pair of a size and a length has its own graph
+RETRY_SIZE = 8  # largest batch size of the rows that need a longer result
+PARALLEL_BATCHES = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchSettings:
-    """How translations are searched for; see `Translator.translate`."""
+    """Search options, with the meaning that they have in `Translator.translate`."""
 
     beam_size: int = 4
     top_beams: int = 1
@@ -28,23 +28,23 @@ class SearchSettings:
 
 
 class SearchInGraph:
-    """What `Translator` finds, as a function of ragged ids.
+    """Search of `Translator` as a TensorFlow function of ragged ids.
 
-    Rows are padded to the next of a few lengths and put into batches of a few sizes, as the live
-    translator does: for each of these shapes there is one graph, with constant shapes inside.
+    As in `Translator`, rows are padded to the next of a few lengths and collected into batches of a
+    few sizes. Each of these shapes has one graph, with static shapes inside.
 
     Args:
         model: A built `Transformer`.
-        bos_id: Integer. The target's first token.
-        eos_id: Integer. The target's last token.
+        bos_id: Integer. First token of the target.
+        eos_id: Integer. Last token of the target.
         settings: `SearchSettings`.
-        longest: Integer. The most ids that a row may have, EOS included.
+        longest: Integer. Maximum number of ids in a row, EOS included.
         jit_compile: Boolean. Whether XLA compiles each graph when it is first used.
     """
 
     def __init__(self, model, bos_id, eos_id, settings, longest, jit_compile):
         self.model = model
-        self.ends = {"bos_id": bos_id, "eos_id": eos_id}
+        self.special_ids = {"bos_id": bos_id, "eos_id": eos_id}
         self.settings = settings
         self.jit_compile = jit_compile
         self.longest = longest
@@ -55,15 +55,15 @@ class SearchInGraph:
     def decode_lengths(self, length):
         """Returns the usual decode length and the full one, for results that need more."""
         usual, full = decode_lengths(length, self.settings.max_length or 0)
-        most = self.settings.max_length or length + EXTRA_LENGTH
-        return [usual] if most <= usual else [usual, full]
+        longest_result = self.settings.max_length or length + EXTRA_LENGTH
+        return [usual] if longest_result <= usual else [usual, full]
 
     def sizes(self, length):
-        """How many rows of a length a batch may have."""
+        """Returns the batch sizes for rows of a length."""
         return [size for size in SIZES if size == 1 or size * length <= POSITIONS]
 
     def shapes(self):
-        """Numbers of rows and of ids that need each of the usual graphs."""
+        """Returns a number of rows and of ids for each graph of the usual decode length."""
         return [
             (size, min(length, self.longest))
             for length in self.lengths
@@ -71,27 +71,32 @@ class SearchInGraph:
         ]
 
     def __call__(self, rows):
-        """Searches for each row.
+        """Runs the search for each row.
 
         Args:
             rows: Ragged int32 tensor, `(P, None)`, EOS included.
 
         Returns:
-            Ids of the results, `(P, top_beams, max_decode_len)`, and scores, `(P, top_beams)`.
+            Ids of the hypotheses, `(P, top_beams, max_decode_len)`, and their scores,
+            `(P, top_beams)`.
         """
         import tensorflow as tf
 
         lengths = tf.searchsorted(self.lengths, tf.cast(rows.row_lengths(), tf.int32))
-        places, found = [], []
+        places, results = [], []
         for number, length in enumerate(self.lengths):
             places.append(tf.where(lengths == number)[:, 0])
-            found.append(self._of_length(tf.gather(rows, places[-1]), length))
+            results.append(self._search_length(tf.gather(rows, places[-1]), length))
         order = tf.argsort(tf.concat(places, axis=0))
-        ids, scores = (tf.gather(tf.concat(part, 0), order) for part in zip(*found, strict=True))
+        ids, scores = (tf.gather(tf.concat(part, 0), order) for part in zip(*results, strict=True))
         return ids, scores
 
-    def _of_length(self, rows, length):
-        """For rows that are padded to one length."""
+    def _search_length(self, rows, length):
+        """Runs the search for rows that are padded to the same length.
+
+        Rows whose result may not fit into the usual decode length are searched again with the full
+        one.
+        """
         import tensorflow as tf
 
         source = rows.to_tensor(self.model.pad_id, shape=(None, length))
@@ -99,42 +104,42 @@ class SearchInGraph:
         if self.settings.max_length is not None:
             limits = tf.fill(tf.shape(limits), self.settings.max_length)
         usual, *full = self.decode_lengths(length)
-        ids, scores, complete = self._of_any_number(source, limits, usual)
+        ids, scores, complete = self._search_rows(source, limits, usual)
         if not full:
             return ids, scores
 
-        def once_more():
-            waiting = tf.where(~complete)
-            asked = (tf.gather_nd(part, waiting) for part in (source, limits))
-            size = min(SECOND_SIZE, self.sizes(length)[-1])
-            more_ids, more_scores, _ = self._in_batches(*asked, size, full[0])
+        def retry():
+            incomplete = tf.where(~complete)
+            inputs = (tf.gather_nd(part, incomplete) for part in (source, limits))
+            size = min(RETRY_SIZE, self.sizes(length)[-1])
+            new_ids, new_scores, _ = self._search_batches(*inputs, size, full[0])
             return (
-                tf.tensor_scatter_nd_update(ids, waiting, more_ids),
-                tf.tensor_scatter_nd_update(scores, waiting, more_scores),
+                tf.tensor_scatter_nd_update(ids, incomplete, new_ids),
+                tf.tensor_scatter_nd_update(scores, incomplete, new_scores),
             )
 
-        return tf.cond(tf.reduce_all(complete), lambda: (ids, scores), once_more)
+        return tf.cond(tf.reduce_all(complete), lambda: (ids, scores), retry)
 
-    def _of_any_number(self, source, limits, max_decode_len):
-        """In batches of the smallest size that holds all rows, or several of the largest."""
+    def _search_rows(self, source, limits, max_decode_len):
+        """Searches in one batch of the smallest size that fits, or in several of the largest."""
         import tensorflow as tf
 
         count, sizes = tf.shape(source)[0], self.sizes(source.shape[1])
         beams = self.settings.top_beams
 
-        def nothing():
+        def no_rows():
             ids = tf.zeros((0, beams, self.max_decode_len), tf.int32)
             return ids, tf.zeros((0, beams)), tf.zeros((0,), tf.bool)
 
         branches = [
-            functools.partial(self._in_batches, source, limits, size, max_decode_len)
+            functools.partial(self._search_batches, source, limits, size, max_decode_len)
             for size in sizes
         ]
-        larger_than = tf.reduce_sum(tf.cast(count > sizes[:-1], tf.int32))
-        return tf.switch_case(tf.where(count > 0, 1 + larger_than, 0), [nothing, *branches])
+        too_small = tf.reduce_sum(tf.cast(count > sizes[:-1], tf.int32))
+        return tf.switch_case(tf.where(count > 0, 1 + too_small, 0), [no_rows, *branches])
 
-    def _in_batches(self, source, limits, size, max_decode_len):
-        """All rows in batches of one size; nothing is asked of rows that fill the last one up."""
+    def _search_batches(self, source, limits, size, max_decode_len):
+        """Searches in batches of one size; rows that fill up the last batch have the limit 0."""
         import tensorflow as tf
 
         count, length = tf.shape(source)[0], source.shape[1]
@@ -145,28 +150,28 @@ class SearchInGraph:
             tf.reshape(tf.pad(limits, [[0, fill]]), (-1, size)),
         )
         graph = self._graph(size, length, max_decode_len)
-        found = tf.map_fn(
+        results = tf.map_fn(
             lambda batch: graph(*batch),
             batches,
             fn_output_signature=(tf.int32, tf.float32, tf.bool),
-            parallel_iterations=AT_A_TIME,
+            parallel_iterations=PARALLEL_BATCHES,
         )
         beams = self.settings.top_beams
-        ids = tf.reshape(found[0], (-1, beams, max_decode_len))[:count]
+        ids = tf.reshape(results[0], (-1, beams, max_decode_len))[:count]
         ids = tf.pad(
             ids,
             [[0, 0], [0, 0], [0, self.max_decode_len - max_decode_len]],
             constant_values=self.model.pad_id,
         )
-        scores, complete = tf.reshape(found[1], (-1, beams)), tf.reshape(found[2], (-1,))
+        scores, complete = tf.reshape(results[1], (-1, beams)), tf.reshape(results[2], (-1,))
         return ids, scores[:count], complete[:count]
 
     def _make_graph(self, size, length, max_decode_len):
-        """The search for one batch of constant shape."""
+        """Builds the graph of the search for one batch of static shape."""
         import tensorflow as tf
 
         def search(source, limits):
-            found, complete = generate_all(
+            hypotheses, complete = generate_all(
                 self.model,
                 source,
                 limits,
@@ -175,17 +180,17 @@ class SearchInGraph:
                 beam_size=self.settings.beam_size,
                 top_beams=self.settings.top_beams,
                 length_penalty=self.settings.length_penalty,
-                **self.ends,
+                **self.special_ids,
             )
-            return found.ids, found.scores, complete
+            return hypotheses.ids, hypotheses.scores, complete
 
         graph = tf.function(
             search,
             jit_compile=self.jit_compile,
             autograph=False,
-            experimental_attributes={"_noinline": True},  # made ready when it is first needed
+            experimental_attributes={"_noinline": True},  # instantiated on first use
         )
-        # What calls it is traced twice on saving; this is not.
+        # Saving traces the callers twice; a concrete function is traced only once.
         return graph.get_concrete_function(
             tf.TensorSpec((size, length), tf.int32), tf.TensorSpec((size,), tf.int32)
         )

@@ -1,22 +1,24 @@
-"""Requests that TensorFlow Serving warms up with, in its own format.
+"""Warm-up requests for TensorFlow Serving.
 
-A TFRecord file of `PredictionLog` messages (`tensorflow_serving/apis/prediction_log.proto`). Their
-package is no dependency: the few fields that are needed are written here, byte by byte.
+They are a TFRecord file of `PredictionLog` messages
+(`tensorflow_serving/apis/prediction_log.proto`). To avoid a dependency on the package
+`tensorflow-serving-api`, the few fields that are needed are encoded here.
 """
 
 from pathlib import Path
 
+# Field numbers of the messages.
 PREDICT_LOG, REQUEST, MODEL_SPEC, SIGNATURE_NAME, INPUTS, KEY, VALUE = 6, 1, 1, 3, 2, 1, 2
 
 
 def write_warmup(path: Path, tokenizer, shapes: list[tuple[int, int]]) -> None:
-    """Writes a request for each shape.
+    """Writes one request for each shape.
 
     Args:
         path: The file to write.
-        tokenizer: `Tokenizer` of the source.
-        shapes: How many texts a request shall have, and how many tokens they shall have, EOS
-            included.
+        tokenizer: `Tokenizer` of the source language.
+        shapes: Pairs of the number of texts in a request and the number of tokens in each text,
+            EOS included.
     """
     import tensorflow as tf
 
@@ -26,21 +28,21 @@ def write_warmup(path: Path, tokenizer, shapes: list[tuple[int, int]]) -> None:
 
 
 def text_of(tokenizer, length: int) -> str:
-    """A text of `length` tokens with EOS, or a few less: one word, again and again."""
+    """Returns a repeated word that has `length` tokens with EOS, or a few less."""
     ids = range(tokenizer.vocabulary_size())
-    word = next((word for id in ids if (word := _word(tokenizer, id))), "a")
+    word = next((word for id in ids if (word := _whole_word(tokenizer, id))), "a")
     count = (length - 1) // max(1, len(tokenizer.tokenize(word)))
     return " ".join([word] * count)
 
 
-def _word(tokenizer, id: int) -> str | None:
-    """The word that is a token, if it is one."""
+def _whole_word(tokenizer, id: int) -> str | None:
+    """Returns the word that a token stands for, or `None` if it is not a whole word."""
     token = tokenizer.id_to_token(id)
     return token[1:] if token[:1] == "▁" and token[1:].isalpha() else None
 
 
 def prediction_log(texts: list[str]) -> bytes:
-    """A `PredictionLog` of one request for the default signature."""
+    """Encodes a `PredictionLog` of one request to the default signature."""
     import tensorflow as tf
 
     tensor = tf.make_tensor_proto(texts, tf.string).SerializeToString()
@@ -51,10 +53,11 @@ def prediction_log(texts: list[str]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer whose content has a length of its own."""
+    """Encodes a length-delimited field of a protocol buffer."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
+    """Encodes an integer in base 128, as protocol buffers do."""
     low, high = value & 127, value >> 7
     return bytes([low | 128]) + _varint(high) if high else bytes([low])

@@ -1,10 +1,10 @@
 (function () {
 "use strict";
 
-const LEVELS = 255;  // a weight is a byte
+const LEVELS = 255;  // a score is one byte
 const COLOURS = 8;  // --head-0 to --head-7; further heads are dashed
-const MIDDLE = 260;  // width of the space that lines cross
-const CELL = 20;  // of the heat map
+const MIDDLE = 260;  // width of the space between the columns
+const CELL = 20;  // size of a cell of the heat map
 const SVG = "http://www.w3.org/2000/svg";
 
 function bytes(text) {
@@ -12,26 +12,25 @@ function bytes(text) {
   return Uint8Array.from(characters, (one) => one.charCodeAt(0));
 }
 
-function element(name, attributes, text) {
-  const made = document.createElement(name);
-  return dressed(made, attributes, text);
+function htmlElement(name, attributes, text) {
+  return withAttributes(document.createElement(name), attributes, text);
 }
 
-function drawing(name, attributes, text) {
-  return dressed(document.createElementNS(SVG, name), attributes, text);
+function svgElement(name, attributes, text) {
+  return withAttributes(document.createElementNS(SVG, name), attributes, text);
 }
 
-function dressed(made, attributes, text) {
-  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
+function withAttributes(node, attributes, text) {
+  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
-/** The scores of a figure: `weight(kind, layer, head, query, key)` in whole levels. */
+/** Scores of a figure. Each kind has `weight(layer, head, query, key)`, from 0 to LEVELS. */
 function Scores(data) {
   const S = data.source.length, T = data.written.length, H = data.heads;
   const parts = { encoder: bytes(data.encoder), decoder: bytes(data.decoder), cross: bytes(data.cross) };
-  const lower = parts.decoder.length !== data.layers.decoder * H * T * T;  // or T is 1
+  const lower = parts.decoder.length !== data.layers.decoder * H * T * T;  // a causal decoder, or T is 1
 
   function encoder(layer, head, query, key) {
     return layer < data.layers.encoder ? parts.encoder[((layer * H + head) * S + query) * S + key] : 0;
@@ -65,71 +64,71 @@ function View(figure) {
   const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   const scores = new Scores(data);
   const control = (name) => figure.querySelector("[name='" + name + "']");
-  const stage = figure.querySelector(".stage"), told = figure.querySelector(".told");
+  const stage = figure.querySelector(".stage"), summary = figure.querySelector(".summary");
   const heads = [];
-  let lines = null, tokens = { left: [], right: [] }, held = null, pointed = null;
+  let lines = null, tokens = { left: [], right: [] }, focused = null, hovered = null;
 
   const kind = () => scores.kinds[control("kind").value];
   const layer = () => Number(control("layer").value);
-  const shown = () => heads.map((box, head) => head).filter((head) => heads[head].checked);
+  const enabledHeads = () => heads.map((box, head) => head).filter((head) => heads[head].checked);
   const weight = (head, query, key) => kind().weight(layer(), head, query, key);
 
   function mean(query, key) {
-    const some = shown();
-    return some.reduce((sum, head) => sum + weight(head, query, key), 0) / (LEVELS * some.length || 1);
+    const enabled = enabledHeads();
+    return enabled.reduce((sum, head) => sum + weight(head, query, key), 0) / (LEVELS * enabled.length || 1);
   }
 
-  function fillLayers(wanted) {
+  function fillLayers(layer) {
     const select = control("layer"), count = kind().layers;
     select.replaceChildren();
-    for (let i = 0; i < count; i++) select.append(element("option", { value: i }, String(i)));
-    select.value = String(Math.min(wanted, count - 1));
+    for (let i = 0; i < count; i++) select.append(htmlElement("option", { value: i }, String(i)));
+    select.value = String(Math.min(layer, count - 1));
   }
 
   function makeHeads() {
     for (let head = 0; head < data.heads; head++) {
-      const label = element("label", { class: "head", style: "--colour: var(--head-" + (head % COLOURS) + ")" });
-      const box = element("input", { type: "checkbox", value: head });
+      const label = htmlElement("label", { class: "head", style: "--colour: var(--head-" + (head % COLOURS) + ")" });
+      const box = htmlElement("input", { type: "checkbox", value: head });
       box.checked = true;
       box.addEventListener("change", draw);
-      label.append(box, element("span", head < COLOURS ? {} : { class: "dashed" }, String(head)));
+      label.append(box, htmlElement("span", head < COLOURS ? {} : { class: "dashed" }, String(head)));
       figure.querySelector(".heads").append(label);
       heads.push(box);
     }
   }
 
-  /** What is singled out now: the token under the pointer, else the one that has the focus. */
-  const single = () => pointed || held;
+  /** The highlighted token: the one under the pointer, else the one that has the focus. */
+  const selection = () => hovered || focused;
 
   function token(side, index, text) {
-    const made = element("button", { type: "button", dir: "auto", class: "token", title: text,
-                                     tabindex: index ? -1 : 0, "data-side": side, "data-index": index }, text);
-    return reachable(made, side, index);
+    const node = htmlElement("button", { type: "button", dir: "auto", class: "token", title: text,
+                                         tabindex: index ? -1 : 0, "data-side": side, "data-index": index }, text);
+    return selectable(node, side, index);
   }
 
-  /** Lets a token be singled out by pointer and by keyboard. */
-  function reachable(made, side, index) {
+  /** Makes a token selectable by pointer and by keyboard. */
+  function selectable(node, side, index) {
     const here = { side: side, index: index };
-    made.addEventListener("mouseenter", () => {
-      pointed = here;
-      if (!stage.contains(document.activeElement)) held = null;  // the one that the page began with
-      emphasise();
+    node.addEventListener("mouseenter", () => {
+      hovered = here;
+      if (!stage.contains(document.activeElement)) focused = null;  // drops the initial selection
+      highlight();
     });
-    made.addEventListener("mouseleave", () => { pointed = null; emphasise(); });
-    made.addEventListener("focus", () => { held = here; emphasise(); });
-    made.addEventListener("blur", () => { held = null; emphasise(); });
-    made.addEventListener("keydown", (event) => move(event, side, index));
-    return made;
+    node.addEventListener("mouseleave", () => { hovered = null; highlight(); });
+    node.addEventListener("focus", () => { focused = here; highlight(); });
+    node.addEventListener("blur", () => { focused = null; highlight(); });
+    node.addEventListener("keydown", (event) => move(event, side, index));
+    return node;
   }
 
   function move(event, side, index) {
     const last = tokens[side].length - 1, other = side === "left" ? "right" : "left";
-    const heat = control("view").value === "heat", flat = heat && side === "left";  // those above the map
+    const heat = control("view").value === "heat", flat = heat && side === "left";  // the labels above the map
     const [back, forth] = flat ? ["ArrowLeft", "ArrowRight"] : ["ArrowUp", "ArrowDown"];
-    const to = { [forth]: Math.min(index + 1, last), [back]: Math.max(index - 1, 0), Home: 0, End: last };
+    const targets = { [forth]: Math.min(index + 1, last), [back]: Math.max(index - 1, 0), Home: 0, End: last };
     if (event.key === "Escape") { event.target.blur(); return; }
     const across = event.key === (flat ? "ArrowDown" : side === "left" || heat ? "ArrowRight" : "ArrowLeft");
-    const next = across ? tokens[other][Math.min(index, tokens[other].length - 1)] : tokens[side][to[event.key]];
+    const next = across ? tokens[other][Math.min(index, tokens[other].length - 1)] : tokens[side][targets[event.key]];
     if (!next) return;
     event.preventDefault();
     for (const one of tokens[next.dataset.side]) one.tabIndex = -1;
@@ -138,95 +137,96 @@ function View(figure) {
   }
 
   function drawColumns() {
-    const grid = element("div", { class: "columns", style: "--row: " + data.row + "px" });
+    const grid = htmlElement("div", { class: "columns", style: "--row: " + data.row + "px" });
     const rows = Math.max(kind().left.length, kind().right.length);
     const columns = {};
     for (const side of ["left", "right"]) {
-      columns[side] = element("div", { class: "column " + side, role: "group",
-                                       "aria-label": side === "left" ? "looked at" : "who looks" });
+      columns[side] = htmlElement("div", { class: "column " + side, role: "group",
+                                           "aria-label": side === "left" ? "attended to" : "attending" });
       tokens[side] = kind()[side].map((text, index) => token(side, index, text));
       columns[side].append(...tokens[side]);
     }
-    lines = drawing("svg", { class: "lines", height: rows * data.row, "aria-hidden": "true",
-                             preserveAspectRatio: "none", viewBox: "0 0 " + MIDDLE + " " + rows * data.row });
+    lines = svgElement("svg", { class: "lines", height: rows * data.row, "aria-hidden": "true",
+                                preserveAspectRatio: "none", viewBox: "0 0 " + MIDDLE + " " + rows * data.row });
     grid.append(columns.left, lines, columns.right);
     stage.replaceChildren(grid);
   }
 
   function line(head, query, key) {
-    const made = drawing("line", {
+    const node = svgElement("line", {
       x1: 2, y1: (key + 0.5) * data.row, x2: MIDDLE - 2, y2: (query + 0.5) * data.row,
       stroke: "var(--head-" + (head % COLOURS) + ")", "stroke-opacity": weight(head, query, key) / LEVELS,
       "data-head": head, "data-query": query, "data-key": key,
     });
-    if (head >= COLOURS) made.setAttribute("stroke-dasharray", "5 3");
-    return made;
+    if (head >= COLOURS) node.setAttribute("stroke-dasharray", "5 3");
+    return node;
   }
 
   const everyQuery = () => [...kind().right.keys()], everyKey = () => [...kind().left.keys()];
 
   function group(name, queries, keys) {
-    const made = drawing("g", { class: name });
-    for (const head of shown())
+    const node = svgElement("g", { class: name });
+    for (const head of enabledHeads())
       for (const query of queries)
-        for (const key of keys) if (weight(head, query, key)) made.append(line(head, query, key));
-    return made;
+        for (const key of keys) if (weight(head, query, key)) node.append(line(head, query, key));
+    return node;
   }
 
   function drawLines() {
     lines.replaceChildren(group("all", everyQuery(), everyKey()));
-    emphasise();
+    highlight();
   }
 
-  function emphasise() {
-    const one = single();
-    if (control("view").value === "heat") { tell(one); return; }
+  function highlight() {
+    const one = selection();
+    if (control("view").value === "heat") { summarize(one); return; }
     const old = lines.querySelector("g.one");
     if (old) old.remove();
     lines.classList.toggle("single", one !== null);
     for (const side of ["left", "right"])
-      tokens[side].forEach((made, index) => {
+      tokens[side].forEach((node, index) => {
         const self = one && one.side === side && one.index === index;
         const other = one && one.side !== side;
         const share = other ? (side === "left" ? mean(one.index, index) : mean(index, one.index)) : 0;
-        made.classList.toggle("self", Boolean(self));
-        made.style.setProperty("--share", share.toFixed(3));
+        node.classList.toggle("self", Boolean(self));
+        node.style.setProperty("--share", share.toFixed(3));
       });
     if (one) {
       const right = one.side === "right";
       lines.append(group("one", right ? [one.index] : everyQuery(), right ? everyKey() : [one.index]));
     }
-    tell(one);
+    summarize(one);
   }
 
-  function tell(one) {
-    told.replaceChildren();
-    if (!one || !shown().length) return;
+  function summarize(one) {
+    summary.replaceChildren();
+    if (!one || !enabledHeads().length) return;
     const right = one.side === "right", texts = right ? kind().left : kind().right;
     const shares = texts.map((text, i) => [right ? mean(one.index, i) : mean(i, one.index), text]);
     shares.sort((a, b) => b[0] - a[0]);
-    told.append(element("bdi", {}, kind()[one.side][one.index]), right ? " looks at " : " is looked at by ");
+    summary.append(htmlElement("bdi", {}, kind()[one.side][one.index]), right ? " attends to " : " is attended to by ");
     shares.slice(0, 4).filter((pair) => pair[0] > 0).forEach(([share, text], place) => {
-      if (place) told.append(", ");
-      told.append(element("bdi", {}, text), " " + share.toFixed(2));
+      if (place) summary.append(", ");
+      summary.append(htmlElement("bdi", {}, text), " " + share.toFixed(2));
     });
-    tellMean();
+    noteMean();
   }
 
-  function tellMean() {
-    if (shown().length > 1) told.append(" (mean of the heads shown)");
+  function noteMean() {
+    if (enabledHeads().length > 1) summary.append(" (mean of the heads shown)");
   }
 
   function drawHeat() {
-    const texts = kind(), some = shown(), margin = 110;
+    const texts = kind(), enabled = enabledHeads(), margin = 110;
     const width = 2 * margin + texts.left.length * CELL, height = margin + texts.right.length * CELL;
-    const map = drawing("svg", { class: "heat", width: width, height: height, role: "group",
-                                 viewBox: "0 0 " + width + " " + height,
-                                 "aria-label": "Scores, a row for each word that looks" });
-    const cut = (text) => (text.length > 14 ? text.slice(0, 13) + "…" : text);
-    const colour = some.length === 1 ? "var(--head-" + (some[0] % COLOURS) + ")" : "var(--accent)";
+    const map = svgElement("svg", { class: "heat", width: width, height: height, role: "group",
+                                    viewBox: "0 0 " + width + " " + height,
+                                    "aria-label": "Scores, one row per attending token" });
+    const shorten = (text) => (text.length > 14 ? text.slice(0, 13) + "…" : text);
+    const colour = enabled.length === 1 ? "var(--head-" + (enabled[0] % COLOURS) + ")" : "var(--accent)";
     const label = (side, index, text, place) =>
-      reachable(drawing("text", { ...place, class: "label", tabindex: index ? -1 : 0, "data-side": side }, cut(text)), side, index);
+      selectable(svgElement("text", { ...place, class: "label", tabindex: index ? -1 : 0, "data-side": side },
+                            shorten(text)), side, index);
     tokens.left = texts.left.map((text, key) => {
       const x = margin + (key + 0.6) * CELL, y = margin - 8;
       return label("left", key, text, { x: x, y: y, transform: "rotate(-55 " + x + " " + y + ")" });
@@ -239,26 +239,27 @@ function View(figure) {
       for (let key = 0; key < texts.left.length; key++) {
         const share = mean(query, key);
         if (share > 0)
-          map.append(drawing("rect", { x: margin + key * CELL, y: y, width: CELL - 1, height: CELL - 1, fill: colour,
-                                       "fill-opacity": share, "data-query": query, "data-key": key }));
+          map.append(svgElement("rect", { x: margin + key * CELL, y: y, width: CELL - 1, height: CELL - 1, fill: colour,
+                                          "fill-opacity": share, "data-query": query, "data-key": key }));
       }
     });
-    map.append(drawing("rect", { class: "frame", x: margin - 0.5, y: margin - 0.5,
-                                 width: texts.left.length * CELL, height: texts.right.length * CELL }));
-    map.addEventListener("mouseover", (event) => tellCell(event.target.dataset));
+    map.append(svgElement("rect", { class: "frame", x: margin - 0.5, y: margin - 0.5,
+                                    width: texts.left.length * CELL, height: texts.right.length * CELL }));
+    map.addEventListener("mouseover", (event) => summarizeCell(event.target.dataset));
     stage.replaceChildren(map);
-    const room = margin - 10;
+    const maxWidth = margin - 10;
     for (const one of [...tokens.left, ...tokens.right])
-      if (one.getComputedTextLength() > room) dressed(one, { textLength: room, lengthAdjust: "spacingAndGlyphs" });
-    told.replaceChildren();
+      if (one.getComputedTextLength() > maxWidth)
+        withAttributes(one, { textLength: maxWidth, lengthAdjust: "spacingAndGlyphs" });
+    summary.replaceChildren();
   }
 
-  function tellCell(place) {
+  function summarizeCell(place) {
     if (place.query === undefined) return;
-    told.replaceChildren(element("bdi", {}, kind().right[place.query]), " looks at ",
-                         element("bdi", {}, kind().left[place.key]),
-                         " " + mean(Number(place.query), Number(place.key)).toFixed(2));
-    tellMean();
+    summary.replaceChildren(htmlElement("bdi", {}, kind().right[place.query]), " attends to ",
+                            htmlElement("bdi", {}, kind().left[place.key]),
+                            " " + mean(Number(place.query), Number(place.key)).toFixed(2));
+    noteMean();
   }
 
   function draw() {
@@ -268,7 +269,7 @@ function View(figure) {
   }
 
   function redraw() {
-    held = pointed = null;
+    focused = hovered = null;
     stage.replaceChildren();
     draw();
   }
@@ -285,7 +286,7 @@ function View(figure) {
     draw();
   });
   draw();
-  if (data.start.token !== null) { held = { side: "right", index: data.start.token }; emphasise(); }
+  if (data.start.token !== null) { focused = { side: "right", index: data.start.token }; highlight(); }
 }
 
 for (const figure of document.querySelectorAll("[data-attention]")) View(figure);
