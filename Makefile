@@ -12,6 +12,7 @@ help:
 	@echo "make test        lint, format, unit and conformance tests"
 	@echo "make test-all    these and the slow system tests"
 	@echo "make test-matrix the tests on the oldest and newest TensorFlow and Keras that are supported"
+	@echo "make docs        the documentation as a site, in site/"
 	@echo "make multi30k    train English to German on DATA=$(DATA)"
 
 $(VENV)/bin/python:
@@ -87,4 +88,4 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-tpu runs build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-tpu runs build site *.egg-info .pytest_cache .ruff_cache

@@ -577,7 +577,7 @@ def test_every_kind_of_model_is_saved_and_loaded(changes, tokenizer, tmp_path):
 def test_run_json_tells_what_there_is(translator, tmp_path):
     translator.save(tmp_path)
     description = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert description["format_version"] == 1
+    assert description["format_version"] == 2
     assert description["model"]["d_model"] == 12
     assert description["special_ids"] == {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
     assert {"keras", "keras-transformer"} <= set(description["versions"])
