@@ -1,6 +1,7 @@
-"""Copies of a model that share a training step under `tf.distribute`.
+"""Replicas: copies of a model that each process a part of the batch under `tf.distribute`.
 
-Everywhere else there is one: under JAX a program sees the whole batch, whatever the devices.
+Elsewhere there is a single replica. Under JAX, one program processes the whole batch on any number
+of devices.
 """
 
 import sys
@@ -8,8 +9,8 @@ import sys
 import keras
 
 
-def _context():
-    """TensorFlow's replica context if there are several replicas; else `None`."""
+def _replica_context():
+    """Returns TensorFlow's replica context, or `None` with a single replica."""
     if keras.backend.backend() != "tensorflow" or "tensorflow" not in sys.modules:
         return None
     import tensorflow as tf
@@ -20,21 +21,21 @@ def _context():
 
 
 def replica_id():
-    """Which replica this is, counted from 0: an integer or a scalar tensor."""
-    context = _context()
+    """Returns the index of this replica, counted from 0: an integer or a scalar tensor."""
+    context = _replica_context()
     return 0 if context is None else context.replica_id_in_sync_group
 
 
 def sum_over_replicas(tensors):
-    """Adds up what every replica has.
+    """Sums tensors over all replicas (all-reduce).
 
     Args:
-        tensors: A tensor, or a list of tensors.
+        tensors: Tensor, or list of tensors.
 
     Returns:
-        The sums, the same on all replicas.
+        The sums, in the structure of `tensors`, identical on all replicas.
     """
-    context = _context()
+    context = _replica_context()
     if context is None:
         return tensors
     import tensorflow as tf
@@ -43,7 +44,7 @@ def sum_over_replicas(tensors):
 
 
 def replicas_in_sync():
-    """How many replicas share a step: 1 outside `tf.distribute`."""
+    """Returns the number of replicas that share a training step; 1 outside `tf.distribute`."""
     if keras.backend.backend() != "tensorflow" or "tensorflow" not in sys.modules:
         return 1
     import tensorflow as tf

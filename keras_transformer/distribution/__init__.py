@@ -1,4 +1,4 @@
-"""Devices: one, several of one machine, those of several machines, TPUs."""
+"""Devices for training: one, several on one machine, several machines, or TPUs."""
 
 from keras_transformer.distribution.base import DeviceError, Devices, WorkerLostError
 from keras_transformer.distribution.devices import STRATEGIES, choose_devices

@@ -1,28 +1,30 @@
-"""`Devices`, the base of every choice of devices, and its errors."""
+"""The base class of all device configurations, and its errors."""
 
 import contextlib
 
 
 class DeviceError(ValueError):
-    """The devices asked for cannot be had; the message says why and what to do."""
+    """Error raised if the requested devices are not available."""
 
 
 class WorkerLostError(RuntimeError):
-    """Another worker ended, and without it there is no going on."""
+    """Error raised if another worker is lost, without which training cannot continue."""
 
 
 class Devices:
-    """One device, which needs nothing; base of the other choices.
+    """A single device; the base class of the other device configurations.
 
     Attributes:
-        description: What was taken, for people to read.
-        replicas: Into how many equal parts every batch is split.
-        is_chief: Whether this process is the one that writes files and scores translations.
-        worker: Which of the processes this is, counted from 0.
-        workers: How many processes there are.
-        computes_alone: Whether a worker can use the weights without the others.
-        can_jit: Whether Keras can compile training steps by XLA (`jit_compile=True`).
-        wants_one_shape: Whether every new shape of a batch is dear, as on TPUs.
+        description: String. Human-readable description of the devices.
+        replicas: Integer. Number of equal parts that every batch is split into.
+        is_chief: Boolean. Whether this process is the chief worker, which writes files and scores
+            translations.
+        worker: Integer. Index of this process among the workers, counted from 0.
+        workers: Integer. Number of worker processes.
+        computes_alone: Boolean. Whether a worker can compute with the weights without the other
+            workers.
+        can_jit: Boolean. Whether Keras can compile training steps with XLA (`jit_compile=True`).
+        wants_one_shape: Boolean. Whether every new batch shape is expensive to compile, as on TPUs.
     """
 
     replicas = 1
@@ -37,32 +39,42 @@ class Devices:
         self.description = description
 
     def scope(self):
-        """A context in which to make and compile a model."""
+        """Returns a context manager in which to create and compile a model."""
         return contextlib.nullcontext()
 
     def from_chief(self, value):
-        """The number that the chief has, on every worker; each waits until all have asked."""
+        """Broadcasts the chief worker's number; each worker waits until all have called it."""
         return float(value)
 
     @contextlib.contextmanager
     def chief_first(self):
-        """A context that the chief enters and leaves before all other workers enter it."""
+        """Returns a context manager that the chief worker leaves before the others enter it."""
         if not self.is_chief:
             self.from_chief(0.0)
         yield
         if self.is_chief:
             self.from_chief(0.0)
 
-    def watched(self):
-        """A context in which the loss of another worker becomes a `WorkerLostError`."""
+    def detect_lost_workers(self):
+        """Returns a context manager that raises `WorkerLostError` if another worker is lost."""
         return contextlib.nullcontext()
 
 
-def take_devices(found, count, kind, how_to_have_more=""):
-    """The first `count` of the devices found, or all; an error if there are not so many."""
+def take_devices(found, count, kind, hint=""):
+    """Returns the first `count` of the devices found, or all of them if `count` is 0.
+
+    Args:
+        found: Sequence of devices.
+        count: Integer. Number of devices to take.
+        kind: String. Name of the devices in the error message, in the plural.
+        hint: String. Further remedy at the end of the error message.
+
+    Raises:
+        DeviceError: If there are fewer than `count` devices.
+    """
     if count > len(found):
         raise DeviceError(
-            f"There are fewer devices than asked for: {len(found)} {kind}. Received: "
-            f"devices={count}. Ask for fewer, or for 0 to take all{how_to_have_more}."
+            f"There are fewer devices than requested: {len(found)} {kind}. Received: "
+            f"devices={count}. Request fewer, or 0 to take all{hint}."
         )
     return found[:count] if count else found

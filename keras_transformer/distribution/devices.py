@@ -1,4 +1,4 @@
-"""The choice of devices: one, several of one machine, those of several machines, TPUs."""
+"""Selection of the devices for training."""
 
 import keras
 
@@ -8,19 +8,21 @@ STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 
 
 def choose_devices(strategy="auto", count=0):
-    """Takes devices for a training. Call it before anything else of TensorFlow or JAX runs.
+    """Selects and initializes the devices for training.
+
+    Call it before any other TensorFlow or JAX operation.
 
     Args:
-        strategy: `"one"` device; `"mirrored"`, several devices of this machine that share every
-            batch; `"multi_worker"`, those of several machines; `"tpu"`; or `"auto"`, which takes
-            what there is.
-        count: Integer. How many devices of this machine; 0 takes all.
+        strategy: `"one"`, a single device; `"mirrored"`, several devices of this machine, which
+            split every batch; `"multi_worker"`, the devices of several machines; `"tpu"`; or
+            `"auto"`, which selects a strategy by the devices available.
+        count: Integer. Number of devices of this machine; 0 takes all.
 
     Returns:
         `Devices`.
 
     Raises:
-        DeviceError: The devices are not there, or not as asked for.
+        DeviceError: If an argument is invalid or the devices are not available.
 
     Example:
 
@@ -32,18 +34,18 @@ def choose_devices(strategy="auto", count=0):
             f"strategy must be one of {', '.join(STRATEGIES)}. Received: {strategy!r}"
         )
     if not isinstance(count, int) or count < 0:
-        raise DeviceError(f"devices must be an integer, at least 0 for all. Received: {count!r}")
+        raise DeviceError(f"devices must be an integer, 0 (all) or more. Received: {count!r}")
     backend = keras.backend.backend()
     if backend == "jax":
-        from keras_transformer.distribution import jax_devices as choices
+        from keras_transformer.distribution import jax_devices as factories
     elif backend == "tensorflow":
-        from keras_transformer.distribution import tensorflow_devices as choices
+        from keras_transformer.distribution import tensorflow_devices as factories
     else:
         raise DeviceError(f"Training runs on TensorFlow or JAX. Received: KERAS_BACKEND={backend}")
     if strategy == "auto":
-        strategy = choices.best(count)
+        strategy = factories.auto_strategy(count)
     if strategy == "one" and count > 1:
         raise DeviceError(
-            f"strategy one takes one device. Received: devices={count}. Ask for strategy mirrored."
+            f"strategy one takes one device. Received: devices={count}. Use strategy mirrored."
         )
-    return getattr(choices, strategy)(count)
+    return getattr(factories, strategy)(count)

@@ -1,4 +1,4 @@
-"""Devices under JAX: `keras.distribution`, where one program sees the whole batch."""
+"""Devices under JAX, by `keras.distribution`: one program processes the whole batch."""
 
 import os
 
@@ -11,7 +11,7 @@ VARIABLES = ("KERAS_DISTRIBUTION_JOB_ADDRESSES", "KERAS_DISTRIBUTION_NUM_PROCESS
 
 
 class DataParallelDevices(Devices):
-    """Every device has the whole model and a share of each batch."""
+    """Devices that each hold the whole model and process an equal part of every batch."""
 
     def __init__(self, devices, description):
         super().__init__(description)
@@ -31,8 +31,8 @@ class DataParallelDevices(Devices):
         return float(multihost_utils.broadcast_one_to_all(jax.numpy.float32(value)))
 
 
-def best(count):
-    """What there is, as the name of a choice."""
+def auto_strategy(count):
+    """Returns the name of the strategy for the devices available."""
     if any(variable in os.environ for variable in VARIABLES):
         return "multi_worker"
     several = count > 1 or jax.device_count() > 1
@@ -40,33 +40,34 @@ def best(count):
 
 
 def one(count):
-    """JAX's first device."""
+    """Returns the first JAX device."""
     devices = Devices(f"one {jax.default_backend().upper()}")
     devices.wants_one_shape = jax.default_backend() == "tpu"
     return devices
 
 
 def mirrored(count):
-    """All devices of this machine, or so many of them."""
+    """Returns the first `count` devices of this machine, or all of them if `count` is 0."""
     kind = f"{jax.default_backend().upper()} devices"
-    more = ""
+    hint = ""
     if jax.default_backend() == "cpu":
-        more = "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N of a CPU"
-    devices = take_devices(jax.devices(), count, kind, more)
+        hint = "; XLA_FLAGS=--xla_force_host_platform_device_count=N splits a CPU into N devices"
+    devices = take_devices(jax.devices(), count, kind, hint)
     return DataParallelDevices(devices, f"{len(devices)} {kind} (DataParallel)")
 
 
 def multi_worker(count):
-    """The processes that the variables of `keras.distribution.initialize` name."""
+    """Returns the devices of all processes, given by environment variables of Keras."""
     if missing := [variable for variable in VARIABLES if variable not in os.environ]:
         raise DeviceError(
             f"strategy multi_worker needs the environment variables {', '.join(VARIABLES)} and "
-            "KERAS_DISTRIBUTION_PROCESS_ID, as keras.distribution.initialize has them. Missing: "
+            "KERAS_DISTRIBUTION_PROCESS_ID; see keras.distribution.initialize. Missing: "
             f"{', '.join(missing)}"
         )
     if count:
         raise DeviceError(
-            f"Workers under JAX take all their devices. Received: devices={count}. Leave it out."
+            "Under JAX, every worker takes all of its devices. Received: "
+            f"devices={count}. Omit devices."
         )
     keras.distribution.initialize()
     devices = jax.devices()
@@ -75,10 +76,10 @@ def multi_worker(count):
 
 
 def tpu(count):
-    """TPU chips: one, or all or some of them together."""
+    """Returns the first `count` TPU chips, or all of them if `count` is 0."""
     if jax.default_backend() != "tpu":
         raise DeviceError(
             "JAX finds no TPU: on a machine that has one, install `jax[tpu]`. Found: "
-            f"{jax.default_backend()}. Ask for strategy one, mirrored or auto."
+            f"{jax.default_backend()}. Or use strategy one, mirrored or auto."
         )
     return one(count) if count == 1 or jax.device_count() == 1 else mirrored(count)

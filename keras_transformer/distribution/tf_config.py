@@ -1,4 +1,4 @@
-"""Several processes under TensorFlow: where they are, and what Keras needs to train with them."""
+"""The cluster of workers that the environment variable TF_CONFIG describes."""
 
 import json
 from typing import NamedTuple
@@ -11,23 +11,23 @@ EXAMPLE = (
 
 
 class Cluster(NamedTuple):
-    """How many processes train together, and which of them this is."""
+    """Number of workers, and the index of this process among them."""
 
     workers: int
     index: int
 
 
 def read_cluster(text):
-    """What TF_CONFIG says.
+    """Parses the value of the environment variable TF_CONFIG.
 
     Args:
-        text: String, or `None` if there is no such variable.
+        text: String, or `None` if the variable is not set.
 
     Returns:
-        `Cluster`. The chief, where one is named, is the first worker.
+        `Cluster`. A chief, if there is one, counts as the first worker.
 
     Raises:
-        DeviceError: It is missing, or says something else.
+        DeviceError: If the variable is not set or does not describe a cluster.
 
     Example:
 
@@ -36,17 +36,17 @@ def read_cluster(text):
     """
     if text is None:
         raise DeviceError(
-            f"strategy multi_worker needs the environment variable TF_CONFIG, such as {EXAMPLE}"
+            f"strategy multi_worker needs the environment variable TF_CONFIG, for example {EXAMPLE}"
         )
     try:
-        described = json.loads(text)
-        members = {kind: list(described["cluster"].get(kind, ())) for kind in ("chief", "worker")}
-        kind, index = described["task"]["type"], int(described["task"]["index"])
+        config = json.loads(text)
+        members = {kind: list(config["cluster"].get(kind, ())) for kind in ("chief", "worker")}
+        kind, index = config["task"]["type"], int(config["task"]["index"])
         members[kind][index]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DeviceError(
-            f"TF_CONFIG does not say where the workers are ({error!r}). Expected such as "
+            f"TF_CONFIG does not describe a cluster of workers ({error!r}). Expected, for example, "
             f"{EXAMPLE}. Received: {text:.200}"
         ) from error
-    before = len(members["chief"]) if kind == "worker" else 0
-    return Cluster(len(members["chief"]) + len(members["worker"]), before + index)
+    first_index = len(members["chief"]) if kind == "worker" else 0
+    return Cluster(len(members["chief"]) + len(members["worker"]), first_index + index)

@@ -1,4 +1,4 @@
-"""The boxes of Figure 1: ids to vectors, vectors to vectors."""
+"""Layers of the Transformer, the boxes of Figure 1, and pure functions such as masks."""
 
 from keras_transformer.layers.add_and_norm import AddAndNorm
 from keras_transformer.layers.decoder_block import DecoderBlock

@@ -1,38 +1,39 @@
-"""The box around every sub-layer: residual sum and layer normalisation."""
+"""Residual connection and layer normalization around a sub-layer."""
 
 import keras
 from keras import ops
 
 from keras_transformer.layers.dropout import Dropout
 
-EPSILON = 1e-6  # Tensor2Tensor's; Keras' own default, 1e-3, changes outputs visibly
+EPSILON = 1e-6  # as in Tensor2Tensor; Keras' default, 1e-3, changes outputs noticeably
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class AddAndNorm(keras.layers.Layer):
-    """The "Add & Norm" box of Figure 1: what goes around a sub-layer.
+    """The "Add & Norm" box of Figure 1: dropout, residual connection and layer normalization.
 
-    `norm="post"`, the paper's (section 5.4 and Figure 1 in
+    `norm="post"` is the paper's post-normalization (section 5.4 and Figure 1 in
     [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)): `norm(x + dropout(f(x)))`.
-    `norm="pre"`, Tensor2Tensor's later form: `x + dropout(f(norm(x)))`, which needs one more
-    normalisation on top of the stack. A block therefore reads, for either:
+    `norm="pre"` is the pre-normalization of later Tensor2Tensor versions:
+    `x + dropout(f(norm(x)))`. A stack of pre-normalized blocks needs one more normalization of its
+    output. With either form, a block applies its sub-layer `f` as
 
         x = box(inputs, f(box.preprocess(inputs)))
 
     Args:
-        dropout_rate: Float. Share of the sub-layer's output that is dropped in training.
+        dropout_rate: Float. Fraction of the sub-layer's output to drop during training.
         norm: `"post"` or `"pre"`.
-        epsilon: Float. What the normalisation adds to the variance.
+        epsilon: Float. Added to the variance in layer normalization, for numerical stability.
 
     Call arguments:
-        inputs: Tensor of shape `(B, T, d_model)`, what the sub-layer's input was made from.
-        outputs: Tensor of the same shape: the sub-layer's output.
+        inputs: Tensor of shape `(B, T, d_model)`: the residual, before `preprocess`.
+        outputs: Tensor of the same shape: the output of the sub-layer.
 
     Returns:
         Tensor of the same shape.
 
     Raises:
-        ValueError: `norm` is another word, or `dropout_rate` is not from 0 to below 1.
+        ValueError: If `norm` is neither `"post"` nor `"pre"`, or `dropout_rate` is not in `[0, 1)`.
 
     Example:
 
@@ -60,7 +61,7 @@ class AddAndNorm(keras.layers.Layer):
         self.normalization.build(inputs_shape)
 
     def preprocess(self, inputs):
-        """What the sub-layer is to see."""
+        """Returns the input of the sub-layer: normalized if `norm="pre"`, else unchanged."""
         return self.normalization(inputs) if self.norm == "pre" else inputs
 
     def call(self, inputs, outputs):

@@ -1,4 +1,4 @@
-"""One decoder layer."""
+"""The decoder layer of the Transformer."""
 
 import keras
 from keras import ops
@@ -11,42 +11,45 @@ from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class DecoderBlock(keras.layers.Layer):
-    """One decoder layer: masked self-attention, attention to the source, feed-forward network.
+    """One decoder layer: masked self-attention, cross-attention and a feed-forward network.
 
     The right half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
-    With `cross_attention=False` the middle sub-layer is left out: the block of a language model.
+    With `cross_attention=False` the block has no cross-attention sub-layer, as in a decoder-only
+    language model.
 
-    `call` sees a whole target at once, as in training. `step` sees one new position, or one of
-    each beam of a search, and a cache of what the positions before left, as in decoding; both
-    give the same numbers.
+    `call` processes a whole target sequence at once, as in training. `step` processes one new
+    position, or one for each beam, with a KV cache of the preceding positions, as in decoding.
+    Both compute the same values.
 
     Args:
         d_model: Integer. Width of every position, a multiple of `num_heads`.
-        num_heads: Integer. How many attention heads share that width.
+        num_heads: Integer. Number of attention heads, each `d_model / num_heads` wide.
         d_ff: Integer. Width of the hidden layer of the feed-forward network.
-        dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
+        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
         norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
-        cross_attention: Boolean. Whether there is an encoder to attend to.
-        activation: Name or function of the feed-forward network's non-linearity.
-        use_bias: Boolean. Whether the attentions' projections add a bias.
-        epsilon: Float. What the normalisations add to the variance.
+        cross_attention: Boolean. Whether the block attends to the output of an encoder.
+        activation: String or callable. Activation of the feed-forward network.
+        use_bias: Boolean. Whether the projections of the attention layers have biases.
+        epsilon: Float. Added to the variance in layer normalization.
 
     Call arguments:
         inputs: Target positions, shape `(B, T, d_model)`.
-        encoder_output: Source positions, shape `(B, S, d_model)`; unused if not `cross_attention`.
-        attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`, `True` = may be seen: which
-            target positions see which. `None` means `causal_mask`.
-        memory_mask: Boolean, `(B, S)` for the real source tokens, or `(B, T, S)`.
-        return_attention_scores: Boolean. Whether to return the scores too.
+        encoder_output: Encoder output, shape `(B, S, d_model)`. Ignored if
+            `cross_attention=False`.
+        attention_mask: Boolean tensor of shape `(B, T, T)` or `(1, T, T)`, `True` = may be
+            attended to. Mask of the self-attention. `None` means `causal_mask(T)`.
+        memory_mask: Boolean tensor of shape `(B, S)`, the padding mask of the source, or
+            `(B, T, S)`. Mask of the cross-attention.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
-        The positions, `(B, T, d_model)`; with `return_attention_scores`, a tuple with a dict:
-        `"self"`, `(B, num_heads, T, T)`, and, if there is an encoder, `"cross"`,
-        `(B, num_heads, T, S)`.
+        Tensor of shape `(B, T, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and a dict of attention scores: `"self"` of shape `(B, num_heads, T, T)` and, with
+        cross-attention, `"cross"` of shape `(B, num_heads, T, S)`.
 
     Raises:
-        ValueError: An argument makes no sense; or, when called, `encoder_output` is missing or a
-            mask is refused (see `MultiHeadAttention`).
+        ValueError: If an argument is invalid; or, when called, if `encoder_output` is missing or a
+            mask is invalid (see `MultiHeadAttention`).
 
     Example:
 
@@ -111,35 +114,45 @@ class DecoderBlock(keras.layers.Layer):
             attention_mask = causal_mask(ops.shape(inputs)[1])
         if len(attention_mask.shape) == 2:
             raise ValueError(
-                "`attention_mask` of a DecoderBlock says who sees whom, (B or 1, T, T). Real "
-                "tokens (B, T) become `logical_and(causal_mask(T), real[:, None, :])`; without the "
-                "causal mask the future would be seen. Received: shape "
+                "`attention_mask` of a DecoderBlock must have shape (B or 1, T, T). Combine a "
+                "padding mask of shape (B, T) with the causal mask, which hides later tokens: "
+                "`logical_and(causal_mask(T), padding_mask[:, None, :])`. Received: shape "
                 f"{tuple(attention_mask.shape)}"
             )
         x = self.self_attention_residual.preprocess(inputs)
-        own = self.self_attention.project_key_value(x)
+        key_value = self.self_attention.project_key_value(x)
         memory = self.project_memory(encoder_output)
-        x, scores = self._attend(inputs, x, own, attention_mask, memory, memory_mask)
+        x, scores = self._apply_sublayers(inputs, x, key_value, attention_mask, memory, memory_mask)
         return (x, scores) if return_attention_scores else x
 
     def project_memory(self, encoder_output):
-        """Keys and values of the source, `(B, H, S, K)` each: made once, used at every step.
+        """Projects the encoder output to the keys and values of the cross-attention.
 
-        `None` if there is no encoder.
+        Decoding computes them once per source and reuses them at every step.
+
+        Args:
+            encoder_output: Tensor of shape `(B, S, d_model)`.
+
+        Returns:
+            Keys and values, `(B, H, S, K)` each; `None` without cross-attention.
+
+        Raises:
+            ValueError: If `encoder_output` is `None` and the block has cross-attention.
         """
         if self.cross_attention is None:
             return None
         if encoder_output is None:
             raise ValueError(
-                "This DecoderBlock attends to an encoder: call it with `encoder_output`, or make "
+                "This DecoderBlock attends to an encoder: call it with `encoder_output`, or create "
                 "it with `cross_attention=False`. Received: encoder_output=None"
             )
         return self.cross_attention.project_key_value(encoder_output)
 
     def init_cache(self, batch_size, length):
-        """Keys and values of no position yet, with room for `length`: zeros.
+        """Returns an empty KV cache for `length` positions: zeros.
 
-        Keys are `(B, H, K, L)`, as the product with the queries reads them; values `(B, H, L, K)`.
+        Keys have shape `(B, H, K, L)`, the layout in which the product with the queries reads
+        them; values have shape `(B, H, L, K)`.
         """
         B, H, K = batch_size, self.self_attention.num_heads, self.self_attention.key_dim
         return (
@@ -148,35 +161,41 @@ class DecoderBlock(keras.layers.Layer):
         )
 
     def step(self, inputs, start, cache, attention_mask, memory=None, memory_mask=None):
-        """A few new positions, after those that the cache holds.
+        """Processes new positions, given a KV cache of the preceding ones.
 
         Args:
-            inputs: The new positions, shape `(B, W, d_model)`.
-            start: Integer scalar tensor: their keys and values take the cache's places from
-                `start` on.
-            cache: What `init_cache` or the step before returned.
-            attention_mask: Boolean, `(B, W, L)` or `(1, W, L)`, `True` = may be seen: which of
-                the cache's places each new position sees, its own among them.
-            memory: What `project_memory` returned.
+            inputs: Tensor of shape `(B, W, d_model)`: the new positions.
+            start: Integer scalar tensor. The keys and values of the new positions are written to
+                places `start` to `start + W - 1` of the cache.
+            cache: The KV cache, from `init_cache` or the previous step.
+            attention_mask: Boolean tensor of shape `(B, W, L)` or `(1, W, L)`, `True` = may be
+                attended to: the cache places visible to each new position, its own included.
+            memory: Keys and values of the source, from `project_memory`.
             memory_mask: As in `call`.
 
         Returns:
-            The new positions after the block, `(B, W, d_model)`; the attention scores as in
-            `call`; and the cache with the new positions in it.
+            A tuple of the block's output, shape `(B, W, d_model)`; the attention scores, as in
+            `call`; and the updated cache.
         """
         x = self.self_attention_residual.preprocess(inputs)
         key, value = self.self_attention.project_key_value(x)
         keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
         values = ops.slice_update(cache[1], (0, 0, start, 0), value)
-        own = ops.swapaxes(keys, -1, -2), values
-        x, scores = self._attend(inputs, x, own, attention_mask, memory, memory_mask)
+        key_value = ops.swapaxes(keys, -1, -2), values
+        x, scores = self._apply_sublayers(inputs, x, key_value, attention_mask, memory, memory_mask)
         return x, scores, (keys, values)
 
-    def _attend(self, inputs, x, own, attention_mask, memory, memory_mask):
-        """The sub-layers, once keys and values are there; `x` is `inputs`, normalised if pre."""
+    def _apply_sublayers(self, inputs, x, key_value, attention_mask, memory, memory_mask):
+        """Applies the sub-layers to `inputs`, given the keys and values of both attentions.
+
+        `x` is `self_attention_residual.preprocess(inputs)`, which `key_value` was projected from.
+        """
         scores = {}
         attended, scores["self"] = self.self_attention(
-            query=x, key_value=own, attention_mask=attention_mask, return_attention_scores=True
+            query=x,
+            key_value=key_value,
+            attention_mask=attention_mask,
+            return_attention_scores=True,
         )
         x = self.self_attention_residual(inputs, attended)
         if self.cross_attention is not None:

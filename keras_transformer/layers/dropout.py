@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost little to make."""
+"""Dropout with an inexpensive random number generator."""
 
 import keras
 import numpy as np
@@ -8,18 +8,18 @@ from keras_transformer.replicas import replica_id
 
 
 def random_bits(shape, seed):
-    """A well-mixed 32-bit number for every place in `shape`: a hash of place and seed.
+    """Returns a pseudorandom 32-bit number for every element of `shape`.
 
-    On a CPU TensorFlow's generator behind `keras.random`, Philox, takes a good part of a small
-    model's training step; hashing the place costs a few vectorised integer operations a number.
-    The mixing is Wellons' "lowbias32" (two multiplications, three shifts).
+    Each number is a hash of the element's flat index and the seed. Philox, TensorFlow's generator
+    behind `keras.random`, takes a considerable part of a small model's training step on a CPU;
+    hashing takes a few vectorized integer operations per number.
 
     Args:
         shape: Tuple of integers or scalar tensors.
         seed: Two integers, or an integer tensor of shape `(2,)`.
 
     Returns:
-        Unsigned 32-bit integer tensor of that shape.
+        Unsigned 32-bit integer tensor of shape `shape`.
 
     Example:
 
@@ -33,11 +33,12 @@ def random_bits(shape, seed):
     count = 1
     for size in shape:
         count = count * size
-    places = ops.cast(ops.arange(count, dtype="int32"), "uint32")
-    return ops.reshape(mix_bits(ops.bitwise_xor(places, key)), shape)
+    indices = ops.cast(ops.arange(count, dtype="int32"), "uint32")
+    return ops.reshape(mix_bits(ops.bitwise_xor(indices, key)), shape)
 
 
 def mix_bits(x):
+    """Hashes unsigned 32-bit integers by Wellons' "lowbias32": three xor-shifts, two products."""
     x = ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, np.uint32(16))), np.uint32(0x7FEB352D))
     x = ops.multiply(ops.bitwise_xor(x, ops.right_shift(x, np.uint32(15))), np.uint32(0x846CA68B))
     return ops.bitwise_xor(x, ops.right_shift(x, np.uint32(16)))
@@ -45,25 +46,27 @@ def mix_bits(x):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Dropout(keras.layers.Layer):
-    """Sets a random share of its input to zero in training and scales up the rest.
+    """Dropout with inexpensive random numbers and a different mask on each replica.
 
-    The same as `keras.layers.Dropout` without `noise_shape`, but for where its random numbers come
-    from (`random_bits`), and that the replicas of a model drop different places, where Keras' drop
-    the same. [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html).
+    During training, sets a random fraction `rate` of the input to zero and scales the rest by
+    `1 / (1 - rate)` ([Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html)).
+    Equivalent to `keras.layers.Dropout` without `noise_shape`, except that the random numbers come
+    from `random_bits`, and that the replicas of a model drop different elements; Keras' layer drops
+    the same elements on every replica.
 
     Args:
-        rate: Float, at least 0 and less than 1. The share that is dropped.
-        seed: Integer or `None`. Where the random numbers start.
+        rate: Float in `[0, 1)`. Fraction of the input to drop.
+        seed: Integer or `None`. Seed of the random numbers.
 
     Call arguments:
         inputs: Tensor of any shape.
-        training: Boolean. Nothing is dropped outside training.
+        training: Boolean. Whether to drop elements; if `False`, the input is returned unchanged.
 
     Returns:
         Tensor of the same shape.
 
     Raises:
-        ValueError: `rate` is less than 0, or not less than 1.
+        ValueError: If `rate` is not in `[0, 1)`.
 
     Example:
 
@@ -76,7 +79,8 @@ class Dropout(keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
             raise ValueError(
-                f"`rate` is the share that is dropped: at least 0, less than 1. Received: {rate}"
+                "`rate` is the fraction of the input to drop: at least 0, less than 1. "
+                f"Received: {rate}"
             )
         self.rate = rate
         self.seed = seed
@@ -92,10 +96,10 @@ class Dropout(keras.layers.Layer):
         return ops.where(kept, ops.multiply(inputs, scale), ops.zeros((), inputs.dtype))
 
     def _next_seed(self):
-        """Another at each call and on each replica."""
-        own, calls = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"))
+        """Returns a seed that is unique to this call and replica."""
+        seed, counter = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"))
         replica = ops.cast(replica_id(), "uint32")
-        return own + ops.multiply(replica, np.uint32(0x9E3779B9)), calls
+        return seed + ops.multiply(replica, np.uint32(0x9E3779B9)), counter
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -1,4 +1,4 @@
-"""One encoder layer."""
+"""The encoder layer of the Transformer."""
 
 import keras
 
@@ -13,30 +13,30 @@ class EncoderBlock(keras.layers.Layer):
     """One encoder layer: self-attention, then a feed-forward network.
 
     The left half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
-    Stack `num_layers` of them to make the encoder: input and output have the same shape.
+    Input and output have the same shape, so that blocks can be stacked; `Encoder` is such a stack.
 
     Args:
         d_model: Integer. Width of every position, a multiple of `num_heads`.
-        num_heads: Integer. How many attention heads share that width.
+        num_heads: Integer. Number of attention heads, each `d_model / num_heads` wide.
         d_ff: Integer. Width of the hidden layer of the feed-forward network.
-        dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
+        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
         norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
-        activation: Name or function of the feed-forward network's non-linearity.
-        use_bias: Boolean. Whether the attention's projections add a bias.
-        epsilon: Float. What the normalisations add to the variance.
+        activation: String or callable. Activation of the feed-forward network.
+        use_bias: Boolean. Whether the projections of the attention layer have biases.
+        epsilon: Float. Added to the variance in layer normalization.
 
     Call arguments:
         inputs: Source positions, shape `(B, S, d_model)`.
-        attention_mask: Boolean, `True` = may be seen: `(B, S)` for the real tokens, or
-            `(B, S, S)` for who may see whom. `None` lets everything be seen.
-        return_attention_scores: Boolean. Whether to return the scores too.
+        attention_mask: Boolean tensor, `True` = may be attended to: a padding mask of shape
+            `(B, S)`, or one row per query position, `(B, S, S)`. `None` means no mask.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
-        The positions after they saw each other, `(B, S, d_model)`; with
-        `return_attention_scores`, a tuple with the scores, `(B, num_heads, S, S)`.
+        Tensor of shape `(B, S, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and the scores, `(B, num_heads, S, S)`.
 
     Raises:
-        ValueError: An argument makes no sense; or, when called, a mask is refused (see
+        ValueError: If an argument is invalid; or, when called, if the mask is invalid (see
             `MultiHeadAttention`).
 
     Example:

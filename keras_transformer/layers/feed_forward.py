@@ -5,15 +5,15 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class FeedForward(keras.layers.Layer):
-    """Two dense layers with a non-linearity between, the same at every position.
+    """Position-wise feed-forward network: two dense layers with an activation between them.
 
-    `max(0, x W1 + b1) W2 + b2`: equation 2 in
-    [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 3.3.
+    Computes `max(0, x W1 + b1) W2 + b2` at every position separately (equation 2, section 3.3 in
+    [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)).
 
     Args:
-        d_model: Integer. Width of every position, in and out.
+        d_model: Integer. Width of the input and of the output.
         d_ff: Integer. Width of the hidden layer.
-        activation: Name or function of the non-linearity. The paper's is `"relu"`.
+        activation: String or callable. Activation of the hidden layer; `"relu"` in the paper.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, d_model)`.

@@ -1,20 +1,20 @@
-"""Who may see whom: pure functions that return boolean masks, `True` = may be seen.
+"""Attention masks: pure functions that return boolean tensors, `True` = may be attended to.
 
-B is the batch, S the source length, T the target length.
+Shape letters: B batch, S source length, T target length.
 """
 
 from keras import ops
 
 
 def padding_mask(ids, pad_id=0):
-    """Marks the real tokens.
+    """Returns the padding mask of token ids: `True` at real tokens, `False` at padding.
 
     Args:
         ids: Integer tensor of shape `(B, S)`.
-        pad_id: Integer. The id that fills rows up.
+        pad_id: Integer. The padding id.
 
     Returns:
-        Boolean tensor of shape `(B, S)`, `False` at padding.
+        Boolean tensor of shape `(B, S)`.
 
     Example:
 
@@ -25,13 +25,13 @@ def padding_mask(ids, pad_id=0):
 
 
 def causal_mask(length):
-    """Lets every position see itself and the positions before it.
+    """Returns the causal mask: every position attends to itself and to the positions before it.
 
     Args:
-        length: Integer or scalar tensor, T.
+        length: Integer or scalar tensor. Sequence length T.
 
     Returns:
-        Boolean tensor of shape `(1, T, T)`: row `i` says what position `i` sees.
+        Boolean tensor of shape `(1, T, T)`: row `i` is the mask of query position `i`.
 
     Example:
 
@@ -43,13 +43,14 @@ def causal_mask(length):
 
 
 def expand_mask(mask):
-    """Adds the axis of query positions to a mask of visible positions.
+    """Adds the axis of query positions to a padding mask.
 
     Args:
         mask: Boolean tensor of shape `(B, S)` or `(B, T, S)`, or `None`.
 
     Returns:
-        A mask `(B, S)` as `(B, 1, S)`; anything else unchanged.
+        Boolean tensor of shape `(B, 1, S)` for a mask of shape `(B, S)`; any other mask, and
+        `None`, unchanged.
 
     Example:
 
@@ -60,12 +61,13 @@ def expand_mask(mask):
 
 
 def segment_mask(query_segments, value_segments):
-    """Keeps several sentences in one row apart: each sees its own segment only.
+    """Returns the mask of packed rows: every position attends to its own segment only.
 
     Args:
-        query_segments: Integer tensor of shape `(B, T)`: which sentence of the row
-            each position belongs to.
-        value_segments: The same for the positions that are looked at, `(B, S)`.
+        query_segments: Integer tensor of shape `(B, T)`. Segment number of each query position;
+            the sentences packed into a row have different numbers.
+        value_segments: Integer tensor of shape `(B, S)`. Segment number of each position that may
+            be attended to.
 
     Returns:
         Boolean tensor of shape `(B, T, S)`.

@@ -1,4 +1,4 @@
-"""Position encoders: sinusoids, a pure function, and a table of learned positions."""
+"""Position encoders: sinusoids, a pure function, and learned positions, a layer."""
 
 import keras
 import numpy as np
@@ -8,24 +8,25 @@ POSITIONS = ("paper", "t2t", "learned")
 
 
 def sinusoids(positions, d_model, form="paper"):
-    """Positional encodings made of sines and cosines; nothing is learned, nothing ends.
+    """Returns sinusoidal position encodings, which have no weights and no maximum length.
 
-    `"paper"` interleaves them, `PE[p, 2i] = sin(p / 10000^(2i/d))` and `PE[p, 2i+1] = cos(...)`
-    (section 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)). `"t2t"`,
-    Tensor2Tensor's and the one in the pictures of The Illustrated Transformer, puts all sines
-    before all cosines and spaces the wavelengths a little wider, so that the longest is
-    exactly 10000 * 2 pi. The two are not permutations of each other.
+    `"paper"` interleaves sines and cosines, `PE[p, 2i] = sin(p / 10000^(2i/d))` and
+    `PE[p, 2i+1] = cos(p / 10000^(2i/d))` (section 3.5 in
+    [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)). `"t2t"`, the form of Tensor2Tensor
+    and of the figures in The Illustrated Transformer, concatenates all sines and all cosines, and
+    spaces the wavelengths slightly wider, so that the longest is exactly 10000 * 2 pi. The two
+    forms are not permutations of each other.
 
     Args:
         positions: Integer tensor of any shape `(...)`.
-        d_model: Integer. How many numbers encode a position.
+        d_model: Integer. Width of the encodings.
         form: `"paper"` or `"t2t"`.
 
     Returns:
-        Tensor of shape `(..., d_model)`, float32, values within [-1, 1].
+        Tensor of shape `(..., d_model)`, float32, with values in `[-1, 1]`.
 
     Raises:
-        ValueError: `form` is another word.
+        ValueError: If `form` is neither `"paper"` nor `"t2t"`.
 
     Example:
 
@@ -50,25 +51,26 @@ def sinusoids(positions, d_model, form="paper"):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class LearnedPositions(keras.layers.Embedding):
-    """A trainable vector for each of the first `max_length` positions.
+    """Learned position encodings: a trainable vector for each of `max_length` positions.
 
     Section 3.5 and row (E) of Table 3 in
     [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
     Args:
         max_length: Integer. Number of positions.
-        d_model: Integer. Width of a vector.
+        d_model: Integer. Width of the encodings.
 
     Call arguments:
-        ids: Integer tensor of shape `(B, T)`, the rows whose positions are encoded.
-        positions: Integer tensor that broadcasts to `(B, T)`. `None` counts from 0 in every row.
+        ids: Integer tensor of shape `(B, T)`, the token ids at the positions to encode.
+        positions: Integer tensor that broadcasts to `(B, T)`. `None` means 0 to T - 1 in every
+            row.
 
     Returns:
         Tensor that broadcasts to `(B, T, d_model)`, float32.
 
     Raises:
-        ValueError: `positions` is `None` and the rows are longer than `max_length`. Where T is only
-            known when a graph runs, the vectors of later positions are NaN instead.
+        ValueError: If `positions` is `None` and T exceeds `max_length`. In a graph with a dynamic
+            length T, the encodings of positions beyond `max_length` are NaN instead.
     """
 
     def __init__(self, max_length, d_model, **kwargs):
@@ -79,18 +81,18 @@ class LearnedPositions(keras.layers.Embedding):
     def call(self, ids, positions=None):
         if positions is not None:
             return ops.cast(super().call(positions), "float32")
-        T = ids.shape[1]
-        if T is not None and T > self.max_length:
+        length = ids.shape[1]
+        if length is not None and length > self.max_length:
             raise ValueError(
                 f"There are {self.max_length} learned positions (`max_length`). Received: ids of "
-                f"shape {tuple(ids.shape)}. Give shorter rows, or make more positions."
+                f"shape {tuple(ids.shape)}. Shorten the sequences, or increase `max_length`."
             )
         positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]  # (1, T)
         vectors = ops.cast(super().call(positions), "float32")
-        if T is not None:
+        if length is not None:
             return vectors
-        known = ops.less(positions, self.max_length)[..., None]
-        return ops.where(known, vectors, np.nan)  # XLA would repeat the last row
+        in_range = ops.less(positions, self.max_length)[..., None]
+        return ops.where(in_range, vectors, np.nan)  # XLA clamps indices: it repeats the last row
 
     def get_config(self):
         config = super().get_config()

@@ -1,4 +1,4 @@
-"""Ids to vectors that know what they mean and where they stand."""
+"""Token embedding with position encoding."""
 
 import keras
 from keras import ops
@@ -9,32 +9,32 @@ from keras_transformer.layers.position_encoders import POSITIONS, LearnedPositio
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class PositionalEmbedding(keras.layers.Layer):
-    """Looks up each id's vector, scales it by `sqrt(d_model)`, adds its position's encoding.
+    """Token embedding, scaled by `sqrt(d_model)`, plus position encoding.
 
-    Sections 3.4 and 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The same
-    table also turns vectors back into logits (`logits`), there without the scale.
+    Sections 3.4 and 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The method
+    `logits` uses the same token embeddings, without the scale, as weights of the output layer.
 
     Args:
-        vocabulary_size: Integer. Number of ids.
-        d_model: Integer. Width of a vector.
+        vocabulary_size: Integer. Number of token ids.
+        d_model: Integer. Width of the embeddings.
         positions: `"paper"` (interleaved sinusoids), `"t2t"` (Tensor2Tensor's sinusoids),
-            `"learned"` (a second table), or `None` for no positions at all.
-        dropout_rate: Float. Share of the sum that is dropped in training.
-        max_length: Integer. Rows of the learned table; sinusoids have no end. More ids in a row
-            are an error, or become NaN where XLA compiles a graph that is to take any length.
-        use_bias: Boolean. Whether `logits` adds a bias. The paper's does not.
+            `"learned"` (trainable encodings), or `None` for no position encoding.
+        dropout_rate: Float. Fraction of the sum to drop during training.
+        max_length: Integer. Number of learned positions; sinusoids have no maximum. A longer
+            sequence raises an error, or has NaN embeddings in a graph with a dynamic length.
+        use_bias: Boolean. Whether `logits` adds a bias. In the paper it does not.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`.
-        positions: Integer tensor that broadcasts to `(B, T)`: where each id stands. `None`
-            counts from 0 in every row.
+        positions: Integer tensor that broadcasts to `(B, T)`: the position of each id in its
+            sentence. `None` means 0 to T - 1 in every row.
 
     Returns:
         Tensor of shape `(B, T, d_model)`.
 
     Raises:
-        ValueError: `positions` is another word, `dropout_rate` is not from 0 to below 1; or, when
-            called, there are more ids in a row than learned positions.
+        ValueError: If `positions` is unknown, or `dropout_rate` is not in `[0, 1)`; or, when
+            called, if a sequence is longer than the number of learned positions.
 
     Example:
 
@@ -68,13 +68,13 @@ class PositionalEmbedding(keras.layers.Layer):
 
         dtype = self.dtype_policy
 
-        def normal():  # one for each table: used twice, it would give the same numbers twice
+        def initializer():  # one object per layer: used twice, it returns the same numbers twice
             return keras.initializers.RandomNormal(stddev=d_model**-0.5)
 
         self.tokens = keras.layers.ReversibleEmbedding(
             vocabulary_size,
             d_model,
-            embeddings_initializer=normal(),
+            embeddings_initializer=initializer(),
             reverse_dtype="float32",
             dtype=dtype,
             name="tokens",
@@ -82,7 +82,11 @@ class PositionalEmbedding(keras.layers.Layer):
         self.learned_positions = None
         if positions == "learned":
             self.learned_positions = LearnedPositions(
-                max_length, d_model, embeddings_initializer=normal(), dtype=dtype, name="positions"
+                max_length,
+                d_model,
+                embeddings_initializer=initializer(),
+                dtype=dtype,
+                name="positions",
             )
         self.dropout = Dropout(dropout_rate, dtype=dtype)
 
@@ -110,11 +114,15 @@ class PositionalEmbedding(keras.layers.Layer):
         return sinusoids(positions, self.d_model, self.positions)
 
     def logits(self, hidden, output_weights=None):
-        """Scores every id by the product with its vector: `(B, T, d_model)` to `(B, T, V)`.
+        """Returns the logit of every token id: the product of `hidden` and its embedding.
 
         Args:
             hidden: Tensor of shape `(B, T, d_model)`.
-            output_weights: What `output_weights()` returned, where there are many steps.
+            output_weights: The weights that `output_weights()` returned, to compute them only once
+                for many decoding steps; `None` uses the embeddings themselves.
+
+        Returns:
+            Tensor of shape `(B, T, V)`, float32.
         """
         if output_weights is None:
             logits = self.tokens(hidden, reverse=True)
@@ -124,28 +132,30 @@ class PositionalEmbedding(keras.layers.Layer):
         return logits if self.bias is None else logits + self.bias
 
     def output_weights(self):
-        """The vectors as a product with few rows reads them fastest: two `(d_model, V / 2)`.
+        """Returns a copy of the embeddings in the fastest layout for decoding steps.
 
-        A copy, worth making once for many steps: it is read in order, and two processors can
-        take one half each, which XLA does not do with one product of few rows. `None` where the
-        vectors are quantised: their product is Keras' own.
+        Two float32 matrices `(d_model, V / 2)`: a product with few rows reads them sequentially,
+        and two CPU cores can compute one half each, whereas XLA does not split a single product of
+        few rows. The copy pays off over many steps. `None` for quantized embeddings, whose product
+        is left to Keras.
         """
-        vectors = self._vectors()
+        vectors = self._float32_vectors()
         if vectors is None:
             return None
         half = self.vocabulary_size // 2
         return ops.transpose(vectors[:half]), ops.transpose(vectors[half:])
 
     def output_vectors(self):
-        """What `logits` multiplies with, float32 `(V, d_model)`.
+        """Returns the matrix that `logits` multiplies by, float32 `(V, d_model)`.
 
-        `None` if it adds a bias too, the vectors are quantised, or a subclass has other `logits`.
+        `None` if the logits are not this product alone: with a bias, with quantized embeddings, or
+        in a subclass that overrides `logits`.
         """
-        plain = type(self).logits is PositionalEmbedding.logits
-        return self._vectors() if plain and self.bias is None else None
+        overrides_logits = type(self).logits is not PositionalEmbedding.logits
+        return None if overrides_logits or self.bias is not None else self._float32_vectors()
 
-    def _vectors(self):
-        """The vectors, rounded as in `logits`; `None` where they are quantised."""
+    def _float32_vectors(self):
+        """Returns the embeddings, rounded as in `logits`; `None` if they are quantized."""
         if self.tokens.quantization_mode is not None:
             return None
         return ops.cast(ops.cast(self.tokens.embeddings, self.compute_dtype), "float32")

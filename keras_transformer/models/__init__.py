@@ -1,4 +1,4 @@
-"""Blocks stacked to the whole model."""
+"""Stacks of blocks, and the Transformer composed of them."""
 
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.encoder import Encoder

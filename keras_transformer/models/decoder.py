@@ -1,4 +1,4 @@
-"""The stack of decoder layers."""
+"""The decoder of the Transformer: a stack of decoder blocks."""
 
 import keras
 
@@ -8,31 +8,33 @@ from keras_transformer.layers.add_and_norm import EPSILON
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Decoder(keras.layers.Layer):
-    """`num_layers` decoder blocks; every one attends to the same encoder output.
+    """A stack of `num_layers` decoder blocks, all of which attend to the same encoder output.
 
     Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
     Args:
-        num_layers: Integer. How many blocks.
-        d_model: Integer. Width of every position.
-        num_heads: Integer. Attention heads in each block.
-        d_ff: Integer. Width of the feed-forward networks' hidden layer.
-        dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
-        norm: `"post"`, or `"pre"` with one more normalisation on top of the stack.
-        activation: Name or function of the feed-forward networks' non-linearity.
-        use_bias: Boolean. Whether the attentions' projections add a bias.
-        epsilon: Float. What the normalisations add to the variance.
+        num_layers: Integer. Number of blocks.
+        d_model: Integer. Width of every position, a multiple of `num_heads`.
+        num_heads: Integer. Number of attention heads of each block.
+        d_ff: Integer. Width of the hidden layer of the feed-forward networks.
+        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
+        norm: `"post"`, or `"pre"`, which also normalizes the output of the stack.
+        activation: String or callable. Activation of the feed-forward networks.
+        use_bias: Boolean. Whether the projections of the attention layers have biases.
+        epsilon: Float. Added to the variance in layer normalization.
 
     Call arguments:
         inputs: Embedded target, shape `(B, T, d_model)`.
         encoder_output: Tensor of shape `(B, S, d_model)`.
-        attention_mask: Boolean, `(B, T, T)` or `(1, T, T)`; `None` means `causal_mask`.
-        memory_mask: Boolean, `(B, S)` or `(B, T, S)`, `True` = may be seen.
-        return_attention_scores: Boolean. Whether to return the scores too.
+        attention_mask: Boolean tensor of shape `(B, T, T)` or `(1, T, T)`, `True` = may be
+            attended to. Mask of the self-attention. `None` means `causal_mask(T)`.
+        memory_mask: Boolean tensor of shape `(B, S)` or `(B, T, S)`. Mask of the cross-attention.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
-        Tensor `(B, T, d_model)`; with `return_attention_scores`, a tuple with a list of the
-        blocks' scores from the bottom up, each a dict with `"self"` and `"cross"`.
+        Tensor of shape `(B, T, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and a list with the scores of each block, bottom block first: dicts with `"self"`
+        and `"cross"` (see `DecoderBlock`).
 
     Raises:
         ValueError: As in `DecoderBlock`.
@@ -107,22 +109,26 @@ class Decoder(keras.layers.Layer):
                 x, encoder_output, attention_mask, memory_mask, return_attention_scores=True
             )
             scores.append(block_scores)
-        x = self._finish(x)
+        x = self._normalize_output(x)
         return (x, scores) if return_attention_scores else x
 
     def project_memory(self, encoder_output):
-        """Every block's keys and values of the source, made once for all steps."""
+        """Returns the keys and values of the source for each block; see `DecoderBlock`."""
         return [block.project_memory(encoder_output) for block in self.blocks]
 
     def init_cache(self, batch_size, length):
-        """Every block's cache of no position yet, with room for `length` positions."""
+        """Returns an empty KV cache for `length` positions for each block."""
         return [block.init_cache(batch_size, length) for block in self.blocks]
 
     def step(self, inputs, start, cache, attention_mask, memory, memory_mask=None):
-        """New positions through the stack; see `DecoderBlock.step`.
+        """Processes new positions, given the KV caches of the preceding ones.
+
+        The arguments are those of `DecoderBlock.step`; `cache` and `memory` are lists with an
+        element per block.
 
         Returns:
-            The positions, `(B, W, d_model)`, the blocks' scores and the blocks' caches.
+            A tuple of the output, shape `(B, W, d_model)`; a list of the attention scores of each
+            block; and a list of the updated caches.
         """
         x, scores, new_cache = inputs, [], []
         for block, block_cache, block_memory in zip(self.blocks, cache, memory, strict=True):
@@ -131,9 +137,9 @@ class Decoder(keras.layers.Layer):
             )
             scores.append(block_scores)
             new_cache.append(block_cache)
-        return self._finish(x), scores, new_cache
+        return self._normalize_output(x), scores, new_cache
 
-    def _finish(self, x):
+    def _normalize_output(self, x):
         return x if self.final_normalization is None else self.final_normalization(x)
 
     def get_config(self):

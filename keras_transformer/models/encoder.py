@@ -1,4 +1,4 @@
-"""The stack of encoder layers."""
+"""The encoder of the Transformer: a stack of encoder blocks."""
 
 import keras
 
@@ -8,29 +8,31 @@ from keras_transformer.layers.add_and_norm import EPSILON
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Encoder(keras.layers.Layer):
-    """`num_layers` encoder blocks, each fed by the one below; no two share weights.
+    """A stack of `num_layers` encoder blocks, which share no weights.
 
     Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
 
     Args:
-        num_layers: Integer. How many blocks.
-        d_model: Integer. Width of every position.
-        num_heads: Integer. Attention heads in each block.
-        d_ff: Integer. Width of the feed-forward networks' hidden layer.
-        dropout_rate: Float. Share of each sub-layer's output that is dropped in training.
-        norm: `"post"`, or `"pre"` with one more normalisation on top of the stack.
-        activation: Name or function of the feed-forward networks' non-linearity.
-        use_bias: Boolean. Whether the attentions' projections add a bias.
-        epsilon: Float. What the normalisations add to the variance.
+        num_layers: Integer. Number of blocks.
+        d_model: Integer. Width of every position, a multiple of `num_heads`.
+        num_heads: Integer. Number of attention heads of each block.
+        d_ff: Integer. Width of the hidden layer of the feed-forward networks.
+        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
+        norm: `"post"`, or `"pre"`, which also normalizes the output of the stack.
+        activation: String or callable. Activation of the feed-forward networks.
+        use_bias: Boolean. Whether the projections of the attention layers have biases.
+        epsilon: Float. Added to the variance in layer normalization.
 
     Call arguments:
         inputs: Embedded source, shape `(B, S, d_model)`.
-        attention_mask: Boolean, `(B, S)` or `(B, S, S)`, `True` = may be seen.
-        return_attention_scores: Boolean. Whether to return the scores too.
+        attention_mask: Boolean tensor of shape `(B, S)` or `(B, S, S)`, `True` = may be attended
+            to. `None` means no mask.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
-        Tensor `(B, S, d_model)`; with `return_attention_scores`, a tuple with a list of the
-        blocks' scores, `(B, num_heads, S, S)` each, from the bottom up.
+        Tensor of shape `(B, S, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and a list with the scores of each block, bottom block first, shape
+        `(B, num_heads, S, S)` each.
 
     Raises:
         ValueError: As in `EncoderBlock`.

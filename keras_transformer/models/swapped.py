@@ -1,9 +1,9 @@
-"""What the sizes of a model do not tell: parts that somebody put in the place of its own."""
+"""Detection of sub-layers replaced after construction."""
 
 from keras_transformer.layers import MultiHeadAttention, PositionalEmbedding
 from keras_transformer.layers.feed_forward import FeedForward
 
-OWN = {
+EXPECTED_LAYERS = {
     "self_attention": MultiHeadAttention,
     "cross_attention": MultiHeadAttention,
     "feed_forward": FeedForward,
@@ -11,19 +11,20 @@ OWN = {
 
 
 def refuse_swapped(model):
-    """Raises ValueError if a `Transformer` could not be made again from its sizes.
+    """Raises ValueError if a sub-layer of a `Transformer` was replaced after construction.
 
-    A block's attention may be swapped for another. A copy, or the model that is loaded from a file,
-    would have the plain one in its place, and other outputs.
+    The model's config does not describe such a sub-layer: a copy of the model, or the model loaded
+    from a file, would have the standard layer in its place, and other outputs.
     """
-    parts = [(PositionalEmbedding, model.source_embedding, "embedding")]
-    parts.append((PositionalEmbedding, model.target_embedding, "embedding"))
+    found = [("embedding", model.source_embedding, PositionalEmbedding)]
+    found.append(("embedding", model.target_embedding, PositionalEmbedding))
     for block in (*model.encoder.blocks, *model.decoder.blocks):
-        parts += [(own, getattr(block, name, None), name) for name, own in OWN.items()]
-    for own, part, name in parts:
-        if part is not None and type(part) is not own:
+        found += [(name, getattr(block, name, None), cls) for name, cls in EXPECTED_LAYERS.items()]
+    for name, layer, expected in found:
+        if layer is not None and type(layer) is not expected:
             raise ValueError(
-                f"This model has a {type(part).__name__} for {name}, which its sizes do not tell, "
-                "so it cannot be copied or saved whole. Make that part in the `__init__` of a "
-                "registered subclass of Transformer, or keep its weights alone with `save_weights`."
+                f"This model has a {type(layer).__name__} as {name}, which its config does not "
+                "describe, so it cannot be copied or saved as a whole. Create that layer in the "
+                "`__init__` of a registered subclass of Transformer, or save only the weights "
+                "with `save_weights`."
             )

@@ -1,4 +1,4 @@
-"""The Transformer: two stacks between embeddings, ids in, logits out."""
+"""The encoder-decoder Transformer, from token ids to logits."""
 
 import contextlib
 
@@ -20,43 +20,48 @@ from keras_transformer.training.token_trainer import TokenTrainer
 class Transformer(TokenTrainer):
     """The encoder-decoder of *Attention Is All You Need*.
 
-    Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). One table of vectors
-    serves source, target and output (section 3.4), unless the target has a vocabulary of its own
-    (`target_vocabulary_size`); then there are two.
+    Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). Source embedding, target
+    embedding and output layer share their weights (section 3.4). With `target_vocabulary_size`,
+    the source has an embedding of its own, and only target embedding and output layer share
+    weights.
 
     Args:
-        vocabulary_size: Integer. Number of ids, V (of the source, if there are two).
-        num_layers: Integer. Blocks of the encoder, and of the decoder unless told otherwise.
+        vocabulary_size: Integer. Vocabulary size V; with `target_vocabulary_size`, that of the
+            source.
+        num_layers: Integer. Number of encoder blocks, and of decoder blocks unless
+            `num_decoder_layers` is given.
         d_model: Integer. Width of every position, a multiple of `num_heads`.
-        num_heads: Integer. Attention heads in each block.
-        d_ff: Integer. Width of the feed-forward networks' hidden layer.
-        dropout_rate: Float. Share of sub-layer outputs and embeddings dropped in training.
-        num_decoder_layers: Integer. Blocks of the decoder; `None` means `num_layers`.
-        target_vocabulary_size: Integer. `None` shares one vocabulary.
+        num_heads: Integer. Number of attention heads of each block.
+        d_ff: Integer. Width of the hidden layer of the feed-forward networks.
+        dropout_rate: Float. Fraction of sub-layer outputs and embeddings to drop during training.
+        num_decoder_layers: Integer. Number of decoder blocks. `None` means `num_layers`.
+        target_vocabulary_size: Integer. Vocabulary size V of the target. `None` means a vocabulary
+            shared by source and target.
         norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
         positions: `"paper"`, `"t2t"`, `"learned"` or `None`; see `PositionalEmbedding`.
-        max_length: Integer. Rows of learned position tables.
-        pad_id: Integer. The id that fills rows up and is never seen.
-        activation: Name or function of the feed-forward networks' non-linearity.
-        use_bias: Boolean. Whether the attentions' projections and the logits add a bias.
-        epsilon: Float. What the normalisations add to the variance.
+        max_length: Integer. Number of learned positions.
+        pad_id: Integer. The padding id, which is never attended to.
+        activation: String or callable. Activation of the feed-forward networks.
+        use_bias: Boolean. Whether the attention projections and the output layer have biases.
+        epsilon: Float. Added to the variance in layer normalization.
 
     Call arguments:
         inputs: Dict of integer tensors: `"source"` of shape `(B, S)`, ending with EOS;
             `"target"` of shape `(B, T)`, starting with BOS (the labels, shifted right). Packed
-            rows also have `"source_segments"`, `"target_segments"` (which pair of its row each
-            token belongs to) and `"source_positions"`, `"target_positions"`.
-        training: Boolean. Nothing is dropped outside training.
-        return_attention_scores: Boolean. Whether to return the scores too.
+            rows also have `"source_segments"` and `"target_segments"`, the number of the sentence
+            pair within its row that each token belongs to, and `"source_positions"` and
+            `"target_positions"`, the position of each token in its sentence.
+        training: Boolean. Whether to apply dropout.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
-        Logits of shape `(B, T, V)`, float32; with `return_attention_scores`, a tuple with a
-        dict of lists over the blocks from the bottom up: `"encoder"` `(B, H, S, S)`,
-        `"decoder"` `(B, H, T, T)` and `"cross"` `(B, H, T, S)`.
+        Logits of shape `(B, T, V)`, float32. If `return_attention_scores=True`, a tuple of the
+        logits and a dict of lists with an element per block, bottom block first: `"encoder"`
+        `(B, H, S, S)`, `"decoder"` `(B, H, T, T)` and `"cross"` `(B, H, T, S)`.
 
     Raises:
-        ValueError: An argument makes no sense; or, when called, `inputs` lacks a side, or rows are
-            longer than there are learned positions.
+        ValueError: If an argument is invalid; or, when called, if `inputs` lacks `"source"` or
+            `"target"`, or a sequence is longer than the number of learned positions.
 
     Example:
 
@@ -68,7 +73,7 @@ class Transformer(TokenTrainer):
     (1, 2, 11)
     """
 
-    projects_loss = True  # `hidden` and `output_vectors` give the same logits as `call`
+    projects_loss = True  # the product of `hidden` and `output_vectors` is the logits of `call`
 
     def __init__(
         self,
@@ -125,18 +130,18 @@ class Transformer(TokenTrainer):
 
     @classmethod
     def from_preset(cls, name, vocabulary_size, **changes):
-        """A model of a known size: `"base"` and `"big"` (the paper's) or `"tiny"`.
+        """Creates a model of a named size: `"base"` or `"big"` (the paper's), or `"tiny"`.
 
         Args:
-            name: String, a key of `keras_transformer.models.PRESETS`.
+            name: String. A key of `keras_transformer.models.PRESETS`.
             vocabulary_size: Integer.
-            **changes: Any other argument of the constructor, to differ from the preset.
+            **changes: Other arguments of the constructor, which override the preset.
 
         Returns:
             A `Transformer`.
 
         Raises:
-            ValueError: There is no such preset, or an argument makes no sense.
+            ValueError: If there is no preset of this name, or an argument is invalid.
 
         Example:
 
@@ -145,62 +150,72 @@ class Transformer(TokenTrainer):
         """
         if name not in PRESETS:
             known = ", ".join(sorted(PRESETS))
-            raise ValueError(f"No preset has this name; there are: {known}. Received: {name!r}")
+            raise ValueError(f"`name` must be a preset, one of {known}. Received: {name!r}")
         return cls(vocabulary_size, **{**PRESETS[name], **changes})
 
     def build(self, input_shape=None):
         ids, vectors = (None, None), (None, None, self.d_model)
-        for part, shapes in (
+        for layer, shapes in (
             (self.source_embedding, [ids]),
             (self.target_embedding, [ids]),
             (self.encoder, [vectors]),
             (self.decoder, [vectors, vectors]),
         ):
-            if not part.built:  # the same embedding twice, or built by `encode` or `decode`
-                part.build(*shapes)
+            if not layer.built:  # a shared embedding, or built already by `encode` or `decode`
+                layer.build(*shapes)
         self.built = True
-        if self._is_called_in_its_own_way():
-            self._build_more(input_shape if isinstance(input_shape, dict) else {})
+        if self._overrides_call():
+            self._build_added_layers(input_shape if isinstance(input_shape, dict) else {})
 
-    def _build_more(self, shapes):
-        """Builds what a subclass has besides, by a call on ids; else its first call will."""
+    def _build_added_layers(self, shapes):
+        """Builds the layers that a subclass adds, by a symbolic call on token ids.
+
+        If the subclass expects other inputs, they are built by its first call instead.
+        """
         shapes = {"source": (None, None), "target": (None, None), **shapes}
         inputs = {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
-        with contextlib.suppress(KeyError, TypeError, ValueError):  # it wants others than these
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # other inputs are expected
             self.compute_output_spec(inputs)
 
-    def _is_called_in_its_own_way(self):
+    def _overrides_call(self):
         return type(self).call is not Transformer.call
 
     def example_batch(self):
-        """Any ids, unless a subclass with its own `call` may want other inputs."""
-        if self._is_called_in_its_own_way() and not is_distributed(self):
+        """Returns a batch of arbitrary token ids, from which `fit` builds the model.
+
+        `None`, which lets Keras take a batch of the data instead, for a subclass that overrides
+        `call` and may expect other inputs, except in the scope of a `tf.distribute` strategy.
+        """
+        if self._overrides_call() and not is_distributed(self):
             return None
         ids = np.ones((1, 1), "int32")
         return {"source": ids, "target": ids}, ids
 
     def call(self, inputs, training=None, return_attention_scores=False):
-        hidden, scores = self._hidden(inputs, training)
+        hidden, scores = self._hidden_and_scores(inputs, training)
         logits = self.target_embedding.logits(hidden)
         return (logits, scores) if return_attention_scores else logits
 
     def hidden(self, inputs, training=None):
-        """What the decoder gives to the output layer: as `call`, but `(B, T, d_model)`."""
-        return self._hidden(inputs, training)[0]
+        """Returns the decoder's output, the input of the output layer, `(B, T, d_model)`.
+
+        `inputs` and `training` are as in `call`.
+        """
+        return self._hidden_and_scores(inputs, training)[0]
 
     def output_vectors(self):
-        """What `hidden` is multiplied with to be logits, float32 `(V, d_model)`.
+        """Returns the matrix that projects `hidden` to logits, float32 `(V, d_model)`.
 
-        `None` where logits are more than that product: with a bias, or quantised.
+        `None` if the logits are not this product alone; see `PositionalEmbedding.output_vectors`.
         """
         return self.target_embedding.output_vectors()
 
-    def _hidden(self, inputs, training):
+    def _hidden_and_scores(self, inputs, training):
         if not isinstance(inputs, dict) or not {"source", "target"} <= inputs.keys():
             received = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
             raise ValueError(
-                '`inputs` must be a dict of ids, "source" of shape (B, S) and "target" (B, T). '
-                f"Received: {received}"
+                '`inputs` must be a dict of token ids, "source" of shape (B, S) and "target" of '
+                f"shape (B, T). Received: {received}"
             )
         source, target = inputs["source"], inputs["target"]
         encoder_mask, attention_mask, cross_mask = self._masks(inputs)
@@ -225,35 +240,35 @@ class Transformer(TokenTrainer):
         }
 
     def _masks(self, inputs):
-        """Who may see whom, once for all blocks: in the encoder, in the decoder, across.
+        """Returns the attention masks of all blocks: encoder, decoder and cross-attention.
 
-        Padding of the target needs no mask: it stands after all real tokens, which the causal
-        mask keeps from seeing it.
+        The target needs no padding mask: padding follows all real tokens, so the causal mask hides
+        it from them.
         """
         encoder_mask = padding_mask(inputs["source"], self.pad_id)
         attention_mask = causal_mask(ops.shape(inputs["target"])[1])
         if "source_segments" not in inputs:
             return encoder_mask, attention_mask, encoder_mask
         source, target = inputs["source_segments"], inputs["target_segments"]
-        real = encoder_mask[:, None, :]
+        source_mask = encoder_mask[:, None, :]  # (B, 1, S)
         return (
-            ops.logical_and(segment_mask(source, source), real),
+            ops.logical_and(segment_mask(source, source), source_mask),
             ops.logical_and(segment_mask(target, target), attention_mask),
-            ops.logical_and(segment_mask(target, source), real),
+            ops.logical_and(segment_mask(target, source), source_mask),
         )
 
     def attention(self, source, target):
-        """All attention scores of sentences and their translations, as arrays.
+        """Returns the attention scores of all blocks for sentences and their translations.
 
-        What the views of `keras_transformer.illustrate` show. Nothing is dropped, and row `t` of
-        the decoder's scores is that of the position that reads `target[:, t]`.
+        The functions of `keras_transformer.illustrate` display them. Dropout is not applied. Row
+        `t` of the decoder's scores belongs to the position whose input is `target[:, t]`.
 
         Args:
             source: Integer array of shape `(B, S)`, ending with EOS.
             target: Integer array of shape `(B, T)`, starting with BOS.
 
         Returns:
-            A dict of NumPy arrays, float32, blocks from the bottom up: `"encoder"`
+            A dict of NumPy arrays, float32, bottom block first: `"encoder"`
             `(B, layers, H, S, S)`, `"decoder"` `(B, layers, H, T, T)` and `"cross"`
             `(B, layers, H, T, S)`.
         """
@@ -265,19 +280,28 @@ class Transformer(TokenTrainer):
         }
 
     def encode(self, source):
-        """The source as the decoder sees it.
+        """Encodes source sentences.
 
         Args:
             source: Integer tensor of shape `(B, S)`.
 
         Returns:
-            The encoder's output `(B, S, d_model)` and the mask of its real tokens `(B, S)`.
+            A tuple of the encoder output, `(B, S, d_model)`, and the padding mask, `(B, S)`.
         """
         mask = padding_mask(source, self.pad_id)
         return self.encoder(self.source_embedding(source), mask), mask
 
     def decode(self, target, encoder_output, memory_mask=None):
-        """Logits of every next token of a target that is known: `(B, T)` to `(B, T, V)`."""
+        """Returns the logits of the next token at every position of a given target.
+
+        Args:
+            target: Integer tensor of shape `(B, T)`, starting with BOS.
+            encoder_output: Tensor of shape `(B, S, d_model)`, from `encode`.
+            memory_mask: Boolean tensor of shape `(B, S)`, from `encode`.
+
+        Returns:
+            Tensor of shape `(B, T, V)`, float32.
+        """
         hidden = self.decoder(
             self.target_embedding(target), encoder_output, memory_mask=memory_mask
         )
@@ -294,32 +318,36 @@ class Transformer(TokenTrainer):
         positions=None,
         output_weights=None,
     ):
-        """Logits of the next token, one step of W beams at a time.
+        """Computes one decoding step: the logits of the next token of each of W beams.
 
-        What a beam leaves at step `index` lies at place `index * W + slot` of the cache, where
-        `slot` is the one it stands in then (`ancestry`): nothing moves when beams cross.
+        The keys and values of the beam in slot `s` are written to place `index * W + s` of the
+        cache and never move: when the search reorders beams, only `ancestry` changes, which gives
+        the slot of every beam at every earlier step.
 
         Args:
             tokens: Integer tensor of shape `(B, W)`: the tokens of this step.
-            index: Integer scalar tensor: which step, counted from 0.
-            ancestry: Boolean tensor of shape `(B, W, L, W)`: whether each beam stood in each slot
-                at steps 0 to `index`. For a single beam, which steps there were.
-            cache: `model.decoder.init_cache(B, L * W)`, or what the last step gave.
+            index: Integer scalar tensor: the number of this step, counted from 0.
+            ancestry: Boolean tensor of shape `(B, W, L, W)`: whether each beam was in each slot at
+                steps 0 to `index`. With a single beam, `True` at the steps of its sentence.
+            cache: `model.decoder.init_cache(B, L * W)`, or the cache from the previous step.
             memory: `model.decoder.project_memory(encoder_output)`.
             memory_mask: Boolean tensor of shape `(B, S)`.
-            positions: Integer tensor of shape `(B,)`: where in its sentence each token stands;
-                `None` means `index`.
-            output_weights: `model.target_embedding.output_weights()`, if made beforehand.
+            positions: Integer tensor of shape `(B,)`: the position of the tokens in their
+                sentence. `None` means `index`.
+            output_weights: `model.target_embedding.output_weights()`, if computed beforehand.
 
         Returns:
-            Logits `(B, W, V)`, float32; the blocks' attention scores; the cache for the next step.
+            A tuple of the logits, `(B, W, V)`, float32; the attention scores of each block; and
+            the updated cache.
         """
         index = ops.cast(index, "int32")
         positions = ops.reshape(index, (1,)) if positions is None else positions
         W = tokens.shape[1]
         x = self.target_embedding(tokens, positions[:, None])
-        seen = ops.reshape(ancestry, (*tokens.shape, -1))  # (B, W, L * W)
-        hidden, scores, cache = self.decoder.step(x, index * W, cache, seen, memory, memory_mask)
+        attention_mask = ops.reshape(ancestry, (*tokens.shape, -1))  # (B, W, L * W)
+        hidden, scores, cache = self.decoder.step(
+            x, index * W, cache, attention_mask, memory, memory_mask
+        )
         return self.target_embedding.logits(hidden, output_weights), scores, cache
 
     def get_config(self):

@@ -33,10 +33,10 @@ def test_auto_takes_one_where_there_is_one(monkeypatch):
     ("arguments", "message"),
     [
         (("two",), "strategy must be one of auto, one, mirrored, multi_worker, tpu. Received: 'tw"),
-        (("one", -1), "devices must be an integer, at least 0 for all. Received: -1"),
-        (("one", 3), "strategy one takes one device. Received: devices=3. Ask for strategy mirr"),
-        (("mirrored", 4099), "fewer devices than asked for: "),
-        (("multi_worker",), "needs the environment variable TF_CONFIG, such as {"),
+        (("one", -1), "devices must be an integer, 0 (all) or more. Received: -1"),
+        (("one", 3), "strategy one takes one device. Received: devices=3. Use strategy mirrored"),
+        (("mirrored", 4099), "fewer devices than requested: "),
+        (("multi_worker",), "needs the environment variable TF_CONFIG, for example {"),
         (("tpu",), "pip install -r colab/requirements-tpu.txt"),
     ],
 )
@@ -74,7 +74,7 @@ def test_the_cluster_is_read(text, found):
     ],
 )
 def test_a_cluster_that_cannot_be_read_is_one_sentence(text):
-    with pytest.raises(ValueError, match="TF_CONFIG does not say where the workers are") as raised:
+    with pytest.raises(ValueError, match="TF_CONFIG does not describe a cluster of") as raised:
         read_cluster(text)
     assert "\n" not in str(raised.value)
 
@@ -98,7 +98,7 @@ def test_on_jax():
     flags = "--xla_force_host_platform_device_count=2"
     printed = run_python("-c", ON_JAX, KERAS_BACKEND="jax", XLA_FLAGS=flags).splitlines()
     assert printed[:2] == ["one CPU", "2 CPU devices (DataParallel) 2 1.5"]
-    assert printed[2].startswith("There are fewer devices than asked for: 2 CPU devices. Received:")
+    assert printed[2].startswith("There are fewer devices than requested: 2 CPU devices. Received:")
     assert printed[3].startswith("JAX finds no TPU")
     assert "Missing: KERAS_DISTRIBUTION_JOB_ADDRESSES" in printed[4]
     assert printed[5:] == ["False"]
@@ -108,7 +108,9 @@ def test_the_cpu_is_parted_in_a_new_process_only():
     import tensorflow as tf
 
     tf.zeros(())
-    with pytest.raises(ValueError, match="can only be parted before TensorFlow has used it"):
+    with pytest.raises(
+        ValueError, match="can only be split into logical devices before TensorFlow"
+    ):
         choose_devices("mirrored", 2)
 
 

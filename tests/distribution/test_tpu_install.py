@@ -44,5 +44,5 @@ def test_the_pinned_packages_load_and_say_that_there_is_no_tpu():
     assert result.returncode == 0, result.stderr[-3000:]
     devices, error, built = result.stdout.splitlines()
     assert "TPU_SYSTEM" in devices
-    assert error.startswith("No TPU could be initialised (")
+    assert error.startswith("No TPU could be initialized (")
     assert built == "built"

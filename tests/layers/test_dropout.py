@@ -94,6 +94,8 @@ def test_bfloat16_stays_bfloat16():
 
 @pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
 def test_a_rate_that_is_no_share_is_refused(rate):
-    message = f"`rate` is the share that is dropped: at least 0, less than 1. Received: {rate}"
+    message = (
+        f"`rate` is the fraction of the input to drop: at least 0, less than 1. Received: {rate}"
+    )
     with pytest.raises(ValueError, match=message):
         Dropout(rate)

@@ -67,6 +67,6 @@ def test_a_preset_can_be_changed():
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
-    message = "No preset has this name; there are: base, big, tiny. Received: 'huge'"
+    message = "`name` must be a preset, one of base, big, tiny. Received: 'huge'"
     with pytest.raises(ValueError, match=message):
         Transformer.from_preset("huge", 11)

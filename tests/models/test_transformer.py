@@ -369,7 +369,7 @@ def test_a_swapped_attention_is_not_lost_in_silence(place, ids, tmp_path):
     model = Transformer(V, **SIZES)
     getattr(model, place).blocks[1].self_attention = Louder(SIZES["d_model"], H)
     model(ids)
-    with pytest.raises(ValueError, match="has a Louder for self_attention, which its sizes do not"):
+    with pytest.raises(ValueError, match="has a Louder as self_attention, which its config does"):
         model.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="has a Louder"):
         copy_model(model)
@@ -397,7 +397,7 @@ def test_a_width_that_heads_cannot_share_is_refused():
 @pytest.mark.parametrize("inputs", [(SOURCE, TARGET), {"source": SOURCE}], ids=["tuple", "half"])
 def test_inputs_have_names(inputs, model):
     with pytest.raises(
-        ValueError, match=r"must be a dict of ids, .* Received: (tuple|\['source'\])"
+        ValueError, match=r"must be a dict of token ids, .* Received: (tuple|\['source'\])"
     ):
         model(inputs)
 

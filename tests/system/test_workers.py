@@ -57,7 +57,7 @@ def texts(tmp_path_factory):
 @pytest.mark.parametrize(
     ("backend", "options", "says"),
     [
-        ("tensorflow", ["--strategy=mirrored", "--devices=2"], "2 parts of the CPU"),
+        ("tensorflow", ["--strategy=mirrored", "--devices=2"], "2 logical CPUs"),
         ("jax", ["--packed=always", "--packed-length=32"], "2 CPU devices (DataParallel)"),
     ],
 )
