@@ -3,11 +3,11 @@
 import keras
 
 from keras_transformer.layers import DecoderBlock
-from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.models.stack import Stack
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Decoder(keras.layers.Layer):
+class Decoder(Stack):
     """A stack of `num_layers` decoder blocks, all of which attend to the same encoder output.
 
     Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
@@ -46,54 +46,10 @@ class Decoder(keras.layers.Layer):
     (3, 5, 8)
     """
 
-    def __init__(
-        self,
-        num_layers,
-        d_model,
-        num_heads,
-        d_ff,
-        dropout_rate=0.1,
-        norm="post",
-        activation="relu",
-        use_bias=False,
-        epsilon=EPSILON,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.num_layers = num_layers
-        self.d_model = d_model
-        self.num_heads = num_heads
-        self.d_ff = d_ff
-        self.dropout_rate = dropout_rate
-        self.norm = norm
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.epsilon = epsilon
-
-        dtype = self.dtype_policy
-        options = {"activation": activation, "use_bias": use_bias, "epsilon": epsilon}
-        self.blocks = [
-            DecoderBlock(
-                d_model,
-                num_heads,
-                d_ff,
-                dropout_rate,
-                norm,
-                dtype=dtype,
-                name=f"block_{i}",
-                **options,
-            )
-            for i in range(num_layers)
-        ]
-        self.final_normalization = None
-        if norm == "pre":
-            self.final_normalization = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype)
+    block_class = DecoderBlock
 
     def build(self, inputs_shape, encoder_output_shape=None):
-        for block in self.blocks:
-            block.build(inputs_shape, encoder_output_shape)
-        if self.final_normalization is not None:
-            self.final_normalization.build(inputs_shape)
+        self.build_blocks(inputs_shape, encoder_output_shape)
 
     def call(
         self,
@@ -109,7 +65,7 @@ class Decoder(keras.layers.Layer):
                 x, encoder_output, attention_mask, memory_mask, return_attention_scores=True
             )
             scores.append(block_scores)
-        x = self._normalize_output(x)
+        x = self.normalize_output(x)
         return (x, scores) if return_attention_scores else x
 
     def project_memory(self, encoder_output):
@@ -137,21 +93,4 @@ class Decoder(keras.layers.Layer):
             )
             scores.append(block_scores)
             new_cache.append(block_cache)
-        return self._normalize_output(x), scores, new_cache
-
-    def _normalize_output(self, x):
-        return x if self.final_normalization is None else self.final_normalization(x)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "d_model": self.d_model,
-            "num_heads": self.num_heads,
-            "d_ff": self.d_ff,
-            "dropout_rate": self.dropout_rate,
-            "norm": self.norm,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "epsilon": self.epsilon,
-        }
+        return self.normalize_output(x), scores, new_cache

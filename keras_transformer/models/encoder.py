@@ -3,11 +3,11 @@
 import keras
 
 from keras_transformer.layers import EncoderBlock
-from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.models.stack import Stack
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Encoder(keras.layers.Layer):
+class Encoder(Stack):
     """A stack of `num_layers` encoder blocks, which share no weights.
 
     Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
@@ -44,74 +44,15 @@ class Encoder(keras.layers.Layer):
     (3, 5, 8)
     """
 
-    def __init__(
-        self,
-        num_layers,
-        d_model,
-        num_heads,
-        d_ff,
-        dropout_rate=0.1,
-        norm="post",
-        activation="relu",
-        use_bias=False,
-        epsilon=EPSILON,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.num_layers = num_layers
-        self.d_model = d_model
-        self.num_heads = num_heads
-        self.d_ff = d_ff
-        self.dropout_rate = dropout_rate
-        self.norm = norm
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.epsilon = epsilon
-
-        dtype = self.dtype_policy
-        options = {"activation": activation, "use_bias": use_bias, "epsilon": epsilon}
-        self.blocks = [
-            EncoderBlock(
-                d_model,
-                num_heads,
-                d_ff,
-                dropout_rate,
-                norm,
-                dtype=dtype,
-                name=f"block_{i}",
-                **options,
-            )
-            for i in range(num_layers)
-        ]
-        self.final_normalization = None
-        if norm == "pre":
-            self.final_normalization = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype)
+    block_class = EncoderBlock
 
     def build(self, input_shape):
-        for block in self.blocks:
-            block.build(input_shape)
-        if self.final_normalization is not None:
-            self.final_normalization.build(input_shape)
+        self.build_blocks(input_shape)
 
     def call(self, inputs, attention_mask=None, return_attention_scores=False):
         x, scores = inputs, []
         for block in self.blocks:
             x, block_scores = block(x, attention_mask, return_attention_scores=True)
             scores.append(block_scores)
-        if self.final_normalization is not None:
-            x = self.final_normalization(x)
+        x = self.normalize_output(x)
         return (x, scores) if return_attention_scores else x
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "d_model": self.d_model,
-            "num_heads": self.num_heads,
-            "d_ff": self.d_ff,
-            "dropout_rate": self.dropout_rate,
-            "norm": self.norm,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "epsilon": self.epsilon,
-        }
