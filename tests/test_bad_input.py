@@ -123,13 +123,13 @@ TRAINING = {
     ),
     "empty file": (
         "--train-source empty.txt --train-target good.fr --output new",
-        "empty.txt is empty. Expected one sentence a line.",
+        "empty.txt is empty. Expected one sentence per line.",
     ),
     "not UTF-8": (
         "--train-source latin.txt --train-target good.fr --output new",
         "No line of latin.txt and good.fr holds a pair. Expected UTF-8",
     ),
-    "not gzip": ("--train-tsv data.gz --output new", "data.gz is damaged or no gzip file"),
+    "not gzip": ("--train-tsv data.gz --output new", "data.gz is damaged or not a gzip file"),
     "a missing file": (
         "--train-source missing.en --train-target good.fr --output new",
         "There is no file missing.en. Expected a text file",
@@ -140,7 +140,7 @@ TRAINING = {
     ),
     "empty sentences only": (
         "--train-source blank.txt --train-target blank.txt --output new",
-        "none of the 82 sentences received holds any",
+        "None of the 82 sentences received has text that SentencePiece",
     ),
     "empty sentences on one side": (
         "--train-source good.en --train-target blank.txt --output new",
@@ -164,7 +164,7 @@ TRAINING = {
     ),
     "unknown tfds name": (
         "--corpus tfds:no_such_thing/de-en --data-folder data --output new",
-        "tensorflow-datasets knows no 'no_such_thing/de-en'",
+        "tensorflow-datasets has no 'no_such_thing/de-en'",
     ),
     "unknown option": (f"{PAIR} --outptu new", "outptu"),
     "unknown key": (
@@ -333,11 +333,11 @@ USING = {
     ),
     "score what is not gzip": (
         "score --run run --source data.gz --target good.fr",
-        "data.gz is damaged or no gzip file",
+        "data.gz is damaged or not a gzip file",
     ),
     "score what was cut": (
         "score --run run --source cut.gz --target good.fr",
-        "cut.gz is damaged or no gzip file (Compressed file ended before",
+        "cut.gz is damaged or not a gzip file (Compressed file ended before",
     ),
     "score one side": ("score --run run --source good.en", "target"),
     "score a missing run": (

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from keras_transformer.io import decoded, existing_file, raw_lines, without_ends
+from keras_transformer.io import decode_lines, read_raw_lines, require_file, strip_line_ends
 
 BEAM_SIZE = 4
 
@@ -60,7 +60,7 @@ def translate(
         )
     translator = Translator.load(run)
     name = "standard input"
-    texts = text or decoded(without_ends(sys.stdin.buffer, name), name)
+    texts = text or decode_lines(strip_line_ends(sys.stdin.buffer, name), name)
     translations = translator.translate(
         texts,
         beam_size,
@@ -224,8 +224,8 @@ def import_(checkpoint: Path, output: Path) -> None:
 
 def _read_pairs(source: Path, target: Path) -> tuple[list[str], list[str]]:
     """Reads the lines of two parallel files, which must have the same number of lines."""
-    files = (existing_file(path, read_again=False) for path in (source, target))
-    sources, targets = (decoded(raw_lines(path), path) for path in files)
+    files = (require_file(path, read_again=False) for path in (source, target))
+    sources, targets = (decode_lines(read_raw_lines(path), path) for path in files)
     if len(sources) != len(targets):
         raise ValueError(
             f"{source} has {len(sources)} lines, {target} has {len(targets)}: line n of one "

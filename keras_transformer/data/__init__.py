@@ -1,4 +1,4 @@
-"""Sentence pairs to batches of ids: corpora, filters, a cache on disk, batches."""
+"""Corpora, filters, the on-disk token cache, and batches of token ids."""
 
 from keras_transformer.data.batching import TokenBatches
 from keras_transformer.data.buckets import BatchShape

@@ -1,4 +1,4 @@
-"""Training batches: few static shapes, every pair seen, any batch at any time."""
+"""Training batches of a few static shapes, in a reproducible order with random access."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 class BatchStream:
-    """What all training batches share: an order that is a function of the seed.
+    """Base class of training batches, whose order is a function of the seed.
 
-    Each shape has members, pairs or packed rows, which come as an endless stream: one permutation
-    of them after the other, cut into full batches. A subclass says how members fill a batch.
+    Each shape has members, which are pairs or packed rows. They form an endless stream, one
+    permutation after another, that is cut into full batches. Subclasses implement `_collate`, which
+    builds a batch from members.
 
     Args:
-        cache: The pairs.
-        buckets: Each shape, with the numbers of its members.
+        cache: The token ids of the pairs.
+        buckets: Each shape with the indices of its members.
         seed: Seed of the order.
     """
 
@@ -42,20 +43,20 @@ class BatchStream:
         self._permutations: dict[tuple[int, int], np.ndarray] = {}
         self._order: tuple[int, np.ndarray] = (-1, np.zeros((0, 2), int))
 
-    def _filled(self, shape: BatchShape, members: np.ndarray) -> Batch:
-        """The batch that holds some members of a shape."""
+    def _collate(self, shape: BatchShape, members: np.ndarray) -> Batch:
+        """Collates members of a shape into a batch."""
         raise NotImplementedError
 
     def steps_in(self, epoch: int) -> int:
-        """Number of batches of an epoch, counted from 0."""
+        """Returns the number of batches in an epoch; epochs count from 0."""
         return sum(self._batches_before(epoch + 1)) - sum(self._batches_before(epoch))
 
     def _batches_before(self, epoch: int) -> list[int]:
-        """For each shape, how many batches are full before an epoch starts."""
+        """Returns, for each shape, the number of full batches before an epoch."""
         return [epoch * len(members) // shape.batch_size for shape, members in self._buckets]
 
     def locate(self, step: int) -> tuple[int, int]:
-        """Epoch and step within it of the batch that comes after `step` others."""
+        """Converts a global step, from 0, to an epoch and a step within it."""
         epoch = 0
         while step >= (steps := self.steps_in(epoch)):
             step -= steps
@@ -63,41 +64,42 @@ class BatchStream:
         return epoch, step
 
     def batch(self, epoch: int, step: int) -> Batch:
-        """The batch at a place of the stream.
+        """Returns one batch of the stream.
 
         Args:
-            epoch: Number of the epoch, from 0.
-            step: Number of the batch within it, below `steps_in(epoch)`.
+            epoch: Index of the epoch.
+            step: Index of the batch within the epoch, below `steps_in(epoch)`.
 
         Returns:
             `({"source": (B, S), "target": (B, T)}, labels)`, int32; labels have shape `(B, T)` and
-            are `target` one position earlier, EOS at the end. Packed rows have more inputs.
+            are `target` shifted left by one position, with EOS at the end. Packed rows have
+            additional inputs.
 
         Raises:
-            IndexError: The epoch has no such batch.
+            IndexError: `step` is out of range.
         """
-        order = self._order_of(epoch)
+        order = self._epoch_order(epoch)
         if not 0 <= step < len(order):
             raise IndexError(f"Epoch {epoch} has {len(order)} batches. Received: step={step}")
         shape, number = order[step].tolist()
-        return self._filled(self.shapes[shape], self._members(shape, number))
+        return self._collate(self.shapes[shape], self._members(shape, number))
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from `start_step` on."""
+        """Yields the batches of an epoch, starting at `start_step`."""
         for step in range(start_step, self.steps_in(epoch)):
             yield self.batch(epoch, step)
 
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
-        """All batches from a place of the stream on, without end, for `fit`.
+        """Returns an endless dataset of batches for `fit`.
 
         Args:
             start_epoch: Epoch to start in.
-            start_step: Batches of the stream to pass over from the start of that epoch; may reach
-                into later epochs, so `dataset(start_step=n)` goes on after n steps of training.
+            start_step: Number of batches to skip from the start of that epoch. It may exceed the
+                epoch, so `dataset(start_step=n)` resumes after n training steps.
 
         Returns:
-            Dataset of what `batch` returns, prefetched. Its static shapes are `(None, None)`, or
-            the shape itself if there is one shape.
+            Prefetched dataset of the batches that `batch` returns. Its static shapes are
+            `(None, None)`, or fully defined if there is only one shape.
         """
 
         def endless() -> Iterator[Batch]:
@@ -109,38 +111,41 @@ class BatchStream:
 
         return dataset_of(endless, self.shapes, self.inputs)
 
-    def _order_of(self, epoch: int) -> np.ndarray:
-        """Shape and number in its stream of each batch of an epoch, shape `(steps, 2)`."""
-        known, order = self._order
-        if known != epoch:
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        """Returns the batches of an epoch in order, as an array of shape `(steps, 2)`.
+
+        The columns are the index of the batch's shape, and its number in the stream of that shape.
+        """
+        cached_epoch, order = self._order
+        if cached_epoch != epoch:
             bounds = zip(self._batches_before(epoch), self._batches_before(epoch + 1), strict=True)
-            places = [
+            batches = [
                 (shape, number)
                 for shape, (first, last) in enumerate(bounds)
                 for number in range(first, last)
             ]
-            order = self._generator(epoch, 0).permutation(np.array(places, int).reshape(-1, 2))
+            order = self._generator(epoch, 0).permutation(np.array(batches, int).reshape(-1, 2))
             self._order = (epoch, order)
         return order
 
     def _members(self, shape: int, number: int) -> np.ndarray:
-        """The members of one batch: a piece of the endless stream of its shape."""
+        """Returns the members of one batch: a slice of the endless stream of its shape."""
         size, count = self.shapes[shape].batch_size, len(self._buckets[shape][1])
-        places = np.arange(number * size, (number + 1) * size)
-        epochs = places // count
+        indices = np.arange(number * size, (number + 1) * size)
+        epochs = indices // count
         members = [
-            self._permutation(shape, int(epoch))[places[epochs == epoch] % count]
+            self._permutation(shape, int(epoch))[indices[epochs == epoch] % count]
             for epoch in np.unique(epochs)
         ]
         return np.concatenate(members)
 
     def _permutation(self, shape: int, epoch: int) -> np.ndarray:
-        """All members of a shape in the order of an epoch. The last two of each shape are kept."""
+        """Returns the members of a shape, permuted for an epoch; adjacent epochs stay cached."""
         shuffled = self._permutations.get((shape, epoch))
         if shuffled is None:
-            for old in [key for key in list(self._permutations) if key[0] == shape]:
-                if abs(old[1] - epoch) > 1:
-                    self._permutations.pop(old, None)
+            for key in [key for key in list(self._permutations) if key[0] == shape]:
+                if abs(key[1] - epoch) > 1:
+                    self._permutations.pop(key, None)
             shuffled = self._generator(epoch, 1 + shape).permutation(self._buckets[shape][1])
             self._permutations[shape, epoch] = shuffled
         return shuffled
@@ -150,36 +155,36 @@ class BatchStream:
 
 
 class TokenBatches(BatchStream):
-    """Training batches out of a `TokenCache`, in an order that is a function of the seed.
+    """Bucketed training batches from a `TokenCache`, in an order that is a function of the seed.
 
-    Every pair belongs to one of at most `max_shapes` shapes, chosen for little padding (see
-    `make_buckets`). The pairs of one shape are an endless stream, one permutation of them after the
-    other (one for each epoch), which is cut into full batches. So no pair is left out or seen twice
-    in an epoch of its stream, and what is left at the end of an epoch starts the first batch of the
-    next. An epoch's batches are those whose last pair belongs to it, of all shapes, shuffled. Batch
-    `step` of `epoch` depends on the cache, the arguments and these two numbers alone: training goes
-    on in mid-epoch without going through what came before.
+    Every pair belongs to one of at most `max_shapes` shapes, chosen to minimize padding (see
+    `make_buckets`). The pairs of each shape form an endless stream, one permutation per epoch, that
+    is cut into full batches. In each epoch of its stream every pair is seen exactly once, and pairs
+    left over at the end of an epoch begin the first batch of the next. The batches of an epoch are
+    those whose last pair belongs to it, from all shapes, shuffled. Batch `step` of `epoch` depends
+    only on the cache, the arguments and these two numbers, so training can resume in mid-epoch
+    without replaying earlier batches.
 
     Args:
-        cache: The pairs.
-        tokens_per_batch: Budget of positions, padding included, of the larger side of a batch:
+        cache: The token ids of the pairs.
+        tokens_per_batch: Maximum number of positions, with padding, on the larger side of a batch:
             `batch_size * max(source_length, target_length) <= tokens_per_batch`.
-        max_shapes: Largest number of static shapes, 1 to 64.
+        max_shapes: Maximum number of static shapes, 1 to 64.
         seed: Seed of the order.
-        batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
-        parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
-            between devices or one after the other.
+        batch_multiple: Batch sizes that reach this number are rounded down to a multiple of it.
+        parts: Number of equal parts that each batch is split into, across devices or gradient
+            accumulation steps. Batch sizes are always multiples of it.
 
     Attributes:
-        shapes: The `BatchShape`s, those with the fewest positions first.
-        padding: The share of all positions of both sides that is padding.
-        steps_per_epoch: Number of batches after which every pair has been seen once on average, a
-            constant, for `fit`. `steps_in(epoch)` is the exact number of an epoch and differs from
-            it by few; the endless stream of batches does not depend on where `fit` cuts its epochs.
+        shapes: The `BatchShape`s, in ascending order of source and target positions.
+        padding: Fraction of all source and target positions that is padding.
+        steps_per_epoch: Average number of batches per epoch, a constant, for `fit`. The exact
+            number of an epoch, `steps_in(epoch)`, differs slightly; the stream of batches does not
+            depend on where `fit` ends its epochs.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
-            out of its range.
+        ValueError: The budget is smaller than the longest sentence times `parts`, or `max_shapes`
+            is out of range.
 
     Example:
 
@@ -202,5 +207,5 @@ class TokenBatches(BatchStream):
         buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple, parts)
         super().__init__(cache, buckets, seed)
 
-    def _filled(self, shape: BatchShape, members: np.ndarray) -> Batch:
+    def _collate(self, shape: BatchShape, members: np.ndarray) -> Batch:
         return padded_batch(self.cache, shape, members)

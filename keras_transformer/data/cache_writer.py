@@ -1,4 +1,4 @@
-"""Writing the files of a token cache."""
+"""Writer of the files of a token cache."""
 
 from dataclasses import asdict
 from itertools import chain
@@ -19,13 +19,13 @@ def write_cache(
     folder: Path,
     chunk_size: int,
 ) -> dict:
-    """Write the ids and offsets of both sides into an empty folder, chunk by chunk.
+    """Writes the ids and offsets of both sides to an empty folder, chunk by chunk.
 
     Returns:
-        What `cache.json` says of them: the report, and the metadata of each side.
+        The contents of `cache.json`: the filter report and the metadata of each side.
 
     Raises:
-        ValueError: No pair is left, or the corpus cannot be read.
+        ValueError: The filter keeps no pair, or the corpus cannot be read.
         OSError: A file could not be written.
     """
     report = FilterReport()
@@ -47,7 +47,7 @@ def write_cache(
 
 
 class _SideWriter:
-    """Appends the sentences of one side to its two files."""
+    """Writer that appends the sentences of one side to its ids and offsets files."""
 
     def __init__(self, folder: Path, name: str, tokenizer: TokenizerProtocol, with_bos: bool):
         self.name = name
@@ -82,8 +82,8 @@ class _SideWriter:
         size = self.tokenizer.vocabulary_size()
         if not 0 <= ids.min() <= ids.max() < size:
             raise ValueError(
-                f"The {self.name} tokenizer must give ids between 0 and {size - 1}. Received ids "
-                f"between {ids.min()} and {ids.max()}"
+                f"The {self.name} tokenizer must return ids between 0 and {size - 1}. Received: "
+                f"ids between {ids.min()} and {ids.max()}"
             )
 
     def metadata(self) -> dict:
@@ -98,6 +98,9 @@ class _SideWriter:
 def _append(path: Path, array: np.ndarray) -> None:
     try:
         with open(path, "ab") as file:
-            file.write(array.data)  # `tofile` does not say why it fails
+            file.write(array.data)  # `tofile` does not report why it fails
     except OSError as error:
-        raise OSError(f"{path} could not be written: {error.strerror}. Make room.") from error
+        raise OSError(
+            f"{path} could not be written: {error.strerror}. Free disk space, or choose another "
+            "folder."
+        ) from error

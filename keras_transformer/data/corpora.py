@@ -1,4 +1,4 @@
-"""What a corpus is, and the one that lies in memory."""
+"""The corpus interface and a corpus in memory."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One line of a corpus: a pair of sentences, or what is wrong with it.
+    """One line of a corpus: a sentence pair, or the reason why it is not one.
 
     Attributes:
-        line: Its number, from 1.
+        line: Line number, from 1.
         source: The source sentence, `""` if there is a problem.
         target: The target sentence, `""` if there is a problem.
-        problem: Why there is no pair (`"not UTF-8"`, say), or `None`.
+        problem: Reason why the line is not a pair, such as `"not UTF-8"`, or `None`.
     """
 
     line: int
@@ -22,11 +22,11 @@ class Entry(NamedTuple):
 
 
 class Corpus:
-    """Sentence pairs that can be read several times, one after the other.
+    """Base class of corpora: sentence pairs that can be read more than once.
 
-    Iterating gives `(source, target)` strings and passes over lines that hold no pair; `entries`
-    gives those too, so that a `FilterReport` can count them. A corpus of one's own needs `entries`
-    and `fingerprint`.
+    Iteration yields `(source, target)` strings and skips lines that are not pairs; `entries` yields
+    those as well, so that a `FilterReport` can count them. Subclasses implement `entries` and
+    `fingerprint`.
     """
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -35,28 +35,28 @@ class Corpus:
                 yield entry.source, entry.target
 
     def entries(self) -> Iterator[Entry]:
-        """Every line in order, those that hold no pair included."""
+        """Yields every line in order, including lines that are not pairs."""
         raise NotImplementedError
 
     def fingerprint(self) -> str:
-        """Text that changes when the pairs do."""
+        """Returns a string that changes when the pairs change."""
         raise NotImplementedError
 
     def sentences(self) -> Iterator[str]:
-        """Source and target sentences in turn: what a joint vocabulary is learned from."""
+        """Yields source and target sentences in turn, to train a joint vocabulary on."""
         for source, target in self:
             yield source
             yield target
 
 
 class InMemoryCorpus(Corpus):
-    """Sentence pairs that are already there.
+    """A corpus of sentence pairs in memory.
 
     Args:
         pairs: `(source, target)` strings.
 
     Raises:
-        ValueError: There are none, or one of them is something else.
+        ValueError: `pairs` is empty, or an item is not a pair of strings.
 
     Example:
 
@@ -84,6 +84,6 @@ def _two_strings(pair) -> tuple[str, str]:
     sides = () if isinstance(pair, str) else tuple(pair)
     if len(sides) != 2 or not all(isinstance(side, str) for side in sides):
         raise ValueError(
-            f"`pairs` must hold (source, target) strings, two in each. Received: {pair!r:.80}"
+            f"`pairs` must hold (source, target) strings, two in each pair. Received: {pair!r:.80}"
         )
     return sides

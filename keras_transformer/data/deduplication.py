@@ -1,4 +1,4 @@
-"""Which pairs came before: 64 bits of memory for each, however long it is."""
+"""Deduplication of sentence pairs by 64-bit hashes."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,10 +7,10 @@ import numpy as np
 
 
 class HashSet:
-    """A growing set of 64-bit hashes, 8 bytes each.
+    """A growing set of 64-bit hashes that takes 8 bytes of memory for each.
 
-    The hashes lie in sorted arrays. A new one is merged with the last as long as that is not much
-    larger, so there are few arrays and each hash moves a logarithmic number of times.
+    The hashes are kept in a few sorted arrays. A new array is merged with the last while that is
+    less than twice as long, so each hash is copied a logarithmic number of times.
 
     Example:
 
@@ -25,14 +25,14 @@ class HashSet:
         self._arrays: list[np.ndarray] = []
 
     def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Add hashes; returns for each whether this is the first time that it is added."""
-        unique, places = np.unique(hashes, return_index=True)
+        """Adds hashes and returns, for each, whether it is new, as a boolean array."""
+        unique, indices = np.unique(hashes, return_index=True)
         new = np.ones(len(unique), bool)
         for array in self._arrays:
-            at = np.minimum(np.searchsorted(array, unique), len(array) - 1)
-            new &= array[at] != unique
+            nearest = np.minimum(np.searchsorted(array, unique), len(array) - 1)
+            new &= array[nearest] != unique
         first_time = np.zeros(len(hashes), bool)
-        first_time[places[new]] = True
+        first_time[indices[new]] = True
         self._insert(unique[new])
         return first_time
 
@@ -45,7 +45,10 @@ class HashSet:
 
 
 def pair_hashes(pairs: Iterable[tuple[str, str]]) -> np.ndarray:
-    """A uint64 hash of each pair. Two of 36 million pairs agree by chance in 1 run of 30,000."""
+    """Returns a uint64 hash of each pair.
+
+    The probability of any collision among 36 million pairs is about 1 in 30,000.
+    """
     digests = (
         hashlib.blake2b(
             f"{len(source)} {source}{target}".encode("utf-8", "surrogatepass"), digest_size=8

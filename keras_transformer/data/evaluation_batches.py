@@ -1,4 +1,4 @@
-"""Every pair once, in a fixed order: what a validation loss is computed on."""
+"""Evaluation batches: every pair exactly once, in a fixed order."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 class EvaluationBatches:
-    """Batches that hold each pair of a `TokenCache` exactly once, in an order that never changes.
+    """Batches that contain each pair of a `TokenCache` exactly once, in a fixed order.
 
-    Shape after shape, and in the cache's order within one. Every batch has its whole shape: the
-    last of each shape is filled up with rows that are padding from end to end. These hold no real
-    token and so weigh nothing in a mean over real tokens.
+    Batches are ordered by shape, and pairs within a shape follow the order of the cache. The last
+    batch of each shape is filled up with rows of padding, which do not count in a mean over real
+    tokens.
 
     Args:
-        cache: The pairs.
-        tokens_per_batch: Budget of positions, padding included, of the larger side of a batch:
+        cache: The token ids of the pairs.
+        tokens_per_batch: Maximum number of positions, with padding, on the larger side of a batch:
             `batch_size * max(source_length, target_length) <= tokens_per_batch`.
-        max_shapes: Largest number of static shapes, 1 to 64.
-        batch_multiple: Batch sizes are rounded down to a multiple of this, where they reach it.
-        parts: Batch sizes are always multiples of this: into how many equal parts a batch is split,
-            between devices or one after the other.
+        max_shapes: Maximum number of static shapes, 1 to 64.
+        batch_multiple: Batch sizes that reach this number are rounded down to a multiple of it.
+        parts: Number of equal parts that each batch is split into, across devices or gradient
+            accumulation steps. Batch sizes are always multiples of it.
 
     Attributes:
-        shapes: The `BatchShape`s, those with the fewest positions first.
+        shapes: The `BatchShape`s, in ascending order of source and target positions.
 
     Raises:
-        ValueError: A single sentence, or one for each part, exceeds the budget, or `max_shapes` is
-            out of its range.
+        ValueError: The budget is smaller than the longest sentence times `parts`, or `max_shapes`
+            is out of range.
 
     Example:
 
@@ -65,7 +65,7 @@ class EvaluationBatches:
                 yield padded_batch(self.cache, shape, pairs[first : first + shape.batch_size])
 
     def dataset(self) -> "tf.data.Dataset":
-        """The batches as a finite dataset of `({"source", "target"}, labels)`, prefetched."""
+        """Returns a finite, prefetched dataset of `({"source", "target"}, labels)` batches."""
         import tensorflow as tf
 
         dataset = dataset_of(self.__iter__, self.shapes)

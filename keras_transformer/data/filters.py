@@ -1,4 +1,4 @@
-"""Which pairs of a corpus are fit to learn from."""
+"""Filters of sentence pairs, and a report of the lines that they leave out."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Tokenize = Callable[[list[str]], list[list[int]]]
 
 
 class TokenizedChunk(NamedTuple):
-    """Some pairs as ids: row n of `source` is the translation of row n of `target`."""
+    """A chunk of pairs as token ids: row n of `target` translates row n of `source`."""
 
     source: list[list[int]]
     target: list[list[int]]
@@ -23,15 +23,16 @@ class TokenizedChunk(NamedTuple):
 
 @dataclass
 class FilterReport:
-    """Counts of the lines read, kept and left out, for each reason.
+    """The numbers of lines read, kept and left out, by reason.
 
-    `str(report)` is a small table.
+    `str(report)` formats them as a table.
 
     Attributes:
         read: Number of lines read.
         kept: Number of pairs kept.
-        left_out: Reason to number of lines. A line has one reason, the first that holds.
-        first_lines: Reason to the numbers of its first lines, from 1, at most five.
+        left_out: Maps each reason to a number of lines. A line counts for the first reason that
+            applies.
+        first_lines: Maps each reason to the numbers, from 1, of its first lines, at most five.
 
     Example:
 
@@ -49,7 +50,7 @@ class FilterReport:
     first_lines: dict[str, list[int]] = field(default_factory=dict)
 
     def leave_out(self, reason: str, lines: Iterable[int]) -> None:
-        """Count the lines with these numbers, given in ascending order, as left out."""
+        """Counts lines, given by ascending line numbers, as left out for a reason."""
         lines = [int(line) for line in lines]
         if not lines:
             return
@@ -59,12 +60,14 @@ class FilterReport:
 
     def __str__(self) -> str:
         rows = [("lines read", self.read, ""), ("pairs kept", self.kept, "")]
-        rows += [(reason, count, self._where(reason)) for reason, count in self.left_out.items()]
+        rows += [
+            (reason, count, self._format_lines(reason)) for reason, count in self.left_out.items()
+        ]
         width = max(14, *(len(name) for name, _, _ in rows))
         digits = len(str(self.read))
-        return "\n".join(f"{name:<{width}}  {n:>{digits}}{where}" for name, n, where in rows)
+        return "\n".join(f"{name:<{width}}  {n:>{digits}}{lines}" for name, n, lines in rows)
 
-    def _where(self, reason: str) -> str:
+    def _format_lines(self, reason: str) -> str:
         lines = self.first_lines[reason]
         more = ", ..." if self.left_out[reason] > len(lines) else ""
         word = "line" if self.left_out[reason] == 1 else "lines"
@@ -73,20 +76,19 @@ class FilterReport:
 
 @dataclass(frozen=True)
 class PairFilter:
-    """Leaves out pairs that do not help, and says which and why.
+    """A filter of training pairs that reports the lines it leaves out.
 
-    Empty sides are always left out: white space alone, or text of which no id is left.
+    Pairs with an empty side are always left out: white space only, or text without token ids.
 
     Args:
-        max_length: Largest number of tokens of a side with its end-of-sentence token, as the model
-            sees it; at least 2.
-        max_ratio: Largest ratio of the tokens of the longer side to those of the shorter, at least
-            1. `None` allows any.
-        drop_duplicates: Leave out a pair that came before, both sides equal.
-        drop_copies: Leave out a pair whose target is its source.
+        max_length: Maximum number of tokens on a side, including EOS; at least 2.
+        max_ratio: Maximum ratio of the token counts of the longer and the shorter side, at least 1.
+            `None` allows any ratio.
+        drop_duplicates: Boolean. Whether to leave out a pair equal to an earlier one on both sides.
+        drop_copies: Boolean. Whether to leave out a pair whose target equals its source.
 
     Raises:
-        ValueError: `max_length` or `max_ratio` is out of its range.
+        ValueError: `max_length` or `max_ratio` is out of range.
     """
 
     max_length: int = 256
@@ -97,7 +99,7 @@ class PairFilter:
     def __post_init__(self):
         if self.max_length < 2:
             raise ValueError(
-                "`max_length` must be at least 2, a token and the end of the sentence. "
+                "`max_length` must be at least 2, a token and the end-of-sentence token. "
                 f"Received: {self.max_length}"
             )
         if self.max_ratio is not None and self.max_ratio < 1:
@@ -111,53 +113,53 @@ class PairFilter:
         report: FilterReport,
         chunk_size: int = 100_000,
     ) -> Iterator[TokenizedChunk]:
-        """The ids of the pairs that pass, in the order of the corpus.
+        """Yields the ids of the pairs that pass the filter, in the order of the corpus.
 
-        Memory holds one chunk, and 8 bytes for each pair if `drop_duplicates`.
+        Memory holds one chunk, plus 8 bytes for each pair if `drop_duplicates` is set.
 
         Args:
-            corpus: The pairs.
+            corpus: The corpus.
             tokenize_source: Function from source sentences to their ids.
             tokenize_target: Function from target sentences to their ids.
-            report: Is filled in as the chunks come.
-            chunk_size: How many lines are read, and tokenized in one call.
+            report: The report to update with every chunk.
+            chunk_size: Number of lines read, and tokenized in one call.
         """
         seen = HashSet()
         entries = iter(corpus.entries())
         while chunk := list(islice(entries, chunk_size)):
             report.read += len(chunk)
-            chunk = self._readable(chunk, seen, report)
+            chunk = self._filter_text(chunk, seen, report)
             if chunk:
                 tokens = TokenizedChunk(
                     tokenize_source([entry.source for entry in chunk]),
                     tokenize_target([entry.target for entry in chunk]),
                 )
                 lines = np.array([entry.line for entry in chunk])
-                kept = self._of_fit_length(tokens, lines, report)
+                kept = self._filter_lengths(tokens, lines, report)
                 report.kept += len(kept.source)
                 yield kept
 
-    def _readable(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
-        """The entries that hold text on both sides and did not come before."""
+    def _filter_text(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
+        """Returns the entries with text on both sides, without duplicates and copies."""
         reasons: dict[str, list[int]] = {}
         kept = []
         for entry in chunk:
-            if reason := entry.problem or self._reason_in_text(entry):
+            if reason := entry.problem or self._text_problem(entry):
                 reasons.setdefault(reason, []).append(entry.line)
             else:
                 kept.append(entry)
         for reason, lines in reasons.items():
             report.leave_out(reason, lines)
-        return self._not_seen(kept, seen, report) if self.drop_duplicates and kept else kept
+        return self._deduplicate(kept, seen, report) if self.drop_duplicates and kept else kept
 
-    def _reason_in_text(self, entry: Entry) -> str | None:
+    def _text_problem(self, entry: Entry) -> str | None:
         if not entry.source.strip() or not entry.target.strip():
             return "empty side"
         if self.drop_copies and entry.source == entry.target:
             return "copy"
         return None
 
-    def _not_seen(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
+    def _deduplicate(self, chunk: list[Entry], seen: HashSet, report: FilterReport) -> list[Entry]:
         first_time = seen.add(pair_hashes((entry.source, entry.target) for entry in chunk))
         report.leave_out(
             "duplicate",
@@ -165,17 +167,18 @@ class PairFilter:
         )
         return [entry for entry, new in zip(chunk, first_time, strict=True) if new]
 
-    def _of_fit_length(
+    def _filter_lengths(
         self, tokens: TokenizedChunk, lines: np.ndarray, report: FilterReport
     ) -> TokenizedChunk:
+        """Returns the pairs whose numbers of tokens are allowed."""
         lengths = np.array([[len(ids) for ids in side] for side in tokens])  # (2, pairs)
         shorter, longer = lengths.min(axis=0), lengths.max(axis=0)
-        unfit = {"empty side": shorter == 0, "too long": longer + 1 > self.max_length}
+        rejected = {"empty side": shorter == 0, "too long": longer + 1 > self.max_length}
         if self.max_ratio is not None:
-            unfit["length ratio"] = longer > self.max_ratio * shorter
-        fit = np.ones(len(lines), bool)
-        for reason, mask in unfit.items():
-            report.leave_out(reason, lines[fit & mask])
-            fit &= ~mask
-        kept = np.flatnonzero(fit).tolist()
+            rejected["length ratio"] = longer > self.max_ratio * shorter
+        keep = np.ones(len(lines), bool)
+        for reason, mask in rejected.items():
+            report.leave_out(reason, lines[keep & mask])
+            keep &= ~mask
+        kept = np.flatnonzero(keep).tolist()
         return TokenizedChunk(*([side[row] for row in kept] for side in tokens))

@@ -1,4 +1,4 @@
-"""Training batches of one static shape, whose rows hold several pairs each."""
+"""Packed training batches: one static shape, several pairs per row."""
 
 import numpy as np
 
@@ -10,38 +10,38 @@ from keras_transformer.data.token_cache import TokenCache
 
 
 class PackedBatches(BatchStream):
-    """Training batches out of a `TokenCache`, all of one shape, with several pairs in a row.
+    """Packed training batches from a `TokenCache`, all of one static shape.
 
-    For TPUs, where every new shape is compiled anew. A row holds whole pairs, side by side, each
-    with its segment and with positions that start at 0; `Transformer` lets no segment see another.
-    Use it where you would use `TokenBatches`.
+    Packing suits TPUs, which recompile for each new shape. A row holds several complete pairs side
+    by side; each pair is a segment with positions from 0, and attention in `Transformer` stays
+    within a segment. The class is interchangeable with `TokenBatches`.
 
-    The pairs are put into rows once, so that both sides of a row fill up (see `pack_pairs`); the
-    seed draws which of several pairs of equal lengths goes where. The rows keep their pairs in
-    every epoch, as pairs of a row do not see each other; which rows share a batch changes. The rows
-    are an endless stream, one permutation of all of them after the other (one for each epoch),
-    which is cut into batches. So no pair is left out or seen twice in an epoch of the stream, and
-    rows that are left at the end of an epoch start the first batch of the next. Batch `step` of
-    `epoch` depends on the cache, the arguments and these two numbers alone. A corpus that has fewer
-    rows than a batch comes several times in one, and some epochs have no batch of their own.
+    The pairs are packed into rows once, such that both sides of a row fill up (see `pack_pairs`);
+    the seed determines the order of pairs of equal lengths. Rows keep their pairs in every epoch,
+    since pairs of a row do not attend to each other, but are shuffled into other batches. The rows
+    form an endless stream, one permutation per epoch, that is cut into batches. In each epoch of
+    the stream every pair is seen exactly once, and rows left over at the end of an epoch begin the
+    first batch of the next. Batch `step` of `epoch` depends only on the cache, the arguments and
+    these two numbers. If the corpus has fewer rows than a batch, a batch repeats rows and some
+    epochs have no batch.
 
-    Packing takes about 40 bytes of memory for each pair; 10 of them stay.
+    Packing takes about 40 bytes of memory per pair, of which 10 remain in use.
 
     Args:
-        cache: The pairs.
-        tokens_per_batch: Budget of positions, padding included, of each side of a batch.
-        length: Positions of each side of a row.
+        cache: The token ids of the pairs.
+        tokens_per_batch: Maximum number of positions, with padding, on each side of a batch.
+        length: Number of positions on each side of a row.
         seed: Seed of the rows and their order.
-        batch_multiple: The number of rows of a batch is rounded down to a multiple of this.
+        batch_multiple: The number of rows in a batch is rounded down to a multiple of this.
 
     Attributes:
-        shapes: The one `BatchShape`, `(rows, length, length)`.
-        padding: The share of all positions of both sides that is padding.
-        steps_per_epoch: Number of batches after which every pair has been seen once on average, a
-            constant, for `fit`. `steps_in(epoch)` is the exact number of an epoch.
+        shapes: The only `BatchShape`, `(rows, length, length)`.
+        padding: Fraction of all source and target positions that is padding.
+        steps_per_epoch: Average number of batches per epoch, a constant, for `fit`. The exact
+            number of an epoch is `steps_in(epoch)`.
 
     Raises:
-        ValueError: Pairs are longer than a row, the budget is below `batch_multiple` rows, or
+        ValueError: A pair is longer than a row, the budget is below `batch_multiple` rows, or
             `length` or `batch_multiple` is below 1.
 
     Example:
@@ -63,15 +63,16 @@ class PackedBatches(BatchStream):
         seed: int = 0,
         batch_multiple: int = 8,
     ):
-        shape = _shape(tokens_per_batch, length, batch_multiple)
+        shape = _packed_shape(tokens_per_batch, length, batch_multiple)
         self._rows = pack_pairs(cache.lengths, length, seed)
         super().__init__(cache, [(shape, np.arange(len(self._rows), dtype=np.int32))], seed)
 
-    def _filled(self, shape: BatchShape, members: np.ndarray) -> Batch:
+    def _collate(self, shape: BatchShape, members: np.ndarray) -> Batch:
         return packed_batch(self.cache, shape, *self._rows.select(members))
 
 
-def _shape(tokens_per_batch: int, length: int, batch_multiple: int) -> BatchShape:
+def _packed_shape(tokens_per_batch: int, length: int, batch_multiple: int) -> BatchShape:
+    """Returns the shape of as many rows as the budget allows."""
     if min(length, batch_multiple) < 1:
         raise ValueError(
             "`length` and `batch_multiple` must be at least 1. Received: "

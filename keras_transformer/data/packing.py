@@ -1,4 +1,4 @@
-"""Several pairs in one row: which pairs share a row, so that both of its sides fill up."""
+"""Packing: assignment of several sentence pairs to a row such that both sides fill up."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PackedRows:
-    """Which pairs share a row: row n holds `pairs[starts[n] : starts[n + 1]]`.
+    """Rows of pairs: row n holds `pairs[starts[n] : starts[n + 1]]`.
 
     Attributes:
-        pairs: The numbers of all pairs, row after row, shape `(pairs,)`.
-        starts: Where the rows start, shape `(rows + 1,)`.
+        pairs: Indices of all pairs, row by row, shape `(pairs,)`.
+        starts: Start of each row in `pairs`, and the end, shape `(rows + 1,)`.
     """
 
     pairs: np.ndarray
@@ -22,33 +22,34 @@ class PackedRows:
         return len(self.starts) - 1
 
     def select(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs of some rows, row after row, and how many of them each row holds."""
+        """Returns the pairs of some rows, row by row, and the number of pairs in each row."""
         counts = self.starts[rows + 1] - self.starts[rows]
         return self.pairs[ranges(self.starts[rows], counts)], counts
 
 
 def pack_pairs(lengths: np.ndarray, length: int, seed: int = 0) -> PackedRows:
-    """Put every pair into a row of `length` source and `length` target positions.
+    """Packs every pair into a row of `length` source and `length` target positions.
 
-    A row takes one pair after the other until none fits any more, each time the one whose lengths
-    have the largest dot product with the room that is left: long pairs first, and pairs with a
-    long side where that side has room ([Panigrahy et al., 2011](
-    https://www.microsoft.com/en-us/research/publication/heuristics-for-vector-bin-packing/)).
-    Pairs of equal lengths count as one kind and equal rows are made at once, as long as there are
-    pairs for them ([Krell et al., 2021](https://arxiv.org/abs/2107.02027)). So the search takes
-    about as many rounds as there are kinds, of which there are at most `length ** 2`, however many
-    pairs there are.
+    This is two-dimensional vector bin packing by the dot-product heuristic
+    ([Panigrahy et al., 2011](
+    https://www.microsoft.com/en-us/research/publication/heuristics-for-vector-bin-packing/)): a
+    row takes pairs until none fits, each time the pair whose lengths have the largest dot product
+    with the remaining capacity. Long pairs therefore come first, and a pair with one long side
+    goes where that side has space. Pairs of equal lengths are one kind, and equal rows are built
+    together as long as there are pairs for them
+    ([Krell et al., 2021](https://arxiv.org/abs/2107.02027)). The number of search rounds is about
+    the number of kinds, at most `length ** 2`, and does not grow with the number of pairs.
 
     Args:
         lengths: Positions of source and target of each pair, at least 1, shape `(pairs, 2)`.
-        length: Positions of each side of a row.
-        seed: Which of several pairs of equal lengths goes where.
+        length: Number of positions on each side of a row.
+        seed: Seed of the order of pairs of equal lengths.
 
     Returns:
-        The rows; every pair is in one of them.
+        The rows; every pair is in exactly one.
 
     Raises:
-        ValueError: Pairs are longer than a row.
+        ValueError: A pair is longer than a row.
 
     Example:
 
@@ -57,26 +58,26 @@ def pack_pairs(lengths: np.ndarray, length: int, seed: int = 0) -> PackedRows:
     [[3, 2], [0, 1]]
     """
     _check_fit(lengths, length)
-    dtype = np.min_scalar_type(length * length - 1)  # two bytes up to 256, which sort fast
+    dtype = np.min_scalar_type(length * length - 1)  # uint16 up to length 256, which sorts fast
     sources, targets = (lengths - 1).astype(dtype).T
     codes = sources * length + targets
     kinds, counts = np.unique(codes, return_counts=True)
     sizes = np.stack(np.divmod(kinds.astype(np.int64), length), axis=1) + 1  # (kinds, 2)
     shuffled = np.random.default_rng(seed).permutation(np.arange(len(lengths), dtype=np.int32))
     by_kind = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    return _fill(by_kind, counts, list(_patterns(sizes, counts, length)))
+    return _fill_rows(by_kind, counts, list(_patterns(sizes, counts, length)))
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers from each start on, `lengths` of them, one after the other.
+    """Concatenates ranges of integers, each given by its start and length.
 
     Example:
 
     >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+    offsets = np.cumsum(lengths) - lengths
+    return np.repeat(starts - offsets, lengths) + np.arange(lengths.sum())
 
 
 def _check_fit(lengths: np.ndarray, length: int) -> None:
@@ -93,7 +94,7 @@ def _check_fit(lengths: np.ndarray, length: int) -> None:
 def _patterns(
     sizes: np.ndarray, counts: np.ndarray, length: int
 ) -> Iterator[tuple[list[int], int]]:
-    """The kinds of pairs that a row holds, and how many such rows there are."""
+    """Yields the kinds of pairs in a row, and the number of rows with these kinds."""
     left = counts.copy()
     while left.any():
         pattern = _one_row(sizes, left, length)
@@ -104,24 +105,24 @@ def _patterns(
 
 
 def _one_row(sizes: np.ndarray, counts: np.ndarray, length: int) -> list[int]:
-    """The kinds of pairs of the next row, out of those that are left."""
-    room, left, row = np.array([length, length]), counts.copy(), []
+    """Returns the kinds of pairs for the next row, chosen from the remaining pairs."""
+    capacity, left, row = np.array([length, length]), counts.copy(), []
     fitting = np.flatnonzero(left)
     while len(fitting):
-        kind = int(fitting[np.argmax(sizes[fitting] @ room)])
+        kind = int(fitting[np.argmax(sizes[fitting] @ capacity)])
         row.append(kind)
         left[kind] -= 1
-        room -= sizes[kind]
-        fitting = fitting[(left[fitting] > 0) & (sizes[fitting] <= room).all(axis=1)]
+        capacity -= sizes[kind]
+        fitting = fitting[(left[fitting] > 0) & (sizes[fitting] <= capacity).all(axis=1)]
     return row
 
 
-def _fill(
+def _fill_rows(
     by_kind: np.ndarray, counts: np.ndarray, patterns: list[tuple[list[int], int]]
 ) -> PackedRows:
-    """The rows of all patterns, with pairs in the order of `by_kind`."""
+    """Builds the rows of all patterns from pairs in the order of `by_kind`."""
     pairs = np.empty_like(by_kind)
-    unused = np.cumsum(counts) - counts  # of each kind, where in `by_kind`
+    unused = np.cumsum(counts) - counts  # first unused pair of each kind in `by_kind`
     end = 0
     for kinds, rows in patterns:
         start, end = end, end + rows * len(kinds)

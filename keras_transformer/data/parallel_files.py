@@ -1,4 +1,4 @@
-"""Corpora in text files: two parallel files, or one with tabs."""
+"""Corpora in text files: two parallel files, or one tab-separated file."""
 
 import hashlib
 import itertools
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_transformer.data.corpora import Corpus, Entry
-from keras_transformer.io import existing_file, raw_lines
+from keras_transformer.io import read_raw_lines, require_file
 
 NOT_UTF8 = "not UTF-8"
 
 
 class ParallelFiles(Corpus):
-    """Two files, plain or `.gz`: line n of one is the translation of line n of the other.
+    """A corpus in two parallel files, plain or `.gz`, whose lines correspond.
 
-    Lines that are not UTF-8 are entries with a problem, not pairs.
+    Lines that are not UTF-8 are reported as entries with a problem.
 
     Args:
-        source_path: File of source sentences, one a line.
-        target_path: File of their translations, one a line.
+        source_path: File of source sentences, one per line.
+        target_path: File of their translations, one per line.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is a pipe. While reading: a file is empty, damaged or UTF-16, no line is
-            UTF-8 in both, or the files have different numbers of lines.
+        ValueError: A file is a pipe. On reading: a file is empty, damaged or UTF-16, no line is
+            UTF-8 in both files, or the files have different numbers of lines.
 
     Example:
 
@@ -35,12 +35,12 @@ class ParallelFiles(Corpus):
     """
 
     def __init__(self, source_path: str | os.PathLike, target_path: str | os.PathLike):
-        self.source_path = existing_file(source_path)
-        self.target_path = existing_file(target_path)
+        self.source_path = require_file(source_path)
+        self.target_path = require_file(target_path)
 
     def entries(self) -> Iterator[Entry]:
         sources, targets = read_lines(self.source_path), read_lines(self.target_path)
-        any_whole = False
+        any_pair = False
         for line in itertools.count(1):
             source, target = next(sources, None), next(targets, None)
             if source is None or target is None:
@@ -50,14 +50,15 @@ class ParallelFiles(Corpus):
             except UnicodeDecodeError:
                 yield Entry(line, "", "", NOT_UTF8)
                 continue
-            any_whole = True
+            any_pair = True
             yield entry
         if source is not None or target is not None:
             self._raise_unequal(line, source, target, sources, targets)
-        if not any_whole:
-            raise _no_pair_in(f"{self.source_path} and {self.target_path}", NOT_UTF8)
+        if not any_pair:
+            raise _no_pair_error(f"{self.source_path} and {self.target_path}", NOT_UTF8)
 
     def _raise_unequal(self, line, source, target, sources, targets):
+        """Raises the error for files of different lengths, after counting the remaining lines."""
         counts = [
             line - 1 + (0 if extra is None else 1 + sum(1 for _ in rest))
             for extra, rest in ((source, sources), (target, targets))
@@ -73,36 +74,36 @@ class ParallelFiles(Corpus):
 
 
 class TsvFile(Corpus):
-    """One file, plain or `.gz`, with a source sentence, a tab and its translation on every line.
+    """A corpus in one tab-separated file, plain or `.gz`: source sentence, tab, translation.
 
-    There is no quoting: a quotation mark is part of the sentence. Lines that are not UTF-8 or have
-    another number of columns are entries with a problem, not pairs.
+    Quotation marks have no special meaning. Lines that are not UTF-8 or have another number of
+    columns are reported as entries with a problem.
 
     Args:
         path: The file.
-        columns: How many columns every line has, at least 2; the first two are the pair.
+        columns: Number of columns of every line, at least 2; the first two are the pair.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is a pipe, or `columns` is less than 2. While reading: the file is
-            empty, damaged or UTF-16, or no line holds a pair.
+        ValueError: The file is a pipe, or `columns` is less than 2. On reading: the file is
+            empty, damaged or UTF-16, or no line is a pair.
     """
 
     def __init__(self, path: str | os.PathLike, columns: int = 2):
         if columns < 2:
             raise ValueError(f"`columns` must be at least 2. Received: {columns}")
-        self.path = existing_file(path)
+        self.path = require_file(path)
         self.columns = columns
 
     def entries(self) -> Iterator[Entry]:
-        any_whole, first_problem = False, None
+        any_pair, first_problem = False, None
         for line, raw in enumerate(read_lines(self.path), start=1):
             entry = self._entry(line, raw)
-            any_whole = any_whole or entry.problem is None
+            any_pair = any_pair or entry.problem is None
             first_problem = first_problem or entry.problem
             yield entry
-        if not any_whole:
-            raise _no_pair_in(self.path, first_problem)
+        if not any_pair:
+            raise _no_pair_error(self.path, first_problem)
 
     def _entry(self, line: int, raw: bytes) -> Entry:
         try:
@@ -120,22 +121,27 @@ class TsvFile(Corpus):
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file that holds some, as `raw_lines`."""
-    lines = raw_lines(path)
+    """Yields the lines of a file, as `read_raw_lines`.
+
+    Raises:
+        ValueError: The file is empty, UTF-16 or damaged.
+    """
+    lines = read_raw_lines(path)
     first = next(lines, None)
     if first is None:
-        raise ValueError(f"{path} is empty. Expected one sentence a line.")
+        raise ValueError(f"{path} is empty. Expected one sentence per line.")
     yield first
     yield from lines
 
 
 def _digest(path: Path) -> str:
+    """Returns the BLAKE2b hash of a file, shortened to 128 bits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-def _no_pair_in(place, problem: str) -> ValueError:
+def _no_pair_error(files, problem: str) -> ValueError:
     return ValueError(
-        f"No line of {place} holds a pair. Expected UTF-8 text, one pair a line; is it the right "
-        f"file? What is wrong with the first: {problem}."
+        f"No line of {files} holds a pair. Expected UTF-8 text, one pair per line. The problem of "
+        f"the first line: {problem}. Check that this is the right file."
     )

@@ -1,4 +1,4 @@
-"""Batches of NumPy arrays as a `tf.data.Dataset`."""
+"""Conversion of batches of NumPy arrays to a `tf.data.Dataset`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from keras_transformer.data.collation import INPUTS, Batch
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_PREFETCHED = 8
+_PREFETCHED_BATCHES = 8
 
 
 def dataset_of(
@@ -17,18 +17,19 @@ def dataset_of(
     shapes: Sequence[BatchShape],
     inputs: Sequence[str] = INPUTS,
 ) -> "tf.data.Dataset":
-    """A prefetched dataset of the batches that a function iterates over.
+    """Converts a function that iterates over batches to a prefetched dataset.
 
     Args:
-        batches: Function that returns an iterator of batches, a fresh one at each call.
-        shapes: The shapes that the batches have. One shape is static in the dataset; several are
+        batches: Function that returns a new iterator of batches at each call.
+        shapes: The shapes of the batches. A single shape is static in the dataset; several become
             `(None, None)`.
-        inputs: The names of the inputs. Each starts with its side, `"source"` or `"target"`, whose
-            shape it has.
+        inputs: Names of the inputs. Each starts with the side, `"source"` or `"target"`, that
+            determines its shape.
 
     Returns:
-        Dataset of `({"source": (B, S), "target": (B, T)}, labels (B, T))`, int32, or of more
-        inputs. Several workers each take their part of every batch.
+        Dataset of `({"source": (B, S), "target": (B, T)}, labels (B, T))`, int32, possibly with
+        more inputs. With several workers, each takes its part of every batch
+        (`AutoShardPolicy.DATA`).
     """
     import tensorflow as tf
 
@@ -40,6 +41,6 @@ def dataset_of(
     signature = ({name: sides[name.split("_")[0]] for name in inputs}, sides["target"])
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    options.autotune.enabled = False  # the end of an iterator can wait seconds for its thread
+    options.autotune.enabled = False  # its thread can delay the end of an iterator by seconds
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.with_options(options).prefetch(_PREFETCHED)
+    return dataset.with_options(options).prefetch(_PREFETCHED_BATCHES)

@@ -1,4 +1,4 @@
-"""Corpora out of tensorflow-datasets."""
+"""Corpora from tensorflow-datasets."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from keras_transformer.data.parallel_files import NOT_UTF8
 
 
 class TfdsCorpus(Corpus):
-    """A translation data set of tensorflow-datasets, prepared before or downloaded now.
+    """A translation data set of tensorflow-datasets, downloaded if it is not prepared.
 
     Args:
         name: Name of the data set with its configuration, `"ted_hrlr_translate/ru_to_en"`, with
@@ -16,11 +16,11 @@ class TfdsCorpus(Corpus):
         split: Name of a split, `"train"`, or a slice of one, `"train[:10%]"`.
         source_language: Key of the source sentence, `"ru"`.
         target_language: Key of the target sentence, `"en"`.
-        data_dir: Where prepared data sets lie; tensorflow-datasets' own folder by default.
+        data_dir: Folder of prepared data sets; the default of tensorflow-datasets if `None`.
 
     Raises:
-        ValueError: No such data set, split or language, or it can be neither found prepared nor
-            downloaded.
+        ValueError: There is no such data set, split or language, or the data set is not prepared
+            and cannot be downloaded.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class TfdsCorpus(Corpus):
     def entries(self) -> Iterator[Entry]:
         import tensorflow_datasets as tfds
 
-        in_order = tfds.ReadConfig(
+        read_config = tfds.ReadConfig(  # a deterministic order
             interleave_cycle_length=1, try_autocache=False, add_tfds_id=False
         )
         dataset = self._builder.as_dataset(
-            split=self.split, shuffle_files=False, read_config=in_order
+            split=self.split, shuffle_files=False, read_config=read_config
         )
         for line, example in enumerate(tfds.as_numpy(dataset), start=1):
             try:
@@ -89,26 +89,29 @@ class TfdsCorpus(Corpus):
 
 
 def _prepared_builder(name: str, data_dir: str | os.PathLike | None):
+    """Returns the builder of a data set, after preparing the data set if necessary."""
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # an unknown name, configuration or version each raise their own
+    except Exception as error:  # unknown names, configurations and versions raise different types
         raise ValueError(
-            f"tensorflow-datasets knows no {name!r} (data_dir={data_dir}): {_first_line(error)} "
+            f"tensorflow-datasets has no {name!r} (data_dir={data_dir}): {_first_line(error)} "
             "Expected NAME/CONFIG of a translation data set."
         ) from None
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
-        except Exception as error:  # whatever a network, a server or a disk can do
+        except Exception as error:  # any network, server or disk error
             raise ValueError(
                 f"tfds:{name} is not prepared under {builder.data_dir} and cannot be downloaded: "
-                f"{_first_line(error)} Prepare it where there is a network and pass its data_dir."
+                f"{_first_line(error)} Prepare it on a machine with network access and pass its "
+                "data_dir."
             ) from error
     return builder
 
 
 def _first_line(error: Exception) -> str:
+    """Returns the type of an error and the first line of its message."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:200].rstrip('.')}."

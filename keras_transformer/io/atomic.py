@@ -6,15 +6,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-WRITING = ".writing-"  # prefix of whatever is not yet whole
+WRITING = ".writing-"  # prefix of unfinished files and folders
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yields a scratch path to write to; the file then replaces `path` in one step.
+    """Yields a scratch path to write to, then moves the file to `path` in one step.
 
-    If the block fails, the scratch file is deleted and an older file at `path` stays. A scratch
-    file that a killed process left behind is overwritten by the next write to `path`.
+    If the block fails, the scratch file is deleted and an existing file at `path` is kept. A
+    scratch file left behind by a killed process is overwritten by the next write to `path`.
 
     Args:
         path: The file to write. Missing parent folders are created.
@@ -47,8 +47,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _flush_to_disk(path: Path) -> None:
+    """Flushes the buffers of a file or folder to the disk (`fsync`)."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -58,16 +59,18 @@ def _flush_to_disk(path: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yields an empty folder to fill, which then replaces `folder`, unless the block fails.
+    """Yields an empty scratch folder to fill, then moves it to `folder`.
+
+    If the block fails, the scratch folder is deleted and `folder` is left as it was.
 
     Args:
-        folder: The folder to write. It may exist if it is empty or `is_ours`.
-        is_ours: Function that says whether everything in a folder was written by the caller.
+        folder: The folder to write. It may already exist if it is empty or `is_ours`.
+        is_ours: Function that returns whether the caller wrote everything in a folder.
 
     Raises:
-        FileExistsError: `folder` holds something else.
+        FileExistsError: `folder` exists and is neither empty nor `is_ours`.
     """
-    folder = folder.resolve()  # follows a link, and gives "." a name that it can be moved by
+    folder = folder.resolve()  # follows links, and "." cannot be renamed
     check_free(folder, is_ours)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING) as scratch:
@@ -85,11 +88,11 @@ def atomic_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Pat
 
 
 def check_free(folder: Path, is_ours: Callable[[Path], bool]) -> None:
-    """Raises `FileExistsError` unless the folder is missing, empty or ours."""
+    """Raises `FileExistsError` unless `folder` is missing, empty or `is_ours`."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder.is_dir() and is_ours(folder)):
         raise FileExistsError(
-            f"{folder} already exists and holds something else: give another folder, or delete "
+            f"{folder} already exists and holds something else. Choose another folder, or delete "
             "it first."
         )

@@ -1,7 +1,7 @@
-"""Lines of text, in files, plain or `.gz`, or in streams.
+"""Lines of text from files, plain or `.gz`, and from byte streams.
 
-A line ends at "\\n" (or "\\r\\n") and nowhere else: other characters that Unicode calls line breaks
-are part of the sentence. A byte order mark at the start is no part of it.
+A line ends at "\\n" or "\\r\\n" only: other characters that Unicode defines as line breaks are part
+of the sentence. A byte order mark at the start is skipped.
 """
 
 import codecs
@@ -14,56 +14,72 @@ from pathlib import Path
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def existing_file(path: str | os.PathLike, read_again: bool = True) -> Path:
-    """The path, if there is such a file.
+def require_file(path: str | os.PathLike, read_again: bool = True) -> Path:
+    """Checks that a text file exists and returns its path.
 
     Args:
         path: A text file.
-        read_again: Boolean. Whether it will be read more than once, which a pipe cannot be.
+        read_again: Boolean. Whether the file is read more than once, which a pipe does not allow.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is a pipe, which `read_again` forbids.
+        FileNotFoundError: There is no such file.
+        ValueError: `path` is a pipe or a device and `read_again` is set.
     """
     path = Path(path)
     if not path.exists() or path.is_dir():
         raise FileNotFoundError(f"There is no file {path}. Expected a text file, plain or .gz.")
     if read_again and not path.is_file():
         raise ValueError(
-            f"{path} is a pipe or a device, and this text is read more than once. Write it to a "
+            f"{path} is a pipe or a device, but this text is read more than once. Write it to a "
             "file first."
         )
     return path
 
 
-def raw_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, plain or `.gz`, without their ends.
+def read_raw_lines(path: Path) -> Iterator[bytes]:
+    """Yields the undecoded lines of a file, plain or `.gz`, without line ends.
 
     Raises:
         ValueError: The file is UTF-16 or a damaged gzip file.
     """
     with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
         try:
-            yield from without_ends(file, path)
+            yield from strip_line_ends(file, path)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(
-                f"{path} is damaged or no gzip file ({error}). Expected gzip, as its name says; "
-                "fetch or compress it again."
+                f"{path} is damaged or not a gzip file ({error}). Expected gzip data, as its "
+                "suffix says. Download or compress the file again."
             ) from None
 
 
-def without_ends(stream: Iterable[bytes], name) -> Iterator[bytes]:
-    """The lines of a stream, `name`, without their ends and without a byte order mark."""
+def strip_line_ends(stream: Iterable[bytes], name) -> Iterator[bytes]:
+    """Yields the lines of a byte stream without line ends and byte order mark.
+
+    Args:
+        stream: Lines of bytes, such as an open binary file.
+        name: Name of the stream in error messages.
+
+    Raises:
+        ValueError: The stream is UTF-16.
+    """
     for number, line in enumerate(stream):
         if number == 0 and line.startswith(_UTF16_MARKS):
             raise ValueError(
-                f"{name} is UTF-16. Expected UTF-8: convert it, with iconv for instance."
+                f"{name} is UTF-16. Expected UTF-8. Convert it, for instance with iconv."
             )
         yield (line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n")
 
 
-def decoded(lines: Iterable[bytes], name) -> list[str]:
-    """Lines of UTF-8 as text; the first that is something else raises `ValueError`."""
+def decode_lines(lines: Iterable[bytes], name) -> list[str]:
+    """Decodes lines of UTF-8.
+
+    Args:
+        lines: Lines of bytes, without line ends.
+        name: Name of the file or stream in error messages.
+
+    Raises:
+        ValueError: A line is not UTF-8; the message gives its number.
+    """
     texts = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -1,4 +1,4 @@
-"""Strings to ids and back: the first and the last step of the road."""
+"""Tokenizers: strings to token ids and back."""
 
 from keras_transformer.text.marian_tokenizer import MarianTokenizer
 from keras_transformer.text.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""The tokenizer of Marian checkpoints: SentencePiece's pieces, numbered by a table of their own."""
+"""The tokenizer of Marian checkpoints: SentencePiece with a separate table of ids."""
 
 import base64
 import functools
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 
 from keras_transformer.io import atomic_write
 from keras_transformer.text.sentencepiece_training import utf8
-from keras_transformer.text.tokenizer import _processor
+from keras_transformer.text.tokenizer import load_processor
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,25 +22,25 @@ CODE_AND_REST = r"(?s)^(>>.*?<<)?(.*)$"
 
 
 class MarianTokenizer:
-    """Strings to ids and back as the Transformers library does it for Marian models.
+    """A tokenizer compatible with `MarianTokenizer` of the Transformers library.
 
-    SentencePiece cuts the text; a table, common to source and target, says which id each piece
-    has, and pieces that it lacks are unknown. A language code that starts the text, such as
-    ">>fra<<", is one token. Unlike there, the names of special tokens have no meaning inside text.
-    Marian starts sentences with the token that it pads with: `bos_id` may be `pad_id`, which then
-    stands in no text.
+    SentencePiece splits the text into tokens; a table, shared by source and target, maps tokens to
+    ids, and tokens outside the table are unknown. A language code at the start of the text, such
+    as ">>fra<<", is one token. Unlike in Transformers, names of special tokens have no meaning
+    inside text. Marian models start target sentences with the padding token, so `bos_id` may equal
+    `pad_id`.
 
     Args:
         model: Bytes of a SentencePiece `ModelProto`.
-        tokens: Every id's token, in the ids' order.
-        pad_id: Id that fills a row up to the length of its batch.
+        tokens: The token of each id, in order.
+        pad_id: Id that pads a row to the length of its batch.
         bos_id: Id that starts a target sentence.
         eos_id: Id that ends a sentence.
-        unk_id: Id of what the table does not have.
+        unk_id: Id of tokens outside the table.
 
     Raises:
-        ValueError: `model` is damaged, two tokens are the same, an id is not one of the table, or
-            two ids are the same that must not be.
+        ValueError: `model` is damaged, two tokens are equal, a special id is outside the table, or
+            two special ids other than `pad_id` and `bos_id` are equal.
     """
 
     def __init__(
@@ -59,22 +59,22 @@ class MarianTokenizer:
         self.bos_id = bos_id
         self.eos_id = eos_id
         self.unk_id = unk_id
-        self._processor = _processor(self.model)
+        self._processor = load_processor(self.model)
         self._ids = {token: id for id, token in enumerate(self.tokens)}
-        _check(self.tokens, self._ids, self.special_ids)
+        _check_ids(self.tokens, self._ids, self.special_ids)
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """The ids that have a meaning, by name."""
+        """The special ids by name."""
         return {name: getattr(self, name) for name in SPECIAL_IDS}
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "MarianTokenizer":
-        """Read a tokenizer from a file that `save` wrote.
+        """Loads a tokenizer from a file written by `save`.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is damaged or something else.
+            ValueError: The file is damaged or not a Marian tokenizer.
         """
         path = Path(path)
         try:
@@ -85,11 +85,11 @@ class MarianTokenizer:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} cannot serve as a Marian tokenizer: it is damaged or something else "
-                f"({error}). Import or copy it again."
+                f"({error}). Convert or copy it again."
             ) from error
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write table and model to one JSON file, whole or not at all."""
+        """Saves table and model to one JSON file, with an atomic write."""
         path = Path(path)
         config = {
             "format": "marian",
@@ -103,12 +103,12 @@ class MarianTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of model and table: equal only if the ids are."""
+        """Hexadecimal SHA-256 of model and table; if it is equal, so are the ids."""
         table = json.dumps([self.tokens, self.special_ids])
         return hashlib.sha256(self.model + table.encode()).hexdigest()
 
     def vocabulary_size(self) -> int:
-        """Number of ids; every id is in `range(vocabulary_size())`."""
+        """Returns the number of ids; every id is in `range(vocabulary_size())`."""
         return len(self.tokens)
 
     @overload
@@ -116,16 +116,16 @@ class MarianTokenizer:
     @overload
     def tokenize(self, text: Sequence[str]) -> list[list[int]]: ...
     def tokenize(self, text):
-        """Ids of a sentence, or of each sentence of a list, without BOS and EOS.
+        """Tokenizes a sentence, or each sentence of a list, without BOS and EOS.
 
-        A list is tokenized on all processors at once.
+        A list is tokenized on all CPU cores in parallel.
 
         Raises:
-            TypeError: What should be a sentence is no string.
+            TypeError: A sentence is not a string.
         """
         if isinstance(text, str):
             return self.tokenize([text])[0]
-        texts = [split_code(one) if isinstance(one, str) else ([], one) for one in text]
+        texts = [split_code(line) if isinstance(line, str) else ([], line) for line in text]
         rows = self._processor.encode(
             [utf8(rest) for _, rest in texts], out_type=str, num_threads=os.cpu_count() or 1
         )
@@ -139,9 +139,9 @@ class MarianTokenizer:
     @overload
     def detokenize(self, ids: Sequence[Sequence[int]]) -> list[str]: ...
     def detokenize(self, ids):
-        """The sentence of some ids, or the sentences of a list (or array) of them.
+        """Detokenizes the ids of a sentence, or each row of a list or array of ids.
 
-        Pad, BOS and EOS leave no trace; `unk_id` shows as " ⁇ ". `[]` is the empty sentence.
+        Padding, BOS and EOS are skipped; `unk_id` becomes " ⁇ ". `[]` is the empty sentence.
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -149,12 +149,12 @@ class MarianTokenizer:
         ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
         if ids and isinstance(ids[0], list):
             return [self.detokenize(row) for row in ids]
-        silent = (self.pad_id, self.bos_id, self.eos_id)
-        tokens = [self.id_to_token(id) for id in ids if id not in silent]
+        skipped = (self.pad_id, self.bos_id, self.eos_id)
+        tokens = [self.id_to_token(id) for id in ids if id not in skipped]
         return self._processor.decode_pieces(tokens).replace(SPACE, " ").strip()
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id. A space is written as U+2581.
+        """Returns the token with an id. A space is written as U+2581.
 
         Raises:
             ValueError: The id is not in the vocabulary.
@@ -164,21 +164,21 @@ class MarianTokenizer:
         return self.tokens[id]
 
     def token_to_id(self, token: str) -> int:
-        """The id of one piece of text, `unk_id` where there is none."""
+        """Returns the id of a token, or `unk_id` if the vocabulary lacks it."""
         return self._ids.get(token, self.unk_id)
 
     @functools.cached_property
     def in_graph(self):
-        """What the methods below need: a `tf.Module`.
+        """A `tf.Module` with the splitter and the table used by the `*_in_graph` methods.
 
-        A `tf.Module` that is to be exported must hold it as an attribute, so that the model
-        travels with it.
+        A `tf.Module` to be exported must hold it as an attribute, so that the model is exported
+        too.
         """
         import tensorflow as tf
         import tensorflow_text
 
         module = tf.Module(name="marian_tokenizer")
-        with tf.init_scope():  # they outlive the graph that first asks for them
+        with tf.init_scope():  # outlives the graph in which it is created
             module.pieces = tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.string)
             table = tf.lookup.KeyValueTensorInitializer(
                 tf.constant(self.tokens), tf.range(len(self.tokens))
@@ -187,7 +187,7 @@ class MarianTokenizer:
         return module
 
     def tokenize_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
-        """As `tokenize`, in a TensorFlow graph.
+        """Tokenizes a batch of sentences in a TensorFlow graph.
 
         Args:
             texts: Strings, shape `(B,)`.
@@ -205,7 +205,7 @@ class MarianTokenizer:
         return tf.ragged.map_flat_values(self.in_graph.ids.lookup, pieces)
 
     def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
-        """As `detokenize`, in a TensorFlow graph.
+        """Detokenizes a batch of ids in a TensorFlow graph.
 
         Args:
             ids: Integers, shape `(B, T)`, dense or ragged.
@@ -216,17 +216,20 @@ class MarianTokenizer:
         import tensorflow as tf
 
         ids = ids if isinstance(ids, tf.RaggedTensor) else tf.RaggedTensor.from_tensor(ids)
-        silent = tf.constant([self.pad_id, self.bos_id, self.eos_id], ids.dtype)
-        real = tf.ragged.map_flat_values(
-            lambda flat: tf.reduce_all(flat[:, None] != silent, axis=1), ids
+        skipped = tf.constant([self.pad_id, self.bos_id, self.eos_id], ids.dtype)
+        is_text = tf.ragged.map_flat_values(
+            lambda flat: tf.reduce_all(flat[:, None] != skipped, axis=1), ids
         )
-        tokens = tf.gather(tf.constant(self.tokens), tf.ragged.boolean_mask(ids, real))
+        tokens = tf.gather(tf.constant(self.tokens), tf.ragged.boolean_mask(ids, is_text))
         texts = self.in_graph.pieces.detokenize(tokens)
         return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
 
 
 def split_code(text: str) -> tuple[list[str], str]:
-    """The language code that a text starts with, if it does, and the rest.
+    """Splits a leading language code off a text.
+
+    Returns:
+        A list of the code, or an empty list, and the remaining text.
 
     Example:
 
@@ -237,10 +240,10 @@ def split_code(text: str) -> tuple[list[str], str]:
     return ([text[:end]], text[end:]) if text.startswith(">>") and end > 1 else ([], text)
 
 
-def _check(tokens: list[str], ids: dict[str, int], special_ids: dict[str, int]) -> None:
+def _check_ids(tokens: list[str], ids: dict[str, int], special_ids: dict[str, int]) -> None:
     if len(ids) < len(tokens):
         twice = next(token for id, token in enumerate(tokens) if ids[token] != id)
-        raise ValueError(f"No two ids may have the same token. Received: {twice!r} twice")
+        raise ValueError(f"Tokens must be distinct. Received: {twice!r} twice")
     received = ", ".join(f"{name}={id}" for name, id in special_ids.items())
     if not all(0 <= id < len(tokens) for id in special_ids.values()):
         raise ValueError(
@@ -250,6 +253,6 @@ def _check(tokens: list[str], ids: dict[str, int], special_ids: dict[str, int]) 
     pad, bos, eos, unk = special_ids.values()
     if len({pad, eos, unk}) < 3 or bos in (eos, unk):
         raise ValueError(
-            "The special ids must be different, but for `bos_id`, which may be `pad_id`. "
+            "The special ids must be different, except that `bos_id` may equal `pad_id`. "
             f"Received: {received}"
         )

@@ -1,4 +1,4 @@
-"""Learning a SentencePiece vocabulary from a stream of sentences."""
+"""Training of a SentencePiece model on a stream of sentences."""
 
 import io
 import numbers
@@ -11,7 +11,7 @@ import sentencepiece
 SPECIAL_IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
 MODEL_TYPES = ("unigram", "bpe")
 NORMALIZATIONS = ("nmt_nfkc", "identity")
-_QUIET = 2  # SentencePiece's log level that leaves only errors
+_LOG_ERRORS_ONLY = 2  # log level of SentencePiece
 
 
 def train_model(
@@ -25,7 +25,7 @@ def train_model(
     max_sentences: int,
     seed: int,
 ) -> bytes:
-    """Train a SentencePiece model. `Tokenizer.train` says what the arguments mean.
+    """Trains a SentencePiece model. The arguments are those of `Tokenizer.train`.
 
     Returns:
         The model, a serialized `ModelProto`.
@@ -47,19 +47,19 @@ def train_model(
             remove_extra_whitespaces=normalization != "identity",
             byte_fallback=byte_fallback,
             character_coverage=character_coverage,
-            minloglevel=_QUIET,
+            minloglevel=_LOG_ERRORS_ONLY,
             **SPECIAL_IDS,
         )
     except RuntimeError as error:
-        raise _explained(str(error), vocabulary_size, len(sample)) from None
+        raise _training_error(str(error), vocabulary_size, len(sample)) from None
     return model.getvalue()
 
 
 def reservoir_sample(sentences: Iterable, size: int, seed: int) -> list:
-    """At most `size` of the sentences, each with the same chance, in memory for `size`.
+    """Samples up to `size` sentences uniformly from a stream (reservoir sampling).
 
-    The sentences are read once, one after the other. All of them come back, in order, when there
-    are no more than `size`.
+    The stream is read once, and memory holds `size` sentences. A stream of at most `size`
+    sentences is returned whole and in order.
 
     Example:
 
@@ -73,16 +73,16 @@ def reservoir_sample(sentences: Iterable, size: int, seed: int) -> list:
     for count, sentence in enumerate(sentences, start=1):
         if count <= size:
             sample.append(sentence)
-        elif (place := generator.randrange(count)) < size:
-            sample[place] = sentence
+        elif (index := generator.randrange(count)) < size:
+            sample[index] = sentence
     return sample
 
 
 def utf8(text: str) -> bytes:
-    """The bytes of a string, of one with lone surrogates too.
+    """Encodes a string as UTF-8, including lone surrogates.
 
-    Bytes that Python read with `errors="surrogateescape"` become themselves again. SentencePiece
-    reads every byte that is not UTF-8 as U+FFFD.
+    Bytes decoded with `errors="surrogateescape"` are restored. SentencePiece reads every invalid
+    byte as U+FFFD.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -101,7 +101,7 @@ def _check_numbers(vocabulary_size: int, character_coverage: float) -> None:
         )
     if not 0.98 <= character_coverage <= 1:
         raise ValueError(
-            "`character_coverage` must be between 0.98 and 1, as SentencePiece has it. Received: "
+            "`character_coverage` must be between 0.98 and 1, as SentencePiece requires. Received: "
             f"{character_coverage}"
         )
 
@@ -111,23 +111,23 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {', '.join(choices)}. Received: {value!r}")
 
 
-def _explained(message: str, vocabulary_size: int, sentences: int) -> Exception:
-    """Our one line for what SentencePiece says when it cannot train."""
+def _training_error(message: str, vocabulary_size: int, sentences: int) -> Exception:
+    """Translates an error of the SentencePiece trainer into an actionable message."""
     if found := re.search(r"Vocabulary size too high .*<= (\d+)", message):
         return ValueError(
             f"`vocabulary_size` is larger than these {sentences} sentences allow: received "
-            f"{vocabulary_size}, the largest possible is {found[1]}. Ask for fewer or give more "
-            "text."
+            f"{vocabulary_size}, the largest possible is {found[1]}. Request fewer ids or provide "
+            "more text."
         )
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         return ValueError(
             f"`vocabulary_size` is too small for the special ids, bytes and characters of these "
             f"{sentences} sentences: received {vocabulary_size}, the smallest possible is "
-            f"{found[1]}. Ask for more, or lower `character_coverage`."
+            f"{found[1]}. Request more ids, or lower `character_coverage`."
         )
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return ValueError(
-            f"A vocabulary is learned from text, and none of the {sentences} sentences received "
-            "holds any that SentencePiece takes (not empty, at most 4192 bytes). Give more text."
+            f"None of the {sentences} sentences received has text that SentencePiece can train on. "
+            "Expected sentences that are not empty, of at most 4192 bytes each. Provide more text."
         )
     return ValueError(f"SentencePiece could not train on {sentences} sentences: {message.strip()}")

@@ -1,4 +1,4 @@
-"""The package's own tokenizer: SentencePiece, in Python and in a TensorFlow graph."""
+"""A SentencePiece tokenizer, in Python and in a TensorFlow graph."""
 
 import functools
 import hashlib
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from keras_transformer.io import atomic_write
 from keras_transformer.text.sentencepiece_training import train_model, utf8
@@ -18,23 +19,22 @@ if TYPE_CHECKING:
 
 
 class Tokenizer:
-    """Strings to ids and back, with a SentencePiece model.
+    """A tokenizer that splits text with a SentencePiece model.
 
-    Make one with `Tokenizer.train` or `Tokenizer.load`. Python (`tokenize`) and a TensorFlow graph
-    (`tokenize_in_graph`) give the same ids, since both get the same bytes: text is read as UTF-8,
-    and each byte that is not UTF-8 counts as U+FFFD (in a Python string such bytes are lone
-    surrogates, as `errors="surrogateescape"` leaves them). The names of special tokens have no
-    meaning inside text: "</s>" is four characters.
+    Create one with `Tokenizer.train` or `Tokenizer.load`. `tokenize` (Python) and
+    `tokenize_in_graph` (TensorFlow graph) return the same ids because both read the same bytes:
+    text is UTF-8, and each invalid byte counts as U+FFFD (in a Python string such a byte is a lone
+    surrogate, as `errors="surrogateescape"` decodes it). Names of special tokens have no meaning
+    inside text: "</s>" is four characters.
 
     Args:
         model: Bytes of a SentencePiece `ModelProto` that has all four special ids.
 
     Attributes:
-        pad_id: Id that fills a row up to the length of its batch. 0 after `train`.
+        pad_id: Id that pads a row to the length of its batch. 0 after `train`.
         bos_id: Id that starts a target sentence. 1 after `train`.
         eos_id: Id that ends a sentence. 2 after `train`.
-        unk_id: Id of what the vocabulary cannot write; with byte fallback never needed. 3 after
-            `train`.
+        unk_id: Id of text outside the vocabulary, never used with byte fallback. 3 after `train`.
 
     Raises:
         ValueError: `model` is damaged, or its special ids are missing or not distinct.
@@ -49,7 +49,7 @@ class Tokenizer:
 
     def __init__(self, model: bytes):
         self.model = bytes(model)
-        self._processor = _processor(self.model)
+        self._processor = load_processor(self.model)
         self.pad_id = self._processor.pad_id()
         self.bos_id = self._processor.bos_id()
         self.eos_id = self._processor.eos_id()
@@ -69,30 +69,30 @@ class Tokenizer:
         max_sentences: int = 1_000_000,
         seed: int = 0,
     ) -> "Tokenizer":
-        """Learn a vocabulary from sentences.
+        """Trains a tokenizer on sentences.
 
-        The sentences are read once, as a stream; memory holds `max_sentences` of them. The same
-        sentences and seed give the same tokenizer.
+        The sentences are read once, as a stream; at most `max_sentences` are held in memory. The
+        same sentences and seed give the same tokenizer.
 
         Args:
-            sentences: Any iterable of strings. Those over 4192 bytes are not learned from.
+            sentences: Iterable of strings. Sentences over 4192 bytes are ignored.
             vocabulary_size: Number of ids, special ids and the 256 bytes included.
             model_type: `"unigram"` or `"bpe"`.
-            normalization: `"nmt_nfkc"` makes different writings of a word one, and loses what was
-                different: "½" becomes "1⁄2", runs of spaces collapse, control characters
-                vanish. `"identity"` keeps every character (only U+2581, SentencePiece's own
-                sign for a space, becomes a space).
-            byte_fallback: Whether characters outside the vocabulary become their UTF-8 bytes
-                (256 of the ids) instead of `unk_id`.
-            character_coverage: Fraction of the text's characters that get an id, from 0.98 to 1;
-                the rarest beyond it do not.
-            max_sentences: How many sentences to learn from, sampled with `seed` from all.
+            normalization: `"nmt_nfkc"` unifies different encodings of the same text, so the
+                original cannot be restored: "½" becomes "1⁄2", runs of spaces collapse, control
+                characters are removed. `"identity"` keeps every character except U+2581,
+                SentencePiece's space symbol, which becomes a space.
+            byte_fallback: Boolean. Whether characters outside the vocabulary become their UTF-8
+                bytes (256 of the ids) instead of `unk_id`.
+            character_coverage: Fraction of the text's characters that the vocabulary covers, from
+                0.98 to 1; the rarest are left out.
+            max_sentences: Number of sentences to train on, sampled from all with `seed`.
             seed: Seed of the sample.
 
         Raises:
-            ValueError: An option makes no sense, or the text does not allow such a vocabulary; the
-                message says which it does.
-            TypeError: `sentences` is one string, or holds something else than strings.
+            ValueError: An option is invalid, or the text does not allow this vocabulary size; the
+                message states the largest or smallest possible one.
+            TypeError: `sentences` is a single string, or an item is not a string.
         """
         model = train_model(
             sentences,
@@ -108,17 +108,17 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
-        """Read a tokenizer from a file that `save` or SentencePiece wrote.
+        """Loads a tokenizer from a file written by `save` or by SentencePiece.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is not a whole SentencePiece model, or lacks a special id.
+            ValueError: The file is not a complete SentencePiece model, or lacks a special id.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no tokenizer at {path}. Expected the path of a SentencePiece model, "
-                "such as `Tokenizer.save` writes."
+                "such as one written by `Tokenizer.save`."
             )
         try:
             return cls(path.read_bytes())
@@ -126,17 +126,17 @@ class Tokenizer:
             raise ValueError(f"{path} cannot serve as a tokenizer. {error}") from None
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the model to `path`, whole or not at all."""
+        """Saves the model to `path`, with an atomic write."""
         with atomic_write(Path(path)) as scratch:
             scratch.write_bytes(self.model)
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of the model: equal only if the ids are."""
+        """Hexadecimal SHA-256 of the model; if it is equal, so are the ids."""
         return hashlib.sha256(self.model).hexdigest()
 
     def vocabulary_size(self) -> int:
-        """Number of ids; every id is in `range(vocabulary_size())`."""
+        """Returns the number of ids; every id is in `range(vocabulary_size())`."""
         return self._processor.vocab_size()
 
     @overload
@@ -144,12 +144,12 @@ class Tokenizer:
     @overload
     def tokenize(self, text: Sequence[str]) -> list[list[int]]: ...
     def tokenize(self, text):
-        """Ids of a sentence, or of each sentence of a list, without BOS and EOS.
+        """Tokenizes a sentence, or each sentence of a list, without BOS and EOS.
 
-        A list is tokenized on all processors at once.
+        A list is tokenized on all CPU cores in parallel.
 
         Raises:
-            TypeError: What should be a sentence is no string.
+            TypeError: A sentence is not a string.
         """
         if isinstance(text, str):
             return self._processor.encode(utf8(text))
@@ -161,9 +161,9 @@ class Tokenizer:
     @overload
     def detokenize(self, ids: Sequence[Sequence[int]]) -> list[str]: ...
     def detokenize(self, ids):
-        """The sentence of some ids, or the sentences of a list (or array) of them.
+        """Detokenizes the ids of a sentence, or each row of a list or array of ids.
 
-        Pad, BOS and EOS leave no trace; `unk_id` shows as " ⁇ ". `[]` is the empty sentence.
+        Padding, BOS and EOS are skipped; `unk_id` becomes " ⁇ ". `[]` is the empty sentence.
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -180,7 +180,7 @@ class Tokenizer:
             ) from None
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id. A space is written as U+2581.
+        """Returns the token with an id. A space is written as U+2581.
 
         Raises:
             ValueError: The id is not in the vocabulary.
@@ -192,24 +192,24 @@ class Tokenizer:
         return self._processor.id_to_piece(int(id))
 
     def token_to_id(self, token: str) -> int:
-        """The id of one piece of text, `unk_id` where there is none."""
+        """Returns the id of a token, or `unk_id` if the vocabulary lacks it."""
         return self._processor.piece_to_id(token)
 
     @functools.cached_property
     def in_graph(self):
-        """The `tensorflow_text.SentencepieceTokenizer` behind the methods below.
+        """The `tensorflow_text.SentencepieceTokenizer` used by the `*_in_graph` methods.
 
-        A `tf.Module` that is to be exported must hold it as an attribute, so that the model
-        travels with it.
+        A `tf.Module` to be exported must hold it as an attribute, so that the model is exported
+        too.
         """
         import tensorflow as tf
         import tensorflow_text
 
-        with tf.init_scope():  # the model outlives the graph that first asks for it
+        with tf.init_scope():  # outlives the graph in which it is created
             return tensorflow_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32)
 
     def tokenize_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
-        """As `tokenize`, in a TensorFlow graph.
+        """Tokenizes a batch of sentences in a TensorFlow graph.
 
         Args:
             texts: Strings, shape `(B,)`.
@@ -220,7 +220,7 @@ class Tokenizer:
         return self.in_graph.tokenize(texts)
 
     def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
-        """As `detokenize`, in a TensorFlow graph.
+        """Detokenizes a batch of ids in a TensorFlow graph.
 
         Args:
             ids: Integers, shape `(B, T)`, dense or ragged.
@@ -233,43 +233,28 @@ class Tokenizer:
         return self.in_graph.detokenize(tf.cast(ids, tf.int32))
 
 
-def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+def load_processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
+    """Loads a serialized `ModelProto`, which must have all its parts.
+
+    SentencePiece itself also loads a file cut off between two parts, which would give other ids.
+    """
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError:
         processor = None
-    if processor is None or not _has_all_parts(model):
+    if processor is None or not _is_complete(ModelProto.FromString(model)):
         raise ValueError(
-            f"Expected a whole SentencePiece model, and these {len(model)} bytes are none "
-            "(damaged, cut off or something else). Copy or train it again."
+            f"Expected a complete SentencePiece model. Received: {len(model)} bytes that are not "
+            "one (damaged, cut off or something else). Copy or train it again."
         )
     return processor
 
 
-def _has_all_parts(model: bytes) -> bool:
-    """Whether pieces (1), trainer's (2) and normalizer's settings (3) are there.
-
-    A model that was cut off between two parts still loads, and would give other ids.
-    """
-    fields, place = set(), 0
-    while place < len(model):
-        tag, place = _varint(model, place)
-        size, place = _varint(model, place)
-        fields.add(tag >> 3)
-        place += size
-    return {1, 2, 3} <= fields
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """The protocol buffer integer at a place, and the place behind it."""
-    value = shift = 0
-    while data[place] > 127:
-        value |= (data[place] & 127) << shift
-        shift += 7
-        place += 1
-    return value | data[place] << shift, place + 1
+def _is_complete(proto: ModelProto) -> bool:
+    return bool(proto.pieces) and all(map(proto.HasField, ("trainer_spec", "normalizer_spec")))
 
 
 def _first_outside(ids: list, size: int) -> int:
+    """Returns the first id that is not in `range(size)`, from one row or a list of rows."""
     rows = ids if isinstance(ids[0], list) else [ids]
     return next(id for row in rows for id in row if not 0 <= id < size)

@@ -1,4 +1,4 @@
-"""Tokenizers of other libraries, keras-hub's first of all, in the place of ours."""
+"""An adapter for tokenizers of other libraries, such as keras-hub."""
 
 import hashlib
 import json
@@ -8,22 +8,22 @@ from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 
 class TokenizerAdapter:
-    """A keras-hub tokenizer, or one with the same methods, as an `TokenizerProtocol`.
+    """An adapter of a keras-hub tokenizer, or one with the same methods, to `TokenizerProtocol`.
 
-    Such tokenizers return tensors, ragged tensors, arrays or lists, and do not say which ids are
-    special. This class returns lists of ints and is told.
+    Such tokenizers return tensors, ragged tensors, arrays or lists, and do not always name their
+    special ids. The adapter returns lists of ints and takes the special ids as arguments.
 
     Args:
         tokenizer: Object with `tokenize`, `detokenize`, `vocabulary_size`, `id_to_token` and
             `token_to_id`.
-        pad_id: Id that fills a row up to the length of its batch.
+        pad_id: Id that pads a row to the length of its batch.
         bos_id: Id that starts a target sentence.
         eos_id: Id that ends a sentence.
-        unk_id: Id of what the vocabulary cannot write.
+        unk_id: Id of text outside the vocabulary.
 
     Raises:
-        ValueError: The special ids are not four different ids of the vocabulary, or `tokenizer`
-            pads, cuts, or adds BOS or EOS by itself.
+        ValueError: The special ids are not four distinct ids of the vocabulary, or `tokenizer`
+            pads, truncates, or adds BOS or EOS itself.
 
     Example:
 
@@ -45,8 +45,9 @@ class TokenizerAdapter:
         for option in ("sequence_length", "add_bos", "add_eos"):
             if getattr(tokenizer, option, None):
                 raise ValueError(
-                    f"The tokenizer must return the ids of the text alone, nothing cut or added. "
-                    f"Received one with {option}={getattr(tokenizer, option)}; make it without."
+                    "The tokenizer must return the ids of the text alone, nothing cut or added. "
+                    f"Received one with {option}={getattr(tokenizer, option)}. Create it without "
+                    "this option."
                 )
 
     @property
@@ -64,24 +65,24 @@ class TokenizerAdapter:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def vocabulary_size(self) -> int:
-        """Number of ids; every id is in `range(vocabulary_size())`."""
+        """Returns the number of ids; every id is in `range(vocabulary_size())`."""
         return self.tokenizer.vocabulary_size()
 
     def tokenize(self, text: str | list[str]) -> list[int] | list[list[int]]:
-        """Ids of a sentence, or of each sentence of a list, without BOS and EOS."""
+        """Tokenizes a sentence, or each sentence of a list, without BOS and EOS."""
         if not isinstance(text, str) and not text:
             return []
-        return _plain(self.tokenizer.tokenize(text))
+        return _to_lists(self.tokenizer.tokenize(text))
 
     def detokenize(self, ids: list[int] | list[list[int]]) -> str | list[str]:
-        """The sentence of some ids, or the sentences of a list (or array) of them.
+        """Detokenizes the ids of a sentence, or each row of a list or array of ids.
 
-        Pad, BOS and EOS leave no trace. `[]` is the empty sentence.
+        Padding, BOS and EOS are skipped. `[]` is the empty sentence.
 
         Raises:
             ValueError: An id is not in the vocabulary.
         """
-        ids = _plain(ids)
+        ids = _to_lists(ids)
         if ids and isinstance(ids[0], list):
             return [self.detokenize(row) for row in ids]
         outside = [id for id in ids if not 0 <= id < self.vocabulary_size()]
@@ -90,30 +91,30 @@ class TokenizerAdapter:
                 f"Ids must be between 0 and {self.vocabulary_size() - 1}. Received: {outside[0]}"
             )
         kept = [id for id in ids if id not in (self.pad_id, self.bos_id, self.eos_id)]
-        return _text(self.tokenizer.detokenize(kept)) if kept else ""
+        return _to_string(self.tokenizer.detokenize(kept)) if kept else ""
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id."""
+        """Returns the token with an id."""
         return self.tokenizer.id_to_token(id)
 
     def token_to_id(self, token: str) -> int:
-        """The id of one piece of text, as the foreign tokenizer gives it."""
+        """Returns the id of a token, as the adapted tokenizer defines it."""
         return self.tokenizer.token_to_id(token)
 
 
-def _plain(ids: Any) -> list:
-    """Lists of ints from a ragged tensor, a tensor, an array or lists."""
+def _to_lists(ids: Any) -> list:
+    """Converts a ragged tensor, tensor, array or lists to lists of ints."""
     if hasattr(ids, "to_list"):  # tf.RaggedTensor
         return ids.to_list()
     if hasattr(ids, "numpy"):  # tf.Tensor
         ids = ids.numpy()
     if hasattr(ids, "tolist"):  # np.ndarray
         return ids.tolist()
-    return [_plain(row) if hasattr(row, "__len__") else int(row) for row in ids]
+    return [_to_lists(row) if hasattr(row, "__len__") else int(row) for row in ids]
 
 
-def _text(value: Any) -> str:
-    """A string from a string tensor, an array of one string, bytes or a string."""
+def _to_string(value: Any) -> str:
+    """Converts a string tensor, an array of one string, bytes or a string to a string."""
     if hasattr(value, "numpy"):
         value = value.numpy()
     if hasattr(value, "tolist"):

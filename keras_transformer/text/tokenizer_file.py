@@ -1,4 +1,4 @@
-"""Reading a saved tokenizer, whichever of the package's it is."""
+"""Loading of a saved tokenizer of either class."""
 
 import os
 from pathlib import Path
@@ -8,11 +8,13 @@ from keras_transformer.text.tokenizer import Tokenizer
 
 
 def load_tokenizer(path: str | os.PathLike) -> Tokenizer | MarianTokenizer:
-    """Read a tokenizer from a file that its `save` wrote: JSON, or else a SentencePiece model.
+    """Loads a tokenizer from a file written by its `save`.
+
+    A JSON file holds a `MarianTokenizer`, any other file a SentencePiece model.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or something else.
+        ValueError: The file is damaged or not a tokenizer.
     """
     path = Path(path)
     if path.is_file() and path.read_bytes()[:1] == b"{":

@@ -1,21 +1,21 @@
-"""What a tokenizer must be able to do, said once."""
+"""The interface of tokenizers."""
 
 from typing import Protocol, overload, runtime_checkable
 
 
 @runtime_checkable
 class TokenizerProtocol(Protocol):
-    """The few methods through which the package uses a tokenizer.
+    """The interface that the package requires of a tokenizer.
 
-    `Tokenizer` has them; `TokenizerAdapter` gives them to the tokenizers of other libraries.
-    The names are keras-hub's.
+    `Tokenizer` and `MarianTokenizer` implement it; `TokenizerAdapter` adapts tokenizers of other
+    libraries to it. Method names follow keras-hub.
 
     Attributes:
-        pad_id: Id that fills a row up to the length of its batch.
+        pad_id: Id that pads a row to the length of its batch.
         bos_id: Id that starts a target sentence.
         eos_id: Id that ends a sentence.
-        unk_id: Id of what the vocabulary cannot write.
-        fingerprint: Text that is equal for two tokenizers only if they give the same ids.
+        unk_id: Id of text outside the vocabulary.
+        fingerprint: String that two tokenizers share only if they return the same ids.
     """
 
     pad_id: int
@@ -27,7 +27,7 @@ class TokenizerProtocol(Protocol):
     def fingerprint(self) -> str: ...
 
     def vocabulary_size(self) -> int:
-        """How many ids there are: every id is in `range(vocabulary_size())`."""
+        """Returns the number of ids; every id is in `range(vocabulary_size())`."""
         ...
 
     @overload
@@ -35,7 +35,7 @@ class TokenizerProtocol(Protocol):
     @overload
     def tokenize(self, text: list[str]) -> list[list[int]]: ...
     def tokenize(self, text):
-        """Ids of a sentence, or of each of a list; without `bos_id` and `eos_id`."""
+        """Tokenizes a sentence, or each sentence of a list, without BOS and EOS."""
         ...
 
     @overload
@@ -43,20 +43,24 @@ class TokenizerProtocol(Protocol):
     @overload
     def detokenize(self, ids: list[list[int]]) -> list[str]: ...
     def detokenize(self, ids):
-        """The sentence of some ids, or of each of a list; pad, BOS and EOS leave no trace."""
+        """Detokenizes one row of ids or several; padding, BOS and EOS are skipped."""
         ...
 
     def id_to_token(self, id: int) -> str:
-        """The piece of text behind one id."""
+        """Returns the token with an id."""
         ...
 
     def token_to_id(self, token: str) -> int:
-        """The id of one piece of text, `unk_id` where there is none."""
+        """Returns the id of a token, or `unk_id` if the vocabulary lacks it."""
         ...
 
 
 def check_special_ids(tokenizer: TokenizerProtocol) -> None:
-    """Raise `ValueError` unless the four special ids are distinct ids of the vocabulary."""
+    """Checks that the four special ids are distinct ids of the vocabulary.
+
+    Raises:
+        ValueError: An id is outside the vocabulary, or two ids are equal.
+    """
     ids = {name: getattr(tokenizer, name) for name in ("pad_id", "bos_id", "eos_id", "unk_id")}
     received = ", ".join(f"{name}={id}" for name, id in ids.items())
     size = tokenizer.vocabulary_size()

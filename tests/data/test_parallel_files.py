@@ -76,7 +76,7 @@ def test_unequal_files_are_an_error(files, lines, counts):
 
 @pytest.mark.parametrize("texts", [(b"", b"a\n"), (b"a\n", b""), (b"", b"")])
 def test_an_empty_file_is_an_error(files, texts):
-    with pytest.raises(ValueError, match=r"is empty\. Expected one sentence a line\.$"):
+    with pytest.raises(ValueError, match=r"is empty\. Expected one sentence per line\.$"):
         list(files(*texts))
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_gzip_file_is_named(tmp_path, damage):
     raw = {"cut": whole[:-1000], "flipped": flipped, "plain": b"no gzip\n"}[damage]
     (tmp_path / "a.gz").write_bytes(raw)
     with pytest.raises(
-        ValueError, match=r"^.*a\.gz is damaged or no gzip file \(.+\)\. Expected gz"
+        ValueError, match=r"^.*a\.gz is damaged or not a gzip file \(.+\)\. Expected gz"
     ):
         list(TsvFile(tmp_path / "a.gz").entries())
 
@@ -132,7 +132,9 @@ def test_further_columns_are_left_aside_when_expected(tsv):
 
 
 def test_a_file_without_tabs_is_an_error(tsv):
-    message = r"^No line of .*text\.tsv.* holds a pair\. .* What is wrong with the first: {}\.$"
+    message = (
+        r"^No line of .*text\.tsv.* holds a pair\. .* The problem of the first line: {}\. Check"
+    )
     with pytest.raises(ValueError, match=message.format("no tab")):
         list(tsv(b"one\na\tb\tc\n"))
     with pytest.raises(ValueError, match=message.format("not 2 columns")):

@@ -81,7 +81,7 @@ def test_an_unknown_language_or_split_is_named(data_dir):
 
 
 def test_an_unknown_name_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"^tensorflow-datasets knows no 'no_such_thing/a'") as e:
+    with pytest.raises(ValueError, match=r"^tensorflow-datasets has no 'no_such_thing/a'") as e:
         TfdsCorpus("tfds:no_such_thing/a", "train", "en", "de", tmp_path)
     assert "\n" not in str(e.value)
 

@@ -138,7 +138,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(corpus, tokenizer, t
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         with pytest.raises(
-            OSError, match=r"source\.ids could not be written: File too large\. Make"
+            OSError, match=r"source\.ids could not be written: File too large\. Free"
         ):
             TokenCache.build(corpus, tokenizer, tmp_path / "cache")
     finally:
@@ -157,11 +157,9 @@ def test_no_pair_left_is_an_error(tokenizer, tmp_path):
 def test_a_folder_that_is_no_cache_is_never_touched(corpus, tokenizer, tmp_path, name):
     (tmp_path / name).write_text("mine")
     (tmp_path / "other.txt").write_text("mine too")
-    with pytest.raises(
-        FileExistsError, match=r"is something else than a token cache\. Name another"
-    ):
+    with pytest.raises(FileExistsError, match=r"is not a token cache\. Choose another"):
         TokenCache.build(corpus, tokenizer, tmp_path)
-    with pytest.raises(FileExistsError, match=r"other\.txt is something else"):
+    with pytest.raises(FileExistsError, match=r"other\.txt is not a token cache"):
         TokenCache.build(corpus, tokenizer, tmp_path / "other.txt")
     assert (tmp_path / name).read_text() == "mine"
 
@@ -181,13 +179,13 @@ def test_ids_outside_the_vocabulary_are_refused(corpus, tmp_path):
         def tokenize(self, text):
             return [[5, 7] for _ in text]
 
-    with pytest.raises(ValueError, match=r"source tokenizer must give ids between 0 and 6\. Rec"):
+    with pytest.raises(ValueError, match=r"source tokenizer must return ids between 0 and 6\. Rec"):
         TokenCache.build(corpus, Wrong(), tmp_path / "cache")
 
 
 def test_no_cache_is_named(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"^There is no token cache in .*nowhere\. Make one"
+        FileNotFoundError, match=r"^There is no token cache in .*nowhere\. Create one"
     ):
         TokenCache(tmp_path / "nowhere")
 

@@ -431,7 +431,7 @@ DAMAGES = {
     "half the pieces": (
         cut("source.spm", 700),
         ValueError,
-        "source.spm and vocab.json are not a tokenizer. Expected a whole SentencePiece model",
+        "source.spm and vocab.json are not a tokenizer. Expected a complete SentencePiece model",
     ),
     "no table": (remove("vocab.json"), FileNotFoundError, "There is no .*vocab.json"),
     "a table with holes": (

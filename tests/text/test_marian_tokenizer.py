@@ -165,7 +165,7 @@ def test_a_damaged_file_is_refused(damage, tokenizer, tmp_path):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        ({"eos_id": PAD}, "must be different, but for `bos_id`.*eos_id=96"),
+        ({"eos_id": PAD}, "must be different, except that `bos_id`.*eos_id=96"),
         ({"bos_id": UNKNOWN}, "must be different.*bos_id=1"),
         ({"pad_id": 97}, "between 0 and 96. Received: pad_id=97"),
         ({"unk_id": -1}, "Received: .*unk_id=-1"),

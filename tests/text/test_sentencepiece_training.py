@@ -21,13 +21,15 @@ def test_the_largest_possible_vocabulary_is_named_and_possible(model_type):
 
 
 def test_the_smallest_possible_vocabulary_is_named():
-    message = r"^`vocabulary_size` is too small .*: received 7, the smallest possible is \d+\. Ask"
+    message = (
+        r"^`vocabulary_size` is too small .*: received 7, the smallest possible is \d+\. Request"
+    )
     with pytest.raises(ValueError, match=message):
         Tokenizer.train(SENTENCES, 7)
 
 
 def test_no_text_is_an_error():
-    message = r"^A vocabulary is learned from text, and none of the 2 sentences received"
+    message = r"^None of the 2 sentences received has text that SentencePiece can train on"
     with pytest.raises(ValueError, match=message):
         Tokenizer.train(["", ""], 300)
 

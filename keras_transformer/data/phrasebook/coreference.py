@@ -1,8 +1,9 @@
-"""The article's sentences: who is *it*?
+"""Coreference sentences, in which the pronoun *it* refers to one of two nouns.
 
-*The animal didn't cross the street because it was too tired*: French must choose *il* (l'animal)
-or *elle* (la rue), and only the adjective tells which noun is meant. Every adjective below can be
-said of one of the two nouns alone. A sentence has a twin with an adjective of the other role.
+In the article's sentence *The animal didn't cross the street because it was too tired*, French must
+choose *il* (l'animal) or *elle* (la rue), and only the adjective determines the noun. Every
+adjective below applies to only one of the two nouns. Each sentence has a twin whose adjective
+applies to the other noun.
 """
 
 from collections.abc import Callable
@@ -46,7 +47,7 @@ OF_PLACES = adjectives("""
     noisy     bruyant
 """)
 
-# What can be done where, and what may keep an animal from doing it.
+# A verb, a place, and the adjectives of the place that may keep an animal from doing it.
 _OBSTACLES = """
     cross   street    wide busy dangerous crowded slippery noisy
     cross   road      wide busy dangerous slippery
@@ -100,15 +101,15 @@ _OBSTACLES = """
 
 @dataclass(frozen=True, eq=False)
 class Obstacle:
-    """A place, what an animal would do there, and which adjectives forbid it."""
+    """A place, the verb of what an animal would do there, and adjectives that prevent it."""
 
     verb: Verb
     place: Noun
     adjectives: tuple[Adjective, ...]
 
 
-def _obstacles() -> tuple[Obstacle, ...]:
-    verb_of = {v.en: v for v in (verbs.CROSS, verbs.FOLLOW, verbs.CLIMB, verbs.EXPLORE)}
+def _read_obstacles() -> tuple[Obstacle, ...]:
+    verb_of = {verb.en: verb for verb in (verbs.CROSS, verbs.FOLLOW, verbs.CLIMB, verbs.EXPLORE)}
     place_of = {noun.en: noun for noun in nouns.LANDSCAPE}
     adjective_of = {adjective.en: adjective for adjective in OF_PLACES}
     rows = map(str.split, _OBSTACLES.strip().splitlines())
@@ -118,12 +119,12 @@ def _obstacles() -> tuple[Obstacle, ...]:
     )
 
 
-OBSTACLES = _obstacles()
+OBSTACLES = _read_obstacles()
 
 
 @dataclass(frozen=True)
 class Form:
-    """How the main clause refuses, in both languages, and the tense of the reason."""
+    """A form of the negated main clause in both languages, and the tense of the reason."""
 
     name: str
     en: Callable[[Verb], str]
@@ -159,7 +160,7 @@ FORMS = (
 def refuse(
     form: Form, animal: Noun, obstacle: Obstacle, of_animal: bool, adjective: Adjective
 ) -> Pair:
-    """Write one sentence in which *it* is the animal or the place.
+    """Writes one sentence in which *it* refers to the animal or to the place.
 
     >>> street = OBSTACLES[0]
     >>> print(refuse(FORMS[0], nouns.ANIMALS[0], street, False, street.adjectives[0])[1])
@@ -177,20 +178,22 @@ def refuse(
 
 
 def twins(draw: Draw, form: Form, animal: Noun, obstacle: Obstacle) -> tuple[Pair, Pair]:
-    """Write the sentence in which *it* is the animal, and its twin in which *it* is the place."""
+    """Writes a sentence in which *it* is the animal, and its twin in which *it* is the place."""
     return (
         refuse(form, animal, obstacle, True, draw.pick(OF_ANIMALS)),
         refuse(form, animal, obstacle, False, draw.pick(obstacle.adjectives)),
     )
 
 
-def _pattern(form: Form) -> Callable[[Draw], Pair]:
+def _make_pattern(form: Form) -> Callable[[Draw], Pair]:
+    """Returns the pattern that writes sentences of a form."""
+
     def pattern(draw: Draw) -> Pair:
         obstacle = draw.pick(_BY_PLACE[draw.pick(nouns.LANDSCAPE)])
         return twins(draw, form, draw.pick(nouns.ANIMALS), obstacle)[draw.chance(0.5)]
 
     pattern.__name__ = form.name
-    pattern.__doc__ = f"Write a sentence of the form `{form.name}`."
+    pattern.__doc__ = f"Writes a sentence of the form `{form.name}`."
     return pattern
 
 
@@ -204,42 +207,45 @@ TOO_SMALL = adjectives("""
     narrow étroit
     full   plein
 """)
-_BULKY = "phone umbrella computer ball doll toy gift lamp clock mirror hat coat guitar violin"
+_FITTING_NAMES = (
+    "phone umbrella computer ball doll toy gift lamp clock mirror hat coat guitar violin"
+)
 _FITTING = tuple(
     noun
     for noun in nouns.BELONGINGS + nouns.CLOTHES + nouns.INSTRUMENTS
-    if noun.en in _BULKY.split()
+    if noun.en in _FITTING_NAMES.split()
 )
 
 
-def _fit(draw: Draw, en: str, fr: str, was: Pair) -> Pair:
+def _write_fitting(draw: Draw, en: str, fr: str, be: Pair) -> Pair:
+    """Writes a sentence in which a thing does not fit in a container, for one tense."""
     thing, container = the(draw.pick(_FITTING)), the(draw.pick(nouns.CONTAINERS))
     too_big = draw.chance(0.5)
     referent = thing if too_big else container
     adjective = draw.pick(TOO_BIG if too_big else TOO_SMALL)
     pronoun = "elle" if referent.gender == "f" else "il"
     return (
-        f"{thing.en} {en} in {container.en} because it {was[0]} too {adjective.en}.",
+        f"{thing.en} {en} in {container.en} because it {be[0]} too {adjective.en}.",
         f"{thing.fr} ne {fr} pas dans {container.fr} "
-        f"parce que {pronoun} {was[1]} trop {adjective.agreeing(referent)}.",
+        f"parce que {pronoun} {be[1]} trop {adjective.agreeing(referent)}.",
     )
 
 
 def does_not_fit(draw: Draw) -> Pair:
-    """The phone doesn't fit in the drawer because it is too small."""
-    return _fit(draw, "doesn't fit", "entre", ("is", "est"))
+    """Writes sentences like "The phone doesn't fit in the drawer because it is too small"."""
+    return _write_fitting(draw, "doesn't fit", "entre", ("is", "est"))
 
 
 def did_not_fit(draw: Draw) -> Pair:
-    """The phone didn't fit in the drawer because it was too big."""
-    return _fit(draw, "didn't fit", "entrait", ("was", "était"))
+    """Writes sentences like "The phone didn't fit in the drawer because it was too big"."""
+    return _write_fitting(draw, "didn't fit", "entrait", ("was", "était"))
 
 
 _BY_PLACE = {
     place: tuple(obstacle for obstacle in OBSTACLES if obstacle.place is place)
     for place in nouns.LANDSCAPE
 }
-REFUSALS = tuple(map(_pattern, FORMS))
+REFUSALS = tuple(map(_make_pattern, FORMS))
 FITTING = (does_not_fit, did_not_fit)
 PATTERNS = (*REFUSALS, *FITTING)
 WORDS = frozenset(_OBSTACLES.split())

@@ -1,11 +1,11 @@
-"""Sampling the patterns into a corpus: what is held out first, then training, evenly.
+"""Generation of the corpus: held-out and validation sets first, then a balanced training set.
 
-1. Draw what is held out (and the validation set), and ban from training some couples of content
-   words that meet there: couples of animal and place for the coreference, couples of any kind
-   for everyday sentences.
-2. Draw the same number of training pairs from every pattern of a kind (everyday sentences, and
-   two of coreference), refusing repetitions and banned couples.
-3. Top up: add pairs that hold a word which is still rare.
+1. Draw the held-out and validation sets, and ban from training some pairs of content words that
+   occur there: pairs of animal and place for coreference, pairs of any words for everyday
+   sentences.
+2. Draw the same number of training sentences from every pattern of a kind (everyday, and two kinds
+   of coreference), rejecting duplicates and sentences with a banned word pair.
+3. Add sentences that contain words which are still rare.
 """
 
 from collections import Counter
@@ -30,9 +30,9 @@ REFUSALS_PER_PATTERN = 1420
 FITTING_PER_PATTERN = 480
 HELD_OUT_PER_PATTERN = 7
 VALIDATION_PER_PATTERN = 2
-HELD_OUT_COUPLES = 104
-VALIDATION_COUPLES = 26
-TWINS_PER_COUPLE = 5
+HELD_OUT_WORD_PAIRS = 104
+VALIDATION_WORD_PAIRS = 26
+TWINS_PER_WORD_PAIR = 5
 BANS_PER_WORD = 4
 RARE = 40
 TOP_UP_DRAWS = 250
@@ -40,14 +40,15 @@ TOP_UP_DRAWS = 250
 
 @dataclass(frozen=True)
 class Phrasebook:
-    """English-French sentence pairs: what to train on, to tune on and to be judged by.
+    """English-French sentence pairs for training, validation and evaluation.
 
     Attributes:
         train: Distinct `(english, french)` pairs.
-        validation: Pairs drawn like the held-out ones, disjoint from everything else.
-        held_out: `"everyday"`, of which many join two words that never met in training, and
-            `"coreference"`, where each sentence has a twin in which *it* is the other noun.
-        patterns: The name of the pattern that made each English sentence.
+        validation: Pairs drawn like the held-out ones, disjoint from all other sets.
+        held_out: `"everyday"`, where many sentences combine two words that never occur together in
+            training, and `"coreference"`, where each sentence has a twin in which *it* refers to
+            the other noun.
+        patterns: Maps each English sentence to the name of the pattern that generated it.
     """
 
     train: Pairs
@@ -58,7 +59,7 @@ class Phrasebook:
 
 @lru_cache(maxsize=2)
 def phrasebook(seed: int = 0) -> Phrasebook:
-    """Generate the built-in corpus; the same seed gives the same corpus everywhere.
+    """Generates the built-in corpus; the same seed gives the same corpus on every machine.
 
     >>> corpus = phrasebook(seed=0)
     >>> ("I am a student.", "Je suis étudiant.") in corpus.train
@@ -68,21 +69,21 @@ def phrasebook(seed: int = 0) -> Phrasebook:
     L'animal n'a pas traversé la rue parce qu'elle était trop large.
     """
     sampler = Sampler(Draw(Random(seed)))
-    always = _always_trained(sampler)
-    couples = _shuffled_couples(sampler.draw, HELD_OUT_COUPLES + VALIDATION_COUPLES)
-    coreference_out = _all_twins(sampler, couples[:HELD_OUT_COUPLES])
-    coreference_validation = _all_twins(sampler, couples[HELD_OUT_COUPLES:])
-    everyday_out = _everyday_held_out(sampler)
+    fixed = _fixed_training_pairs(sampler)
+    word_pairs = _shuffled_animal_places(sampler.draw, HELD_OUT_WORD_PAIRS + VALIDATION_WORD_PAIRS)
+    coreference_out = _draw_all_twins(sampler, word_pairs[:HELD_OUT_WORD_PAIRS])
+    coreference_validation = _draw_all_twins(sampler, word_pairs[HELD_OUT_WORD_PAIRS:])
+    everyday_out = _draw_everyday_held_out(sampler)
     everyday_validation = sampler.take_each(EVERYDAY, VALIDATION_PER_PATTERN)
-    train = always + sampler.take_each(EVERYDAY, EVERYDAY_PER_PATTERN)
+    train = fixed + sampler.take_each(EVERYDAY, EVERYDAY_PER_PATTERN)
     train += sampler.take_each(coreference.REFUSALS, REFUSALS_PER_PATTERN)
     train += sampler.take_each(coreference.FITTING, FITTING_PER_PATTERN)
-    train += _top_up(sampler, train)
+    train += _draw_rare_words(sampler, train)
     return Phrasebook(
-        train=_shuffled(sampler, train),
-        validation=_shuffled(sampler, everyday_validation + coreference_validation),
+        train=_shuffle(sampler, train),
+        validation=_shuffle(sampler, everyday_validation + coreference_validation),
         held_out={
-            "everyday": _shuffled(sampler, everyday_out),
+            "everyday": _shuffle(sampler, everyday_out),
             "coreference": tuple(coreference_out),
         },
         patterns=sampler.patterns,
@@ -91,7 +92,7 @@ def phrasebook(seed: int = 0) -> Phrasebook:
 
 @dataclass
 class Sampler:
-    """Draws finished pairs, none twice in either language and none with a banned couple."""
+    """A sampler of spelled-out pairs, without duplicates and banned word pairs."""
 
     draw: Draw
     patterns: dict[str, str] = field(default_factory=dict)
@@ -99,29 +100,33 @@ class Sampler:
     banned: set[tuple[str, str]] = field(default_factory=set)
 
     def keep(self, name: str, raw: Iterable[Pair]) -> list[Pair]:
-        """Finish the raw pairs of the pattern `name` and return those that are new."""
+        """Spells out raw pairs of the pattern `name` and returns those that are new."""
         return [pair for pair in map(finish, raw) if self._is_new(name, pair)]
 
     def take(self, pattern: Pattern, count: int) -> list[Pair]:
-        """Draw `count` pairs from one pattern."""
+        """Draws `count` pairs from one pattern.
+
+        Raises:
+            ValueError: The pattern does not yield that many new pairs.
+        """
         taken: list[Pair] = []
         for _ in range(40 * count):
             if len(taken) == count:
                 return taken
             taken += self.try_once(pattern)
         raise ValueError(
-            f"A pattern must be able to make many sentences, expected {count} new ones from "
+            f"A pattern must generate enough distinct sentences. Expected {count} new ones from "
             f"`{pattern.__name__}`. Received: {len(taken)}"
         )
 
     def take_each(self, patterns: Iterable[Pattern], count: int) -> list[Pair]:
-        """Draw `count` pairs from every pattern."""
+        """Draws `count` pairs from every pattern."""
         return [pair for pattern in patterns for pair in self.take(pattern, count)]
 
     def try_once(self, pattern: Pattern, wanted: Container[str] | None = None) -> list[Pair]:
-        """Draw once: a list of one pair, or an empty list if the pair may not be used.
+        """Draws once and returns the pair in a list, which is empty if the pair is rejected.
 
-        With `wanted`, the pair must also hold one of these words.
+        With `wanted`, a pair without any of these words is rejected too.
         """
         pair = finish(pattern(self.draw))
         if wanted is not None and not any(word in wanted for word in tokens(pair)):
@@ -131,6 +136,7 @@ class Sampler:
         return [pair] if self._is_new(pattern.__name__, pair) else []
 
     def _is_new(self, name: str, pair: Pair) -> bool:
+        """Records the pair and returns `True`, or returns `False` if a side is a duplicate."""
         if not self.seen.isdisjoint(pair):
             return False
         self.seen.update(pair)
@@ -139,7 +145,7 @@ class Sampler:
 
 
 def finish(raw: Pair) -> Pair:
-    """Spell out a pair that a pattern wrote word by word.
+    """Spells out a pair that a pattern wrote word by word.
 
     >>> finish(("a ant is here.", "il y a une fourmi."))
     ('An ant is here.', 'Il y a une fourmi.')
@@ -147,8 +153,8 @@ def finish(raw: Pair) -> Pair:
     return english.polish(raw[0]), french.polish(raw[1])
 
 
-def _always_trained(sampler: Sampler) -> list[Pair]:
-    """Keep for training the shortest greetings and the article's first sentence."""
+def _fixed_training_pairs(sampler: Sampler) -> list[Pair]:
+    """Returns pairs always kept for training: "I am a student." and the shortest greetings."""
     student = Group("a student", people.PROFESSIONS[0][0].fr)
     greetings = [(f"{en}!", f"{fr} !") for en, fr in small_words.GREETINGS]
     return [
@@ -157,38 +163,44 @@ def _always_trained(sampler: Sampler) -> list[Pair]:
     ]
 
 
-def _shuffled_couples(draw: Draw, count: int) -> list[tuple[Noun, Noun]]:
-    """Return `count` couples of animal and place, three of four with different genders.
+def _shuffled_animal_places(draw: Draw, count: int) -> list[tuple[Noun, Noun]]:
+    """Returns `count` pairs of animal and place, three of four with different genders.
 
-    The article's own, animal and street, comes first.
+    The pair of the article, *animal* and *street*, comes first.
     """
-    couples = [(animal, place) for animal in nouns.ANIMALS for place in nouns.LANDSCAPE]
-    article = next(c for c in couples if (c[0].en, c[1].en) == ("animal", "street"))
-    draw.random.shuffle(couples)
-    couples.remove(article)
-    groups = {
-        genders: [c for c in couples if (c[0].gender, c[1].gender) == genders]
+    word_pairs = [(animal, place) for animal in nouns.ANIMALS for place in nouns.LANDSCAPE]
+    article = next(pair for pair in word_pairs if _is_of_article(*pair))
+    draw.random.shuffle(word_pairs)
+    word_pairs.remove(article)
+    by_genders = {
+        genders: [pair for pair in word_pairs if (pair[0].gender, pair[1].gender) == genders]
         for genders in (("m", "f"), ("f", "m"), ("m", "m"), ("f", "f"))
     }
     turns = [("f", "m"), ("m", "f"), ("f", "m"), ("m", "m"), ("m", "f"), ("f", "m"), ("m", "f")]
     turns.append(("f", "f"))
-    return [article] + [groups[turns[i % len(turns)]].pop() for i in range(count - 1)]
+    return [article] + [by_genders[turns[i % len(turns)]].pop() for i in range(count - 1)]
 
 
-def _all_twins(sampler: Sampler, couples: Iterable[tuple[Noun, Noun]]) -> list[Pair]:
+def _is_of_article(animal: Noun, place: Noun) -> bool:
+    return (animal.en, place.en) == ("animal", "street")
+
+
+def _draw_all_twins(sampler: Sampler, word_pairs: Iterable[tuple[Noun, Noun]]) -> list[Pair]:
+    """Draws twins for each pair of animal and place, and bans the pair from later sentences."""
     pairs = []
-    for animal, place in couples:
+    for animal, place in word_pairs:
         sampler.banned.add(tuple(sorted((animal.en, place.en))))
-        pairs += _twins_of(sampler, animal, place)
+        pairs += _draw_twins(sampler, animal, place)
     return pairs
 
 
-def _twins_of(sampler: Sampler, animal: Noun, place: Noun) -> list[Pair]:
+def _draw_twins(sampler: Sampler, animal: Noun, place: Noun) -> list[Pair]:
+    """Draws `TWINS_PER_WORD_PAIR` twins; those of the article come first."""
     pairs: list[Pair] = []
-    if (animal.en, place.en) == ("animal", "street"):
-        pairs += sampler.keep(coreference.FORMS[0].name, _article())
+    if _is_of_article(animal, place):
+        pairs += sampler.keep(coreference.FORMS[0].name, _article_twins())
     obstacles = [obstacle for obstacle in coreference.OBSTACLES if obstacle.place is place]
-    while len(pairs) < 2 * TWINS_PER_COUPLE:
+    while len(pairs) < 2 * TWINS_PER_WORD_PAIR:
         form = sampler.draw.pick(coreference.FORMS)
         twins = coreference.twins(sampler.draw, form, animal, sampler.draw.pick(obstacles))
         finished = [finish(raw) for raw in twins]
@@ -197,7 +209,8 @@ def _twins_of(sampler: Sampler, animal: Noun, place: Noun) -> list[Pair]:
     return pairs
 
 
-def _article() -> tuple[Pair, Pair]:
+def _article_twins() -> tuple[Pair, Pair]:
+    """Returns the article's sentences: too tired (the animal) and too wide (the street)."""
     street, animal = coreference.OBSTACLES[0], nouns.ANIMALS[0]
     tired, wide = coreference.OF_ANIMALS[0], street.adjectives[0]
     did_not = coreference.FORMS[0]
@@ -207,32 +220,34 @@ def _article() -> tuple[Pair, Pair]:
     )
 
 
-def _everyday_held_out(sampler: Sampler) -> list[Pair]:
-    """Draw everyday sentences and keep some of the couples of words in them from training."""
+def _draw_everyday_held_out(sampler: Sampler) -> list[Pair]:
+    """Draws everyday sentences, and bans one word pair of most sentences from training."""
     drawn = [sampler.take(pattern, HELD_OUT_PER_PATTERN) for pattern in EVERYDAY]
     bans = Counter(dict.fromkeys(coreference.WORDS | vocabulary.CHOOSY, BANS_PER_WORD))
     for pairs in drawn:
-        for couples in _free_couples(pairs):
-            spared = [couple for couple in couples if max(bans[w] for w in couple) < BANS_PER_WORD]
-            if spared:
-                couple = sampler.draw.random.choice(spared)
-                sampler.banned.add(couple)
-                bans.update(couple)
+        for word_pairs in _bannable_word_pairs(pairs):
+            allowed = [words for words in word_pairs if max(bans[w] for w in words) < BANS_PER_WORD]
+            if allowed:
+                banned = sampler.draw.random.choice(allowed)
+                sampler.banned.add(banned)
+                bans.update(banned)
     return [pair for pairs in drawn for pair in pairs]
 
 
-def _free_couples(pairs: list[Pair]) -> list[list[tuple[str, str]]]:
-    """List the couples in each sentence of a pattern, without the words of the pattern itself."""
-    couples = [list(vocabulary.content_pairs(source)) for source, _ in pairs]
-    counts = Counter(word for found in couples for word in {w for couple in found for w in couple})
+def _bannable_word_pairs(pairs: list[Pair]) -> list[list[tuple[str, str]]]:
+    """Returns the word pairs in each sentence of a pattern, except words of the pattern itself."""
+    sentences = [list(vocabulary.content_pairs(source)) for source, _ in pairs]
+    counts = Counter(
+        word for word_pairs in sentences for word in {w for words in word_pairs for w in words}
+    )
     fixed = {word for word, count in counts.items() if count > len(pairs) / 2}
-    return [[couple for couple in found if fixed.isdisjoint(couple)] for found in couples]
+    return [[words for words in word_pairs if fixed.isdisjoint(words)] for word_pairs in sentences]
 
 
-def _top_up(sampler: Sampler, train: list[Pair]) -> list[Pair]:
-    """Draw more sentences for the words that training has seen less than `RARE` times.
+def _draw_rare_words(sampler: Sampler, train: list[Pair]) -> list[Pair]:
+    """Draws more sentences with words that occur less than `RARE` times in training.
 
-    A pattern that seldom makes them is given up.
+    A pattern that yields none in `TOP_UP_DRAWS` draws is not tried again.
     """
     counts = Counter(word for pair in train for word in tokens(pair))
     rare = {word for word, count in counts.items() if count < RARE}
@@ -251,7 +266,7 @@ def _top_up(sampler: Sampler, train: list[Pair]) -> list[Pair]:
 
 
 def tokens(pair: Pair) -> list[str]:
-    """List the words of both sides, marked by language.
+    """Returns the words of both sides, marked by language.
 
     >>> tokens(("A cat.", "Un chat."))
     ['en a', 'en cat', 'fr un', 'fr chat']
@@ -260,6 +275,6 @@ def tokens(pair: Pair) -> list[str]:
     return [f"en {w}" for w in english.words(source)] + [f"fr {w}" for w in french.words(target)]
 
 
-def _shuffled(sampler: Sampler, pairs: list[Pair]) -> Pairs:
+def _shuffle(sampler: Sampler, pairs: list[Pair]) -> Pairs:
     sampler.draw.random.shuffle(pairs)
     return tuple(pairs)

@@ -1,7 +1,7 @@
-"""English spelling and verb forms: small pure functions.
+"""English spelling and inflection, as pure functions.
 
-A sentence is written word by word, with `a` for every indefinite article; `polish` turns that
-into English.
+Patterns write sentences word by word, with `a` for every indefinite article; `polish` corrects the
+spelling.
 """
 
 import re
@@ -18,7 +18,7 @@ _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?", re.IGNORECASE)
 
 
 def polish(sentence: str) -> str:
-    """Spell `a` as the next word wants it, and begin with a capital.
+    """Spells `a` as `an` before a vowel and capitalizes the sentence.
 
     >>> polish("a animal and a dog are here.")
     'An animal and a dog are here.'
@@ -28,7 +28,7 @@ def polish(sentence: str) -> str:
 
 
 def words(sentence: str) -> list[str]:
-    """List the lower-cased words, without punctuation.
+    """Returns the lower-cased words, without punctuation.
 
     >>> words("The dog didn't eat, did it?")
     ['the', 'dog', "didn't", 'eat', 'did', 'it']
@@ -37,7 +37,7 @@ def words(sentence: str) -> list[str]:
 
 
 def plural(noun: str) -> str:
-    """Return the regular plural of a noun.
+    """Returns the regular plural of a noun.
 
     >>> plural("dog"), plural("box"), plural("story"), plural("toy")
     ('dogs', 'boxes', 'stories', 'toys')
@@ -48,34 +48,34 @@ def plural(noun: str) -> str:
 
 
 def third_person(verb: str) -> str:
-    """Return the form that goes with `he`; it is spelled like a plural.
+    """Returns the third person singular, which is spelled like a plural.
 
     >>> third_person("watch"), third_person("look for"), third_person("go")
     ('watches', 'looks for', 'goes')
     """
-    head, rest = _split(verb)
+    head, rest = _split_first_word(verb)
     return ("goes" if head == "go" else plural(head)) + rest
 
 
 def past(verb: str) -> str:
-    """Return the regular past.
+    """Returns the regular past.
 
     >>> past("cross"), past("close"), past("study"), past("look for")
     ('crossed', 'closed', 'studied', 'looked for')
     """
-    head, rest = _split(verb)
+    head, rest = _split_first_word(verb)
     if re.search(r"[^aeiou]y$", head):
         return head[:-1] + "ied" + rest
     return head + ("d" if head.endswith("e") else "ed") + rest
 
 
 def gerund(verb: str) -> str:
-    """Return the form in `-ing`.
+    """Returns the form in `-ing`.
 
     >>> gerund("write"), gerund("swim"), gerund("visit"), gerund("see")
     ('writing', 'swimming', 'visiting', 'seeing')
     """
-    head, rest = _split(verb)
+    head, rest = _split_first_word(verb)
     if re.search(r"[^aeiou]e$", head):
         head = head[:-1]
     elif re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", head):
@@ -83,6 +83,6 @@ def gerund(verb: str) -> str:
     return head + "ing" + rest
 
 
-def _split(verb: str) -> tuple[str, str]:
+def _split_first_word(verb: str) -> tuple[str, str]:
     head, space, rest = verb.partition(" ")
     return head, space + rest

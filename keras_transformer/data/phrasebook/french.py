@@ -1,8 +1,8 @@
-"""French spelling and inflection: small pure functions.
+"""French spelling and inflection, as pure functions.
 
-A sentence is written word by word in full (`je ai peur de le chien`); `polish` elides and
-contracts it (`J'ai peur du chien`). The straight apostrophe is used throughout, and an ordinary
-space goes before `?` and `!`.
+Patterns write sentences word by word in full (`je ai peur de le chien`); `polish` elides and
+contracts them (`J'ai peur du chien`). All apostrophes are straight, and an ordinary space precedes
+`?` and `!`.
 """
 
 import re
@@ -24,7 +24,7 @@ _WORD = re.compile(r"aujourd'hui|[^\W\d_]+'|[^\W\d_]+(?:-[^\W\d_]+)*")
 
 
 def polish(sentence: str) -> str:
-    """Elide, contract and capitalise a sentence that was written word by word.
+    """Elides, contracts and capitalizes a sentence that was written word by word.
 
     >>> polish("je ai peur de le chien.")
     "J'ai peur du chien."
@@ -43,7 +43,7 @@ def polish(sentence: str) -> str:
 
 
 def words(sentence: str) -> list[str]:
-    """List the lower-cased words, without punctuation; what is elided stands apart.
+    """Returns the lower-cased words, without punctuation; elided words are separate.
 
     >>> words("Est-ce que l'animal n'a pas faim ?")
     ['est-ce', 'que', "l'", 'animal', "n'", 'a', 'pas', 'faim']
@@ -52,7 +52,7 @@ def words(sentence: str) -> list[str]:
 
 
 def plural(word: str) -> str:
-    """Return the regular plural of a noun or an adjective.
+    """Returns the regular plural of a noun or an adjective.
 
     >>> plural("chien"), plural("bras"), plural("gâteau"), plural("journal")
     ('chiens', 'bras', 'gâteaux', 'journaux')
@@ -65,7 +65,7 @@ def plural(word: str) -> str:
 
 
 def feminine(word: str) -> str:
-    """Return the regular feminine of an adjective or a profession.
+    """Returns the regular feminine of an adjective or a profession.
 
     >>> feminine("petit"), feminine("jeune"), feminine("heureux"), feminine("boulanger")
     ('petite', 'jeune', 'heureuse', 'boulangère')
@@ -78,7 +78,7 @@ def feminine(word: str) -> str:
 
 
 def agree(masculine: str, gender: str, is_plural: bool) -> str:
-    """Make a regular participle agree.
+    """Returns the form of a regular participle that agrees in gender and number.
 
     >>> agree("allé", "f", True)
     'allées'
@@ -88,7 +88,7 @@ def agree(masculine: str, gender: str, is_plural: bool) -> str:
 
 
 def conjugate_er(infinitive: str) -> tuple[str, ...]:
-    """Return the present of a regular verb in -er: je, il, nous, vous, ils.
+    """Returns the present of a regular verb in -er: je, il, nous, vous, ils.
 
     >>> conjugate_er("manger")
     ('mange', 'mange', 'mangeons', 'mangez', 'mangent')
@@ -99,7 +99,7 @@ def conjugate_er(infinitive: str) -> tuple[str, ...]:
 
 
 def imperfect(present: tuple[str, ...]) -> str:
-    """Return the imparfait (il) from the present: the stem of `nous` and -ait.
+    """Returns the imparfait (il) from the present: the stem of `nous` and -ait.
 
     >>> imperfect(("bois", "boit", "buvons", "buvez", "boivent"))
     'buvait'

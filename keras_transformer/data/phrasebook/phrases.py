@@ -1,4 +1,4 @@
-"""Noun groups: a noun with its determiner, in both languages at once."""
+"""Noun phrases: a noun with its determiner, in both languages."""
 
 from keras_transformer.data.phrasebook.words import Group, Noun, Person
 
@@ -16,7 +16,7 @@ _OWN_FR = (
 
 
 def the(noun: Noun) -> Group:
-    """Return `the dog`.
+    """Returns `the dog`.
 
     >>> from keras_transformer.data.phrasebook.words import nouns
     >>> dog, = nouns("dog chien m")
@@ -27,32 +27,32 @@ def the(noun: Noun) -> Group:
 
 
 def a(noun: Noun) -> Group:
-    """Return `a dog`."""
+    """Returns `a dog`."""
     return Group(f"a {noun.en}", f"{_A[noun.gender]} {noun.fr}", noun.gender)
 
 
 def this(noun: Noun) -> Group:
-    """Return `this dog`."""
+    """Returns `this dog`."""
     return Group(f"this {noun.en}", f"{_THIS[noun.gender]} {noun.fr}", noun.gender)
 
 
 def all_the(noun: Noun) -> Group:
-    """Return `the dogs`."""
+    """Returns `the dogs`."""
     return _many(noun, "the", "les")
 
 
 def these(noun: Noun) -> Group:
-    """Return `these dogs`."""
+    """Returns `these dogs`."""
     return _many(noun, "these", "ces")
 
 
 def number(noun: Noun, value: tuple[str, str]) -> Group:
-    """Return `two dogs` for the number `("two", "deux")`."""
+    """Returns `two dogs` for the number `("two", "deux")`."""
     return _many(noun, *value)
 
 
 def some(noun: Noun) -> Group:
-    """Return `some dogs`, or `some milk` where nothing is counted.
+    """Returns `some dogs`, or `some milk` for a mass noun.
 
     >>> from keras_transformer.data.phrasebook.words import nouns
     >>> milk, = nouns("milk/- lait m")
@@ -65,21 +65,21 @@ def some(noun: Noun) -> Group:
 
 
 def whole(noun: Noun) -> Group:
-    """Return what one likes or dislikes: `dogs`, `milk`."""
+    """Returns the noun in general, as after *like*: `dogs`, `milk`."""
     if noun.counted:
         return all_the(noun)._replace(en=noun.en_plural)
     return the(noun)._replace(en=noun.en)
 
 
 def without(noun: Noun) -> Group:
-    """Return what follows a French negation or quantity: `dogs`, `milk`."""
+    """Returns the form that follows a French negation or quantity: `dogs`, `milk`."""
     if noun.counted:
         return _many(noun, "", "de")
     return Group(noun.en, f"de {noun.fr}", noun.gender)
 
 
 def own(noun: Noun, owner: Group) -> Group:
-    """Return `her dog`: the owner decides the English word, the noun the French one.
+    """Returns `her dog`: English agrees with the owner, French with the noun.
 
     >>> from keras_transformer.data.phrasebook.words import nouns
     >>> dog, = nouns("dog chien m")
@@ -87,15 +87,15 @@ def own(noun: Noun, owner: Group) -> Group:
     ('her dog', 'son chien')
     """
     french = _OWN_FR[owner.person][noun.gender == "f"]
-    return Group(f"{_owner(owner)} {noun.en}", f"{french} {noun.fr}", noun.gender)
+    return Group(f"{_possessive_en(owner)} {noun.en}", f"{french} {noun.fr}", noun.gender)
 
 
 def all_own(noun: Noun, owner: Group) -> Group:
-    """Return `her dogs`."""
-    return _many(noun, _owner(owner), _OWN_FR[owner.person][2])
+    """Returns `her dogs`."""
+    return _many(noun, _possessive_en(owner), _OWN_FR[owner.person][2])
 
 
-def _owner(owner: Group) -> str:
+def _possessive_en(owner: Group) -> str:
     if owner.person is Person.HE and owner.gender == "f":
         return "her"
     return _OWN_EN[owner.person]

@@ -1,4 +1,4 @@
-"""Which words of an English sentence carry its content: every form, by its dictionary entry."""
+"""Content words of English sentences: a table from inflected forms to dictionary entries."""
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations
@@ -9,12 +9,15 @@ from keras_transformer.data.phrasebook.words import Adjective, Noun, Verb
 
 
 def _values(module: object) -> Iterator[object]:
+    """Yields the values in a module, including the items of its tuples."""
     for value in vars(module).values():
         yield from value if isinstance(value, tuple) else (value,)
 
 
 def _forms() -> Iterator[tuple[str, str]]:
-    entries = [v for m in (nouns, people, verbs, adjectives, coreference) for v in _values(m)]
+    """Yields every inflected form with its dictionary entry."""
+    modules = (nouns, people, verbs, adjectives, coreference)
+    entries = [value for module in modules for value in _values(module)]
     entries += [masculine for masculine, _ in people.PROFESSIONS]
     for entry in entries:
         if isinstance(entry, Noun):
@@ -30,8 +33,7 @@ def _forms() -> Iterator[tuple[str, str]]:
 
 ENTRIES: dict[str, str] = {form.lower(): entry.lower() for form, entry in _forms() if form}
 
-
-# Words with few partners, which cannot do without any of them.
+# Words that combine with few others, so that training needs nearly all their combinations.
 CHOOSY: frozenset[str] = frozenset(
     [verb.en for verb, objects in verbs.ACTIONS if len(objects) < 12]
     + [adjective.en for adjective in adjectives.OF_TEXTS + adjectives.OF_FOOD]
@@ -39,7 +41,7 @@ CHOOSY: frozenset[str] = frozenset(
 
 
 def content_pairs(sentence: str) -> Iterable[tuple[str, str]]:
-    """Return the couples of content words of an English sentence, each in order.
+    """Returns the pairs of content words of an English sentence, each in alphabetical order.
 
     >>> list(content_pairs("The dogs didn't see the tired cow."))
     [('cow', 'dog'), ('cow', 'see'), ('cow', 'tired'), ('dog', 'see'), ('dog', 'tired'), \

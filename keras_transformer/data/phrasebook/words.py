@@ -1,4 +1,4 @@
-"""The kinds of lexical entries, and the small readers that make them from tables."""
+"""Types of lexical entries, and functions that read them from tables."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ from keras_transformer.data.phrasebook import english, french
 
 
 class Person(IntEnum):
-    """Who a verb agrees with: the position of its form in a conjugation."""
+    """The grammatical person of a verb: the index of its form in a conjugation."""
 
     I = 0  # noqa: E741
     HE = 1
@@ -18,7 +18,7 @@ class Person(IntEnum):
 
 
 class Group(NamedTuple):
-    """A noun group or a pronoun in both languages, with what must agree with it."""
+    """A noun phrase or a pronoun in both languages, with the features that others agree with."""
 
     en: str
     fr: str
@@ -29,7 +29,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Noun:
-    """A noun; one without plurals names something that is not counted."""
+    """A noun in both languages; mass nouns have empty plurals."""
 
     en: str
     en_plural: str
@@ -39,7 +39,7 @@ class Noun:
 
     @property
     def counted(self) -> bool:
-        """Whether the noun has a plural here."""
+        """Boolean. `False` for a mass noun."""
         return bool(self.fr_plural)
 
 
@@ -52,13 +52,16 @@ class Adjective:
     comparative: str = ""
 
     def agreeing(self, group: Group) -> str:
-        """Return the French form that agrees with `group`."""
+        """Returns the French form that agrees with `group`."""
         return self.forms[(group.gender == "f") + 2 * group.plural]
 
 
 @dataclass(frozen=True, eq=False)
 class Verb:
-    """A verb with the forms in use; `with_etre` says how its passé composé is made."""
+    """A verb with the forms in use.
+
+    `with_etre` selects *être* instead of *avoir* as the auxiliary of its passé composé.
+    """
 
     en: str
     third: str
@@ -72,11 +75,11 @@ class Verb:
     with_etre: bool = False
 
     def present_en(self, person: Person) -> str:
-        """Return the English present."""
+        """Returns the English present."""
         return self.third if person is Person.HE else self.en
 
     def compound(self, subject: Group) -> tuple[str, str]:
-        """Return the auxiliary and the participle of the passé composé.
+        """Returns the auxiliary and the participle of the passé composé.
 
         >>> go = verb("go went gone", "aller", participle="allé", with_etre=True)
         >>> go.compound(Group("she", "elle", "f"))
@@ -91,7 +94,7 @@ class Verb:
 def verb(
     en: str, infinitive: str, present: str = "", participle: str = "", with_etre: bool = False
 ) -> Verb:
-    """Make a verb: irregular English forms follow the base, regular French ones are left out.
+    """Creates a verb: irregular English forms follow the base, regular forms are omitted.
 
     >>> drink = verb("drink drank drunk", "boire", "bois boit buvons buvez boivent", "bu")
     >>> drink.gerund, drink.third, drink.imperfect
@@ -117,18 +120,18 @@ def verb(
 
 
 def nouns(table: str) -> tuple[Noun, ...]:
-    """Read nouns, one a line: English, French, gender; irregular plurals after a slash.
+    """Reads nouns, one per line: English, French, gender; irregular plurals follow a slash.
 
-    A plural `-` means that the noun is not counted.
+    The plural `-` marks a mass noun.
 
     >>> [(n.en_plural, n.fr_plural) for n in nouns("man/men homme m\\n box boîte f")]
     [('men', 'hommes'), ('boxes', 'boîtes')]
     """
-    return tuple(_noun(*line.split()) for line in table.strip().splitlines())
+    return tuple(_make_noun(*line.split()) for line in table.strip().splitlines())
 
 
 def named(options: tuple[Noun, ...], names: str) -> tuple[Noun, ...]:
-    """Return the nouns whose English singular is among `names`.
+    """Returns the nouns whose English singular is among `names`.
 
     >>> [noun.fr for noun in named(nouns("box boîte f"), "man box")]
     ['boîte']
@@ -136,7 +139,7 @@ def named(options: tuple[Noun, ...], names: str) -> tuple[Noun, ...]:
     return tuple(noun for noun in options if noun.en in names.split())
 
 
-def _noun(en: str, fr: str, gender: str) -> Noun:
+def _make_noun(en: str, fr: str, gender: str) -> Noun:
     en, _, en_plural = en.partition("/")
     fr, _, fr_plural = fr.partition("/")
     if en_plural == "-":
@@ -146,15 +149,15 @@ def _noun(en: str, fr: str, gender: str) -> Noun:
 
 
 def adjectives(table: str) -> tuple[Adjective, ...]:
-    """Read adjectives, one a line: English, French; what is irregular after a slash.
+    """Reads adjectives, one per line: English, French; irregular forms follow a slash.
 
     >>> [a.forms for a in adjectives("old/older vieux/vieille\\n wide large")]
     [('vieux', 'vieille', 'vieux', 'vieilles'), ('large', 'large', 'larges', 'larges')]
     """
-    return tuple(_adjective(*line.split()) for line in table.strip().splitlines())
+    return tuple(_make_adjective(*line.split()) for line in table.strip().splitlines())
 
 
-def _adjective(en: str, fr: str) -> Adjective:
+def _make_adjective(en: str, fr: str) -> Adjective:
     en, _, comparative = en.partition("/")
     masculine, _, feminine = fr.partition("/")
     feminine = feminine or french.feminine(masculine)

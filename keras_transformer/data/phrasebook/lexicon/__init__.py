@@ -1,1 +1,1 @@
-"""The words, as plain tables: English, French, gender, and what is irregular."""
+"""The vocabulary as tables: English, French, gender and irregular forms."""

@@ -1,4 +1,4 @@
-"""Adjectives by what they are said of: `english[/comparative] french[/feminine]`."""
+"""Adjectives by the nouns they describe: `english[/comparative] french[/feminine]`."""
 
 from keras_transformer.data.phrasebook.words import adjectives
 

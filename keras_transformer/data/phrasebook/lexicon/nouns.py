@@ -1,4 +1,4 @@
-"""Nouns by semantic class: `english[/plural] french[/plural] gender`; plural `-`: not counted."""
+"""Nouns by semantic class: `english[/plural] french[/plural] gender`; `-` marks mass nouns."""
 
 from keras_transformer.data.phrasebook.words import named, nouns
 
@@ -139,7 +139,7 @@ CONTAINERS = nouns("""
     trunk    coffre  m
     pocket   poche   f
 """)
-BAGS = CONTAINERS[:-1]  # one does not buy, close or own a pocket
+BAGS = CONTAINERS[:-1]  # a pocket is not bought, closed or owned
 
 FURNITURE = nouns("""
     table  table  f
@@ -202,7 +202,7 @@ BUILDINGS = nouns("""
     zoo        zoo          m
 """)
 
-# What an animal may cross, follow, climb or explore.
+# Places that an animal may cross, follow, climb or explore.
 LANDSCAPE = nouns("""
     bridge    pont      m
     path      chemin    m
@@ -266,5 +266,5 @@ BODY = nouns("""
 SPACES = named(LANDSCAPE, "bridge park garden canal boulevard street avenue square")
 OUTDOORS = named(LANDSCAPE, "park garden village street forest")
 
-# Things that can be compared with one another.
+# Classes of things that can be compared with each other.
 KINDS = (CLOTHES, BELONGINGS, BAGS, VEHICLES, FURNITURE)

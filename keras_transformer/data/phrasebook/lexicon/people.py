@@ -1,11 +1,11 @@
-"""People: pronouns, names, families, professions; and the cities and countries they live in."""
+"""Pronouns, names, relatives and professions, and the cities and countries people live in."""
 
 from typing import NamedTuple
 
 from keras_transformer.data.phrasebook.words import Group, Noun, Person, nouns
 
-# One convention for what English leaves open: I, you and they are masculine in French, and `you`
-# is one person addressed as `vous`.
+# French needs choices that English leaves open: I, you and they are masculine, and `you` is one
+# person addressed as `vous`.
 PRONOUNS = (
     Group("I", "je", person=Person.I),
     Group("he", "il"),
@@ -14,6 +14,8 @@ PRONOUNS = (
     Group("you", "vous", person=Person.YOU),
     Group("they", "ils", plural=True, person=Person.THEY),
 )
+
+OWNERS = tuple(pronoun for pronoun in PRONOUNS if pronoun.en in ("I", "you", "we"))
 
 NAMES = (
     Group("Paul", "Paul"),
@@ -45,7 +47,7 @@ FAMILY = nouns("""
     grandmother grand-mère/grands-mères f
 """)
 
-# A profession has a masculine and a feminine noun; `the baker` is the masculine one.
+# Professions have a masculine and a feminine noun; `the baker` uses the masculine.
 _PROFESSIONS = """
     student    étudiant   étudiante
     teacher    professeur professeure
@@ -71,7 +73,7 @@ PROFESSIONS: tuple[tuple[Noun, Noun], ...] = tuple(
 
 
 class Town(NamedTuple):
-    """A city or a country, with the French for being there and for coming from there."""
+    """A city or a country, with the French for *in* it (`at`) and *from* it (`from_`)."""
 
     en: str
     at: str

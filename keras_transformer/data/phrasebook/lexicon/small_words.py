@@ -1,4 +1,4 @@
-"""Times, frequencies, numbers, positions and weather: couples of English and French."""
+"""Times, frequencies, numbers, positions and weather, as pairs of English and French."""
 
 NUMBERS = (
     ("two", "deux"),
@@ -76,7 +76,7 @@ FREQUENCIES = (
 ON = (("on", "sur"), ("under", "sous"), ("behind", "derrière"), ("near", "près de"))
 NEAR = (("behind", "derrière"), ("near", "près de"))
 
-# What the weather does: English present, past and future; French the same.
+# English present, past and future (infinitive), then the same in French.
 WEATHER = (
     ("it is cold", "it was cold", "be cold", "il fait froid", "il faisait froid", "faire froid"),
     ("it is hot", "it was hot", "be hot", "il fait chaud", "il faisait chaud", "faire chaud"),

@@ -1,6 +1,6 @@
-"""Verbs by what may follow them: `english past participle`, French infinitive, present, participle.
+"""Verbs: English base, past and participle; French infinitive, present and participle.
 
-Regular forms are left out. An action couples a verb with the nouns that make sense as its object.
+Regular forms are omitted. An action is a verb and the nouns that make sense as its object.
 """
 
 from keras_transformer.data.phrasebook.lexicon.nouns import (
@@ -107,7 +107,7 @@ WRITABLE = tuple(noun for noun in TEXTS if noun.en != "newspaper")
 
 Actions = tuple[tuple[Verb, tuple[Noun, ...]], ...]
 
-# What one may be doing now.
+# Actions that can be in progress now.
 ACTIVITIES: Actions = (
     (EAT, FRUIT + FOOD),
     (DRINK, DRINKS),
@@ -129,7 +129,7 @@ ACTIVITIES: Actions = (
     (PREPARE, PREPARED),
 )
 
-# What one may do at some time.
+# Actions that can happen once.
 ACTIONS: Actions = (
     *ACTIVITIES,
     (PAINT, OPENINGS + FURNITURE + ROOMS),
@@ -148,7 +148,7 @@ ACTIONS: Actions = (
     (VISIT, BUILDINGS + OUTDOORS),
 )
 
-# What one may do day after day.
+# Actions that can be habits.
 HABITUAL: Actions = (
     (EAT, FRUIT + FOOD),
     (DRINK, DRINKS),

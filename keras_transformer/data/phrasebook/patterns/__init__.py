@@ -1,8 +1,9 @@
-"""The everyday sentence patterns.
+"""Patterns of everyday sentences.
 
-A pattern is a function: it draws words for its slots and returns an English and a French
-sentence, each spelled word by word (`english.polish` and `french.polish` finish them). To add
-one, write the function and name it in the `PATTERNS` of its module.
+A pattern is a function that draws words for its slots and returns an English and a French
+sentence, both written word by word (`english.polish` and `french.polish` correct the spelling). Its
+docstring shows an example. To add a pattern, write the function and list it in the `PATTERNS` of
+its module.
 """
 
 from keras_transformer.data.phrasebook.patterns import (

@@ -1,4 +1,4 @@
-"""What people will do, want, can and must; and orders."""
+"""Patterns of plans, wishes, abilities, obligations and orders."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE, BE_NOT
@@ -10,7 +10,7 @@ _YOU = people.PRONOUNS[4]
 
 
 def going_to(draw: Draw) -> tuple[str, str]:
-    """Marie is going to buy an apple tomorrow."""
+    """Writes sentences like "Marie is going to buy an apple tomorrow"."""
     subject, time = draw.subject(), draw.pick(small_words.FUTURE_TIMES)
     verb, thing = draw.action(subject)
     return (
@@ -20,7 +20,7 @@ def going_to(draw: Draw) -> tuple[str, str]:
 
 
 def not_going_to(draw: Draw) -> tuple[str, str]:
-    """Marie isn't going to buy the apple."""
+    """Writes sentences like "Marie isn't going to buy the apple"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.definite(draw.pick(options))
     return (
@@ -30,7 +30,7 @@ def not_going_to(draw: Draw) -> tuple[str, str]:
 
 
 def going_there(draw: Draw) -> tuple[str, str]:
-    """Marie is going to go to the museum next Monday."""
+    """Writes sentences like "Marie is going to go to the museum next Monday"."""
     subject, (verb, preposition) = draw.subject(), draw.choose(verbs.MOVES)
     place, time = draw.place(nouns.BUILDINGS), draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -40,7 +40,7 @@ def going_there(draw: Draw) -> tuple[str, str]:
 
 
 def must(draw: Draw) -> tuple[str, str]:
-    """Marie must wash the car."""
+    """Writes sentences like "Marie must wash the car"."""
     subject = draw.subject()
     verb, thing = draw.activity(subject)
     return (
@@ -50,7 +50,7 @@ def must(draw: Draw) -> tuple[str, str]:
 
 
 def must_not(draw: Draw) -> tuple[str, str]:
-    """Marie must not open this door."""
+    """Writes sentences like "Marie must not open this door"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIVITIES)
     thing = draw.demonstrative(draw.pick(options))
     return (
@@ -60,7 +60,7 @@ def must_not(draw: Draw) -> tuple[str, str]:
 
 
 def can(draw: Draw) -> tuple[str, str]:
-    """Marie can repair this car."""
+    """Writes sentences like "Marie can repair this car"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIVITIES)
     thing = draw.demonstrative(draw.pick(options))
     return (
@@ -70,7 +70,7 @@ def can(draw: Draw) -> tuple[str, str]:
 
 
 def knows_how(draw: Draw) -> tuple[str, str]:
-    """Marie knows how to prepare this soup."""
+    """Writes sentences like "Marie knows how to prepare this soup"."""
     subject, verb = draw.subject(), draw.choose((verbs.PREPARE, verbs.REPAIR, verbs.DRAW))
     options = dict(verbs.ACTIVITIES)[verb]
     thing = draw.demonstrative(draw.pick(options))
@@ -81,7 +81,7 @@ def knows_how(draw: Draw) -> tuple[str, str]:
 
 
 def please(draw: Draw) -> tuple[str, str]:
-    """Close the door now, please."""
+    """Writes sentences like "Close the door now, please"."""
     verb, thing = draw.activity(_YOU)
     time = draw.pick(small_words.PRESENT_TIMES)
     return (
@@ -91,7 +91,7 @@ def please(draw: Draw) -> tuple[str, str]:
 
 
 def do_not(draw: Draw) -> tuple[str, str]:
-    """Don't open this door today!"""
+    """Writes sentences like "Don't open this door today!"."""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing, time = draw.demonstrative(draw.pick(options)), draw.pick(small_words.PRESENT_TIMES)
     return (
@@ -101,7 +101,7 @@ def do_not(draw: Draw) -> tuple[str, str]:
 
 
 def lets(draw: Draw) -> tuple[str, str]:
-    """Let's eat the apples tomorrow!"""
+    """Writes sentences like "Let's eat the apples tomorrow!"."""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing, time = draw.definite(draw.pick(options)), draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -111,7 +111,7 @@ def lets(draw: Draw) -> tuple[str, str]:
 
 
 def lets_not(draw: Draw) -> tuple[str, str]:
-    """Let's not eat these apples tomorrow!"""
+    """Writes sentences like "Let's not eat these apples tomorrow!"."""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing, time = draw.demonstrative(draw.pick(options)), draw.pick(small_words.FUTURE_TIMES[:5])
     return (
@@ -121,7 +121,7 @@ def lets_not(draw: Draw) -> tuple[str, str]:
 
 
 def if_it_rains(draw: Draw) -> tuple[str, str]:
-    """If it is raining, Marie is going to stay at the hotel."""
+    """Writes sentences like "If it is raining, Marie is going to stay at the hotel"."""
     subject, place = draw.subject(), draw.place(nouns.BUILDINGS)
     weather = draw.pick(small_words.WEATHER)
     return (
@@ -131,7 +131,7 @@ def if_it_rains(draw: Draw) -> tuple[str, str]:
 
 
 def pastime_wanted(draw: Draw) -> tuple[str, str]:
-    """Marie wants to dance in the garden."""
+    """Writes sentences like "Marie wants to dance in the garden"."""
     subject, verb = draw.subject(), draw.choose(verbs.PASTIMES)
     place = draw.place(nouns.ROOMS + nouns.OUTDOORS)
     return (
@@ -141,7 +141,7 @@ def pastime_wanted(draw: Draw) -> tuple[str, str]:
 
 
 def please_do_not(draw: Draw) -> tuple[str, str]:
-    """Don't open the door, please."""
+    """Writes sentences like "Don't open the door, please"."""
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
     return (
@@ -151,7 +151,7 @@ def please_do_not(draw: Draw) -> tuple[str, str]:
 
 
 def if_tired(draw: Draw) -> tuple[str, str]:
-    """If Marie is tired, Paul is going to stay at the hotel."""
+    """Writes sentences like "If Marie is tired, Paul is going to stay at the hotel"."""
     subject, adjective = draw.single(), draw.pick(adjectives.MOODS)
     friend, place = draw.other(subject), draw.place(nouns.BUILDINGS)
     return (
@@ -163,7 +163,7 @@ def if_tired(draw: Draw) -> tuple[str, str]:
 
 
 def going_to_give(draw: Draw) -> tuple[str, str]:
-    """Marie is going to give the book to the children."""
+    """Writes sentences like "Marie is going to give the book to the children"."""
     subject, verb = draw.subject(), draw.choose((verbs.GIVE, verbs.SHOW))
     friend, thing = draw.somebody(), draw.definite(draw.pick(nouns.BELONGINGS + nouns.TEXTS))
     return (
@@ -173,7 +173,7 @@ def going_to_give(draw: Draw) -> tuple[str, str]:
 
 
 def if_wanted(draw: Draw) -> tuple[str, str]:
-    """If Marie wants to dance, Paul is going to sing."""
+    """Writes sentences like "If Marie wants to dance, Paul is going to sing"."""
     subject, (one, two) = draw.somebody(), draw.two(verbs.PASTIMES)
     friend = draw.other(subject)
     return (
@@ -185,7 +185,7 @@ def if_wanted(draw: Draw) -> tuple[str, str]:
 
 
 def is_unable(draw: Draw) -> tuple[str, str]:
-    """Marie couldn't open the door."""
+    """Writes sentences like "Marie couldn't open the door"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.definite(draw.pick(options))
     can = verbs.CAN.present[subject.person]

@@ -1,4 +1,4 @@
-"""What people did, did not do, had never done, were doing and used to do."""
+"""Patterns of past actions: completed, never done, in progress and habitual."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import HAVE
@@ -8,7 +8,7 @@ from keras_transformer.data.phrasebook.words import Group, Verb
 
 
 def did(draw: Draw) -> tuple[str, str]:
-    """Marie ate an apple yesterday."""
+    """Writes sentences like "Marie ate an apple yesterday"."""
     subject, time = draw.subject(), draw.pick(small_words.PAST_TIMES)
     verb, thing = draw.action(subject)
     auxiliary, participle = verb.compound(subject)
@@ -19,7 +19,7 @@ def did(draw: Draw) -> tuple[str, str]:
 
 
 def did_in(draw: Draw) -> tuple[str, str]:
-    """Marie bought a hat in Paris."""
+    """Writes sentences like "Marie bought a hat in Paris"."""
     subject, town = draw.subject(), draw.town()
     verb, thing = draw.action(subject)
     auxiliary, participle = verb.compound(subject)
@@ -30,7 +30,7 @@ def did_in(draw: Draw) -> tuple[str, str]:
 
 
 def did_with(draw: Draw) -> tuple[str, str]:
-    """Marie ate the apple with Paul."""
+    """Writes sentences like "Marie ate the apple with Paul"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     friend, thing = draw.other(subject), draw.definite(draw.pick(options))
     auxiliary, participle = verb.compound(subject)
@@ -41,7 +41,7 @@ def did_with(draw: Draw) -> tuple[str, str]:
 
 
 def did_not(draw: Draw) -> tuple[str, str]:
-    """Marie didn't eat the apple."""
+    """Writes sentences like "Marie didn't eat the apple"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.definite(draw.pick(options))
     auxiliary, participle = verb.compound(subject)
@@ -52,7 +52,7 @@ def did_not(draw: Draw) -> tuple[str, str]:
 
 
 def has_already(draw: Draw) -> tuple[str, str]:
-    """Marie has already eaten an apple."""
+    """Writes sentences like "Marie has already eaten an apple"."""
     subject = draw.subject()
     verb, thing = draw.action(subject)
     auxiliary, participle = verb.compound(subject)
@@ -63,7 +63,7 @@ def has_already(draw: Draw) -> tuple[str, str]:
 
 
 def has_never(draw: Draw) -> tuple[str, str]:
-    """Marie has never visited this museum."""
+    """Writes sentences like "Marie has never visited this museum"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.demonstrative(draw.pick(options))
     auxiliary, participle = verb.compound(subject)
@@ -74,7 +74,7 @@ def has_never(draw: Draw) -> tuple[str, str]:
 
 
 def has_just(draw: Draw) -> tuple[str, str]:
-    """Marie has just eaten an apple."""
+    """Writes sentences like "Marie has just eaten an apple"."""
     subject = draw.subject()
     verb, thing = draw.action(subject)
     come = verbs.COME.present[subject.person]
@@ -84,14 +84,15 @@ def has_just(draw: Draw) -> tuple[str, str]:
     )
 
 
-def _move(draw: Draw) -> tuple[Verb, str, Group]:
+def _draw_move(draw: Draw) -> tuple[Verb, str, Group]:
+    """Draws a verb of motion, its preposition and a building."""
     verb, preposition = draw.choose(verbs.MOVES)
     return verb, preposition, draw.place(nouns.BUILDINGS)
 
 
 def went(draw: Draw) -> tuple[str, str]:
-    """The girls went to the station yesterday."""
-    subject, (verb, to, place) = draw.described(), _move(draw)
+    """Writes sentences like "The girls went to the station yesterday"."""
+    subject, (verb, to, place) = draw.described(), _draw_move(draw)
     time = draw.pick(small_words.PAST_TIMES)
     auxiliary, participle = verb.compound(subject)
     return (
@@ -101,8 +102,8 @@ def went(draw: Draw) -> tuple[str, str]:
 
 
 def did_not_go(draw: Draw) -> tuple[str, str]:
-    """The girls didn't go to the station."""
-    subject, (verb, to, place) = draw.described(), _move(draw)
+    """Writes sentences like "The girls didn't go to the station"."""
+    subject, (verb, to, place) = draw.described(), _draw_move(draw)
     auxiliary, participle = verb.compound(subject)
     return (
         f"{subject.en} didn't {verb.en} {to} {place.en}.",
@@ -111,7 +112,7 @@ def did_not_go(draw: Draw) -> tuple[str, str]:
 
 
 def came_back(draw: Draw) -> tuple[str, str]:
-    """My brothers came back from the station yesterday."""
+    """Writes sentences like "My brothers came back from the station yesterday"."""
     subject, place = draw.described(), draw.place(nouns.BUILDINGS)
     time = draw.pick(small_words.PAST_TIMES)
     auxiliary, participle = verbs.COME_BACK.compound(subject)
@@ -122,7 +123,7 @@ def came_back(draw: Draw) -> tuple[str, str]:
 
 
 def came_back_from(draw: Draw) -> tuple[str, str]:
-    """My sisters came back from Japan last week."""
+    """Writes sentences like "My sisters came back from Japan last week"."""
     subject, town, time = draw.described(), draw.town(), draw.pick(small_words.PAST_TIMES)
     auxiliary, participle = verbs.COME_BACK.compound(subject)
     return (
@@ -132,7 +133,7 @@ def came_back_from(draw: Draw) -> tuple[str, str]:
 
 
 def was_doing(draw: Draw) -> tuple[str, str]:
-    """My mother was writing a letter when Paul arrived."""
+    """Writes sentences like "My mother was writing a letter when Paul arrived"."""
     subject = draw.one()
     verb, thing = draw.activity(subject)
     guest = draw.other(subject)
@@ -144,7 +145,7 @@ def was_doing(draw: Draw) -> tuple[str, str]:
 
 
 def used_to(draw: Draw) -> tuple[str, str]:
-    """My uncle used to buy an apple every day."""
+    """Writes sentences like "My uncle used to buy an apple every day"."""
     subject, (verb, thing) = draw.one(), draw.habit()
     time = draw.pick(small_words.HABITS)
     return (
@@ -154,7 +155,7 @@ def used_to(draw: Draw) -> tuple[str, str]:
 
 
 def pastime_once(draw: Draw) -> tuple[str, str]:
-    """The boy was sleeping in the bedroom last night."""
+    """Writes sentences like "The boy was sleeping in the bedroom last night"."""
     subject, verb, place = draw.one(), draw.choose(verbs.PASTIMES), draw.place(nouns.ROOMS)
     time = draw.pick(small_words.PAST_TIMES[:4])
     return (
@@ -164,7 +165,7 @@ def pastime_once(draw: Draw) -> tuple[str, str]:
 
 
 def pastime_yesterday(draw: Draw) -> tuple[str, str]:
-    """The boy didn't sleep last night."""
+    """Writes sentences like "The boy didn't sleep last night"."""
     subject, verb = draw.subject(), draw.choose(verbs.PASTIMES)
     time = draw.pick(small_words.PAST_TIMES)
     return (
@@ -174,7 +175,7 @@ def pastime_yesterday(draw: Draw) -> tuple[str, str]:
 
 
 def lost_and_found(draw: Draw) -> tuple[str, str]:
-    """Marie lost her keys at the station."""
+    """Writes sentences like "Marie lost her keys at the station"."""
     subject, thing = draw.subject(), draw.pick(nouns.BELONGINGS + nouns.CLOTHES)
     verb = draw.choose((verbs.LOSE, verbs.FIND))
     owned = own(thing, subject) if draw.chance(0.5) else the(thing)
@@ -187,7 +188,7 @@ def lost_and_found(draw: Draw) -> tuple[str, str]:
 
 
 def was_not_doing(draw: Draw) -> tuple[str, str]:
-    """Marie wasn't writing the letter."""
+    """Writes sentences like "Marie wasn't writing the letter"."""
     subject, (verb, options) = draw.one(), draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
     return (
@@ -197,7 +198,7 @@ def was_not_doing(draw: Draw) -> tuple[str, str]:
 
 
 def formerly(draw: Draw) -> tuple[str, str]:
-    """My uncle often used to buy three apples."""
+    """Writes sentences like "My uncle often used to buy three apples"."""
     subject, (verb, thing), frequency = draw.one(), draw.habit(), draw.pick(small_words.FREQUENCIES)
     return (
         f"{subject.en} {frequency[0]} used to {verb.en} {thing.en}.",
@@ -206,7 +207,7 @@ def formerly(draw: Draw) -> tuple[str, str]:
 
 
 def pastime_interrupted(draw: Draw) -> tuple[str, str]:
-    """The boy was dancing when Marie arrived."""
+    """Writes sentences like "The boy was dancing when Marie arrived"."""
     subject, verb = draw.one(), draw.choose(verbs.PASTIMES)
     guest = draw.other(subject)
     auxiliary, participle = verbs.ARRIVE.compound(guest)
@@ -217,7 +218,7 @@ def pastime_interrupted(draw: Draw) -> tuple[str, str]:
 
 
 def has_just_arrived(draw: Draw) -> tuple[str, str]:
-    """Marie has just arrived at the station."""
+    """Writes sentences like "Marie has just arrived at the station"."""
     subject, place = draw.subject(), draw.place(nouns.BUILDINGS)
     verb, preposition = draw.pick(((verbs.ARRIVE, "at"), (verbs.RETURN, "to")))
     return (
@@ -228,8 +229,8 @@ def has_just_arrived(draw: Draw) -> tuple[str, str]:
 
 
 def went_with(draw: Draw) -> tuple[str, str]:
-    """The girls went to the station with my aunt."""
-    subject, (verb, to, place) = draw.described(), _move(draw)
+    """Writes sentences like "The girls went to the station with my aunt"."""
+    subject, (verb, to, place) = draw.described(), _draw_move(draw)
     friend = draw.other(subject)
     auxiliary, participle = verb.compound(subject)
     return (

@@ -1,4 +1,4 @@
-"""What people are, feel and have."""
+"""Patterns of professions, feelings, ages and comparisons of people."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE, BE_NOT, DO, WAS
@@ -9,7 +9,8 @@ from keras_transformer.data.phrasebook.words import Group
 _COMPARED = tuple(adjective for adjective in adjectives.OF_PEOPLE if adjective.comparative)
 
 
-def _profession(draw: Draw, subject: Group) -> Group:
+def _draw_profession(draw: Draw, subject: Group) -> Group:
+    """Draws a profession that agrees with `subject`."""
     masculine, feminine = draw.pick(people.PROFESSIONS)
     noun = feminine if subject.gender == "f" else masculine
     if subject.plural:
@@ -18,13 +19,13 @@ def _profession(draw: Draw, subject: Group) -> Group:
 
 
 def is_profession(draw: Draw) -> tuple[str, str]:
-    """I am a student."""
+    """Writes sentences like "I am a student"."""
     subject = draw.single()
-    return be_profession(subject, _profession(draw, subject))
+    return be_profession(subject, _draw_profession(draw, subject))
 
 
 def be_profession(subject: Group, profession: Group) -> tuple[str, str]:
-    """Say that `subject` is of a profession."""
+    """Writes that `subject` has a profession."""
     return (
         f"{subject.en} {BE[subject.person]} {profession.en}.",
         f"{subject.fr} {ETRE[subject.person]} {profession.fr}.",
@@ -32,9 +33,9 @@ def be_profession(subject: Group, profession: Group) -> tuple[str, str]:
 
 
 def is_not_profession(draw: Draw) -> tuple[str, str]:
-    """Marie isn't a doctor."""
+    """Writes sentences like "Marie isn't a doctor"."""
     subject = draw.single()
-    profession = _profession(draw, subject)
+    profession = _draw_profession(draw, subject)
     return (
         f"{subject.en} {BE_NOT[subject.person]} {profession.en}.",
         f"{subject.fr} ne {ETRE[subject.person]} pas {profession.fr}.",
@@ -42,9 +43,9 @@ def is_not_profession(draw: Draw) -> tuple[str, str]:
 
 
 def was_profession(draw: Draw) -> tuple[str, str]:
-    """My mother was a nurse in Rome."""
+    """Writes sentences like "My mother was a nurse in Rome"."""
     subject, town = draw.single(), draw.town()
-    profession = _profession(draw, subject)
+    profession = _draw_profession(draw, subject)
     return (
         f"{subject.en} {WAS[subject.person]} {profession.en} in {town.en}.",
         f"{subject.fr} {ETAIT[subject.person]} {profession.fr} {town.at}.",
@@ -52,9 +53,9 @@ def was_profession(draw: Draw) -> tuple[str, str]:
 
 
 def wants_to_become(draw: Draw) -> tuple[str, str]:
-    """My sister wants to become a singer."""
+    """Writes sentences like "My sister wants to become a singer"."""
     subject = draw.single()
-    profession = _profession(draw, subject)
+    profession = _draw_profession(draw, subject)
     return (
         f"{subject.en} {verbs.WANT.present_en(subject.person)} to become {profession.en}.",
         f"{subject.fr} {verbs.WANT.present[subject.person]} devenir {profession.fr}.",
@@ -62,9 +63,9 @@ def wants_to_become(draw: Draw) -> tuple[str, str]:
 
 
 def would_like_to_become(draw: Draw) -> tuple[str, str]:
-    """My sister would like to become a singer."""
+    """Writes sentences like "My sister would like to become a singer"."""
     subject = draw.single()
-    profession = _profession(draw, subject)
+    profession = _draw_profession(draw, subject)
     return (
         f"{subject.en} would like to become {profession.en}.",
         f"{subject.fr} {_WOULD_LIKE[subject.person]} devenir {profession.fr}.",
@@ -72,7 +73,7 @@ def would_like_to_become(draw: Draw) -> tuple[str, str]:
 
 
 def would_like_to(draw: Draw) -> tuple[str, str]:
-    """Marie would like to buy a car."""
+    """Writes sentences like "Marie would like to buy a car"."""
     subject = draw.subject()
     verb, thing = draw.activity(subject)
     return (
@@ -82,27 +83,27 @@ def would_like_to(draw: Draw) -> tuple[str, str]:
 
 
 def feels(draw: Draw) -> tuple[str, str]:
-    """Marie is very happy."""
-    subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
-    degree = draw.pick(small_words.DEGREES)
-    return (
-        f"{subject.en} {BE[subject.person]} {degree[0]} {adjective.en}.",
-        f"{subject.fr} {ETRE[subject.person]} {degree[1]} {adjective.agreeing(subject)}.",
-    )
+    """Writes sentences like "Marie is very happy"."""
+    return _write_feeling(draw, BE, ETRE)
 
 
 def felt(draw: Draw) -> tuple[str, str]:
-    """Marie was very sad."""
+    """Writes sentences like "Marie was very sad"."""
+    return _write_feeling(draw, WAS, ETAIT)
+
+
+def _write_feeling(draw: Draw, be: tuple[str, ...], etre: tuple[str, ...]) -> tuple[str, str]:
+    """Writes a feeling with its degree, for the forms of *be* and *être* in one tense."""
     subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
     degree = draw.pick(small_words.DEGREES)
     return (
-        f"{subject.en} {WAS[subject.person]} {degree[0]} {adjective.en}.",
-        f"{subject.fr} {ETAIT[subject.person]} {degree[1]} {adjective.agreeing(subject)}.",
+        f"{subject.en} {be[subject.person]} {degree[0]} {adjective.en}.",
+        f"{subject.fr} {etre[subject.person]} {degree[1]} {adjective.agreeing(subject)}.",
     )
 
 
 def does_not_feel(draw: Draw) -> tuple[str, str]:
-    """Marie isn't tired but sick."""
+    """Writes sentences like "Marie isn't tired but sick"."""
     subject = draw.described()
     absent, present = draw.two(adjectives.MOODS)
     return (
@@ -113,7 +114,7 @@ def does_not_feel(draw: Draw) -> tuple[str, str]:
 
 
 def i_think(draw: Draw) -> tuple[str, str]:
-    """I think that Marie is tired."""
+    """Writes sentences like "I think that Marie is tired"."""
     subject, adjective = draw.somebody(), draw.pick(adjectives.OF_PEOPLE)
     verb = draw.choose((verbs.THINK, verbs.SAY))
     speaker = draw.doer()
@@ -126,7 +127,7 @@ def i_think(draw: Draw) -> tuple[str, str]:
 
 
 def do_they_think(draw: Draw) -> tuple[str, str]:
-    """Does Marie think that Paul is tired?"""
+    """Writes sentences like "Does Marie think that Paul is tired?"."""
     subject, adjective = draw.somebody(), draw.pick(adjectives.OF_PEOPLE)
     verb, speaker = draw.choose((verbs.THINK, verbs.SAY)), draw.somebody()
     return (
@@ -138,7 +139,7 @@ def do_they_think(draw: Draw) -> tuple[str, str]:
 
 
 def compares(draw: Draw) -> tuple[str, str]:
-    """My brother is taller than Paul."""
+    """Writes sentences like "My brother is taller than Paul"."""
     subject, adjective = draw.described(), draw.pick(_COMPARED)
     other = draw.other(subject)
     return (
@@ -148,7 +149,7 @@ def compares(draw: Draw) -> tuple[str, str]:
 
 
 def equals(draw: Draw) -> tuple[str, str]:
-    """Marie is as tall as my brother."""
+    """Writes sentences like "Marie is as tall as my brother"."""
     subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
     other = draw.other(subject)
     return (
@@ -158,7 +159,7 @@ def equals(draw: Draw) -> tuple[str, str]:
 
 
 def has_years(draw: Draw) -> tuple[str, str]:
-    """Marie is ten years old."""
+    """Writes sentences like "Marie is ten years old"."""
     subject, number = draw.subject(), draw.pick(small_words.TENS)
     return (
         f"{subject.en} {BE[subject.person]} {number[0]} years old.",
@@ -167,7 +168,7 @@ def has_years(draw: Draw) -> tuple[str, str]:
 
 
 def is_hungry(draw: Draw) -> tuple[str, str]:
-    """Marie is always hungry."""
+    """Writes sentences like "Marie is always hungry"."""
     subject, feeling = draw.subject(), draw.pick(small_words.FEELINGS)
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -177,7 +178,7 @@ def is_hungry(draw: Draw) -> tuple[str, str]:
 
 
 def is_not_hungry(draw: Draw) -> tuple[str, str]:
-    """Marie isn't hungry now."""
+    """Writes sentences like "Marie isn't hungry now"."""
     subject, feeling = draw.subject(), draw.pick(small_words.FEELINGS)
     time = draw.pick(small_words.PRESENT_TIMES)
     return (
@@ -187,7 +188,7 @@ def is_not_hungry(draw: Draw) -> tuple[str, str]:
 
 
 def is_afraid(draw: Draw) -> tuple[str, str]:
-    """Marie is afraid of the spiders."""
+    """Writes sentences like "Marie is afraid of the spiders"."""
     subject, animal = draw.subject(), draw.definite(draw.pick(nouns.ANIMALS))
     return (
         f"{subject.en} {BE[subject.person]} afraid of {animal.en}.",
@@ -199,7 +200,7 @@ _WOULD_LIKE = ("voudrais", "voudrait", "voudrions", "voudriez", "voudraient")
 
 
 def is_not_afraid(draw: Draw) -> tuple[str, str]:
-    """Marie isn't afraid of the spiders."""
+    """Writes sentences like "Marie isn't afraid of the spiders"."""
     subject, animal = draw.subject(), draw.definite(draw.pick(nouns.ANIMALS))
     return (
         f"{subject.en} {BE_NOT[subject.person]} afraid of {animal.en}.",
@@ -208,7 +209,7 @@ def is_not_afraid(draw: Draw) -> tuple[str, str]:
 
 
 def is_no_longer(draw: Draw) -> tuple[str, str]:
-    """Marie isn't tired anymore."""
+    """Writes sentences like "Marie isn't tired anymore"."""
     subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
     return (
         f"{subject.en} {BE_NOT[subject.person]} {adjective.en} anymore.",
@@ -217,7 +218,7 @@ def is_no_longer(draw: Draw) -> tuple[str, str]:
 
 
 def is_not_as(draw: Draw) -> tuple[str, str]:
-    """Marie isn't as tall as Paul."""
+    """Writes sentences like "Marie isn't as tall as Paul"."""
     subject, adjective = draw.described(), draw.pick(adjectives.OF_PEOPLE)
     other = draw.other(subject)
     return (

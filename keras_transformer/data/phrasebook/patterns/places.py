@@ -1,4 +1,4 @@
-"""Where people live and go, and the weather there."""
+"""Patterns of places, travel and the weather."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE
@@ -9,7 +9,7 @@ _SCENERY = nouns.BUILDINGS + nouns.SPACES
 
 
 def lives(draw: Draw) -> tuple[str, str]:
-    """My aunt lives in Rome."""
+    """Writes sentences like "My aunt lives in Rome"."""
     subject, town = draw.doer(), draw.town()
     verb = draw.choose((verbs.LIVE, verbs.WORK))
     return (
@@ -19,7 +19,7 @@ def lives(draw: Draw) -> tuple[str, str]:
 
 
 def comes_from(draw: Draw) -> tuple[str, str]:
-    """My aunt comes from Rome."""
+    """Writes sentences like "My aunt comes from Rome"."""
     subject, town = draw.subject(), draw.town()
     return (
         f"{subject.en} {verbs.COME.present_en(subject.person)} from {town.en}.",
@@ -28,7 +28,7 @@ def comes_from(draw: Draw) -> tuple[str, str]:
 
 
 def weather_now(draw: Draw) -> tuple[str, str]:
-    """It is cold in Paris today."""
+    """Writes sentences like "It is cold in Paris today"."""
     weather, town, time = (
         draw.pick(small_words.WEATHER),
         draw.town(),
@@ -38,14 +38,14 @@ def weather_now(draw: Draw) -> tuple[str, str]:
 
 
 def weather_past(draw: Draw) -> tuple[str, str]:
-    """It was raining in Paris yesterday."""
+    """Writes sentences like "It was raining in Paris yesterday"."""
     weather, town = draw.pick(small_words.WEATHER), draw.town()
     time = draw.pick(small_words.PAST_TIMES)
     return f"{weather[1]} in {town.en} {time[0]}.", f"{weather[4]} {town.at} {time[1]}."
 
 
 def weather_future(draw: Draw) -> tuple[str, str]:
-    """It is going to rain in Paris tomorrow."""
+    """Writes sentences like "It is going to rain in Paris tomorrow"."""
     weather, town = draw.pick(small_words.WEATHER), draw.town()
     time = draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -55,7 +55,7 @@ def weather_future(draw: Draw) -> tuple[str, str]:
 
 
 def many_places(draw: Draw) -> tuple[str, str]:
-    """There are many bridges in Paris."""
+    """Writes sentences like "There are many bridges in Paris"."""
     places, town = without(draw.choose(_SCENERY)), draw.town()
     quantity = draw.pick(small_words.QUANTITIES)
     return (
@@ -65,7 +65,7 @@ def many_places(draw: Draw) -> tuple[str, str]:
 
 
 def likes_places(draw: Draw) -> tuple[str, str]:
-    """Marie likes the bridges of Paris."""
+    """Writes sentences like "Marie likes the bridges of Paris"."""
     subject, town, places = draw.subject(), draw.town(), all_the(draw.choose(_SCENERY))
     return (
         f"{subject.en} {verbs.LIKE.present_en(subject.person)} {places.en} of {town.en}.",
@@ -74,7 +74,7 @@ def likes_places(draw: Draw) -> tuple[str, str]:
 
 
 def comes_home(draw: Draw) -> tuple[str, str]:
-    """My aunt comes from Italy but lives in Paris."""
+    """Writes sentences like "My aunt comes from Italy but lives in Paris"."""
     subject, (one, two) = draw.doer(), draw.two(people.TOWNS)
     return (
         f"{subject.en} {verbs.COME.present_en(subject.person)} from {one.en} "
@@ -85,7 +85,7 @@ def comes_home(draw: Draw) -> tuple[str, str]:
 
 
 def animal_where(draw: Draw) -> tuple[str, str]:
-    """The cats are sleeping behind the station."""
+    """Writes sentences like "The cats are sleeping behind the station"."""
     animal, verb = draw.definite(draw.pick(nouns.ANIMALS)), draw.choose(_ANIMAL_VERBS)
     position, place = draw.pick(small_words.NEAR), draw.place(nouns.BUILDINGS)
     return (
@@ -95,7 +95,7 @@ def animal_where(draw: Draw) -> tuple[str, str]:
 
 
 def works_at(draw: Draw) -> tuple[str, str]:
-    """My uncle works at the hospital every day."""
+    """Writes sentences like "My uncle works at the hospital every day"."""
     subject, place = draw.doer(), draw.place(nouns.BUILDINGS)
     verb, time = verbs.WORK, draw.pick(small_words.HABITS)
     return (
@@ -105,7 +105,7 @@ def works_at(draw: Draw) -> tuple[str, str]:
 
 
 def rained_when(draw: Draw) -> tuple[str, str]:
-    """It was raining when Marie arrived at the station."""
+    """Writes sentences like "It was raining when Marie arrived at the station"."""
     subject, weather = draw.subject(), draw.pick(small_words.WEATHER)
     place = draw.place(nouns.BUILDINGS)
     auxiliary, participle = verbs.ARRIVE.compound(subject)
@@ -119,9 +119,9 @@ _ANIMAL_VERBS = (verbs.SLEEP, verbs.PLAY, verbs.WALK)
 
 
 def animal_no_longer(draw: Draw) -> tuple[str, str]:
-    """The dog doesn't follow the path anymore."""
+    """Writes sentences like "The dog doesn't follow the path anymore"."""
     animal = draw.place(nouns.ANIMALS)
-    verb, options = draw.choose(_WANDERINGS)
+    verb, options = draw.choose(_ANIMAL_ACTIONS)
     place = draw.place(options)
     return (
         f"{animal.en} doesn't {verb.en} {place.en} anymore.",
@@ -129,12 +129,12 @@ def animal_no_longer(draw: Draw) -> tuple[str, str]:
     )
 
 
-_WANDERING = (verbs.CROSS, verbs.FOLLOW, verbs.CLIMB, verbs.EXPLORE)
-_WANDERINGS = tuple(action for action in verbs.ACTIONS if action[0] in _WANDERING)
+_MOVEMENTS = (verbs.CROSS, verbs.FOLLOW, verbs.CLIMB, verbs.EXPLORE)
+_ANIMAL_ACTIONS = tuple(action for action in verbs.ACTIONS if action[0] in _MOVEMENTS)
 
 
 def travels(draw: Draw) -> tuple[str, str]:
-    """My aunt wants to go to Rome next week."""
+    """Writes sentences like "My aunt wants to go to Rome next week"."""
     subject, town, time = draw.subject(), draw.town(), draw.pick(small_words.FUTURE_TIMES)
     return (
         f"{subject.en} {verbs.WANT.present_en(subject.person)} to go to {town.en} {time[0]}.",

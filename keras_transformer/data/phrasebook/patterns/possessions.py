@@ -1,4 +1,4 @@
-"""What people have, give and show, and what hurts them."""
+"""Patterns of possessions, gifts and aching body parts."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import DO_NOT, HAVE
@@ -11,12 +11,12 @@ _PETS = named(
     nouns.ANIMALS, "dog cat horse rabbit donkey duck pig cow goat hen mouse turtle goose frog"
 )
 _GIFTS = nouns.BELONGINGS + nouns.TEXTS + nouns.CLOTHES + nouns.FRUIT
-_HURTING = small_words.PRESENT_TIMES + small_words.HABITS[:4]
-_ONE_BODY = tuple(owner for owner in people.PRONOUNS if not owner.plural)
+_PAIN_TIMES = small_words.PRESENT_TIMES + small_words.HABITS[:4]
+_SINGULAR_OWNERS = tuple(owner for owner in people.PRONOUNS if not owner.plural)
 
 
 def hurts(draw: Draw) -> tuple[str, str]:
-    """Marie's foot often hurts."""
+    """Writes sentences like "Marie's foot often hurts"."""
     subject, part = draw.relative(), draw.pick(nouns.BODY)
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -26,8 +26,8 @@ def hurts(draw: Draw) -> tuple[str, str]:
 
 
 def hurts_owner(draw: Draw) -> tuple[str, str]:
-    """My foot hurts today."""
-    owner, part, time = draw.pick(_ONE_BODY), draw.pick(nouns.BODY), draw.pick(_HURTING)
+    """Writes sentences like "My foot hurts today"."""
+    owner, part, time = draw.pick(_SINGULAR_OWNERS), draw.pick(nouns.BODY), draw.pick(_PAIN_TIMES)
     return (
         f"{own(part, owner).en} hurts {time[0]}.",
         f"{owner.fr} {AVOIR[owner.person]} mal à {the(part).fr} {time[1]}.",
@@ -35,7 +35,7 @@ def hurts_owner(draw: Draw) -> tuple[str, str]:
 
 
 def has_pets(draw: Draw) -> tuple[str, str]:
-    """Marie has two cats and a dog."""
+    """Writes sentences like "Marie has two cats and a dog"."""
     subject, (many, one) = draw.subject(), draw.two(_PETS)
     number = draw.counted(many)
     return (
@@ -45,7 +45,7 @@ def has_pets(draw: Draw) -> tuple[str, str]:
 
 
 def has_none(draw: Draw) -> tuple[str, str]:
-    """Marie doesn't have a brother."""
+    """Writes sentences like "Marie doesn't have a brother"."""
     subject = draw.subject()
     noun = draw.pick(_PETS + people.FAMILY[2:7] + nouns.VEHICLES + nouns.BELONGINGS)
     return (
@@ -55,17 +55,17 @@ def has_none(draw: Draw) -> tuple[str, str]:
 
 
 def has_colored(draw: Draw) -> tuple[str, str]:
-    """Marie has a red car."""
+    """Writes sentences like "Marie has a red car"."""
     subject, color = draw.subject(), draw.pick(adjectives.COLORS)
     thing = a(draw.pick(nouns.VEHICLES + nouns.CLOTHES + nouns.BAGS + nouns.BELONGINGS))
     return (
-        f"{subject.en} {HAVE[subject.person]} {_inside(thing.en, color)}.",
+        f"{subject.en} {HAVE[subject.person]} {_insert_adjective(thing.en, color)}.",
         f"{subject.fr} {AVOIR[subject.person]} {thing.fr} {color.agreeing(thing)}.",
     )
 
 
 def gives(draw: Draw) -> tuple[str, str]:
-    """Marie gave an apple to the teacher."""
+    """Writes sentences like "Marie gave an apple to the teacher"."""
     subject, verb = draw.subject(), draw.choose((verbs.GIVE, verbs.SHOW, verbs.BRING, verbs.SELL))
     friend, thing = draw.somebody(), draw.pick(_GIFTS)
     given = a(thing) if draw.chance(0.5) else draw.counted(thing)
@@ -76,7 +76,7 @@ def gives(draw: Draw) -> tuple[str, str]:
 
 
 def will_give(draw: Draw) -> tuple[str, str]:
-    """Marie wants to give her book to the teacher."""
+    """Writes sentences like "Marie wants to give her book to the teacher"."""
     subject, verb = draw.subject(), draw.choose((verbs.GIVE, verbs.SHOW))
     friend, thing = draw.other(subject), draw.owned(draw.pick(_GIFTS), subject)
     return (
@@ -88,7 +88,7 @@ def will_give(draw: Draw) -> tuple[str, str]:
 
 
 def has_many(draw: Draw) -> tuple[str, str]:
-    """Marie has few books."""
+    """Writes sentences like "Marie has few books"."""
     subject, quantity = draw.subject(), draw.pick(small_words.QUANTITIES)
     things = without(draw.pick(_PETS + nouns.BELONGINGS + nouns.TEXTS + nouns.CLOTHES))
     return (
@@ -97,7 +97,8 @@ def has_many(draw: Draw) -> tuple[str, str]:
     )
 
 
-def _inside(thing: str, adjective: Adjective) -> str:
+def _insert_adjective(thing: str, adjective: Adjective) -> str:
+    """Inserts an adjective between the article and the noun."""
     article, noun = thing.split(" ", 1)
     return f"{article} {adjective.en} {noun}"
 

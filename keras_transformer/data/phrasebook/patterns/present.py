@@ -1,4 +1,4 @@
-"""What people do now, often or never, and what they like."""
+"""Patterns of present actions, habits and likes."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE, BE_NOT, DO_NOT
@@ -13,7 +13,7 @@ _CONSUMPTION = tuple(action for action in verbs.HABITUAL if action[0] in _CONSUM
 
 
 def right_now(draw: Draw) -> tuple[str, str]:
-    """Marie is eating an apple now."""
+    """Writes sentences like "Marie is eating an apple now"."""
     subject = draw.doer()
     verb, thing = draw.activity(subject)
     return (
@@ -23,7 +23,7 @@ def right_now(draw: Draw) -> tuple[str, str]:
 
 
 def not_now(draw: Draw) -> tuple[str, str]:
-    """Marie isn't washing the car today."""
+    """Writes sentences like "Marie isn't washing the car today"."""
     subject = draw.doer()
     verb, options = draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
@@ -34,7 +34,7 @@ def not_now(draw: Draw) -> tuple[str, str]:
 
 
 def again_and_again(draw: Draw) -> tuple[str, str]:
-    """Marie eats an apple every day."""
+    """Writes sentences like "Marie eats an apple every day"."""
     subject, (verb, thing), time = draw.doer(), draw.habit(), draw.pick(small_words.HABITS)
     return (
         f"{subject.en} {verb.present_en(subject.person)} {thing.en} {time[0]}.",
@@ -43,7 +43,7 @@ def again_and_again(draw: Draw) -> tuple[str, str]:
 
 
 def together(draw: Draw) -> tuple[str, str]:
-    """Marie drinks some tea with Paul."""
+    """Writes sentences like "Marie drinks some tea with Paul"."""
     subject, (verb, thing) = draw.doer(), draw.habit(_SHARED)
     friend = draw.other(subject)
     return (
@@ -53,7 +53,7 @@ def together(draw: Draw) -> tuple[str, str]:
 
 
 def often(draw: Draw) -> tuple[str, str]:
-    """Marie often eats an apple."""
+    """Writes sentences like "Marie often eats an apple"."""
     subject, (verb, thing) = draw.doer(), draw.habit()
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -63,7 +63,7 @@ def often(draw: Draw) -> tuple[str, str]:
 
 
 def never(draw: Draw) -> tuple[str, str]:
-    """Marie never eats apples."""
+    """Writes sentences like "Marie never eats apples"."""
     subject, (verb, options) = draw.doer(), draw.choose(_CONSUMPTION)
     thing = without(draw.pick(options))
     return (
@@ -73,7 +73,7 @@ def never(draw: Draw) -> tuple[str, str]:
 
 
 def no_longer(draw: Draw) -> tuple[str, str]:
-    """Marie doesn't eat apples anymore."""
+    """Writes sentences like "Marie doesn't eat apples anymore"."""
     subject, (verb, options) = draw.doer(), draw.choose(_CONSUMPTION)
     thing = without(draw.pick(options))
     return (
@@ -83,7 +83,7 @@ def no_longer(draw: Draw) -> tuple[str, str]:
 
 
 def pastime(draw: Draw) -> tuple[str, str]:
-    """The boys are dancing in the garden today."""
+    """Writes sentences like "The boys are dancing in the garden today"."""
     subject, verb = draw.doer(), draw.choose(verbs.PASTIMES)
     place, time = draw.place(nouns.ROOMS + nouns.OUTDOORS), draw.pick(small_words.PRESENT_TIMES)
     return (
@@ -93,7 +93,7 @@ def pastime(draw: Draw) -> tuple[str, str]:
 
 
 def pastime_again(draw: Draw) -> tuple[str, str]:
-    """The boys dance in the garden every day."""
+    """Writes sentences like "The boys dance in the garden every day"."""
     subject = people.PRONOUNS[0] if draw.chance(0.5) else draw.several()
     verb, time = draw.choose(verbs.PASTIMES), draw.pick(small_words.HABITS)
     place = draw.place(nouns.ROOMS + nouns.OUTDOORS)
@@ -104,7 +104,7 @@ def pastime_again(draw: Draw) -> tuple[str, str]:
 
 
 def instrument(draw: Draw) -> tuple[str, str]:
-    """Marie plays the piano on Mondays."""
+    """Writes sentences like "Marie plays the piano on Mondays"."""
     subject, thing = draw.doer(), draw.place(nouns.INSTRUMENTS)
     time = draw.pick(small_words.HABITS)
     return (
@@ -114,7 +114,7 @@ def instrument(draw: Draw) -> tuple[str, str]:
 
 
 def likes(draw: Draw) -> tuple[str, str]:
-    """Marie likes apples but not milk."""
+    """Writes sentences like "Marie likes apples but not milk"."""
     subject = draw.subject()
     liked, disliked = map(whole, draw.two(_LIKED))
     return (
@@ -124,7 +124,7 @@ def likes(draw: Draw) -> tuple[str, str]:
 
 
 def dislikes(draw: Draw) -> tuple[str, str]:
-    """Marie doesn't like spiders."""
+    """Writes sentences like "Marie doesn't like spiders"."""
     subject, thing = draw.subject(), whole(draw.pick(_LIKED))
     return (
         f"{subject.en} {DO_NOT[subject.person]} like {thing.en}.",
@@ -133,7 +133,7 @@ def dislikes(draw: Draw) -> tuple[str, str]:
 
 
 def prefers(draw: Draw) -> tuple[str, str]:
-    """Marie prefers tea to coffee."""
+    """Writes sentences like "Marie prefers tea to coffee"."""
     subject = draw.subject()
     better, other = map(whole, draw.two(_EDIBLE))
     return (
@@ -143,7 +143,7 @@ def prefers(draw: Draw) -> tuple[str, str]:
 
 
 def instrument_skill(draw: Draw) -> tuple[str, str]:
-    """Marie knows how to play the piano and the flute."""
+    """Writes sentences like "Marie knows how to play the piano and the flute"."""
     subject = draw.subject()
     one, two = map(the, draw.two(nouns.INSTRUMENTS))
     know = verbs.KNOW
@@ -154,7 +154,7 @@ def instrument_skill(draw: Draw) -> tuple[str, str]:
 
 
 def speaks(draw: Draw) -> tuple[str, str]:
-    """Marie speaks French and Italian."""
+    """Writes sentences like "Marie speaks French and Italian"."""
     subject = draw.doer()
     one, two = draw.two(nouns.LANGUAGES)
     return (
@@ -164,7 +164,7 @@ def speaks(draw: Draw) -> tuple[str, str]:
 
 
 def plays_one(draw: Draw) -> tuple[str, str]:
-    """Marie plays the piano but not the flute."""
+    """Writes sentences like "Marie plays the piano but not the flute"."""
     subject, (one, two) = draw.doer(), map(the, draw.two(nouns.INSTRUMENTS))
     return (
         f"{subject.en} {verbs.PLAY.present_en(subject.person)} {one.en} but not {two.en}.",
@@ -173,7 +173,7 @@ def plays_one(draw: Draw) -> tuple[str, str]:
 
 
 def speaks_with(draw: Draw) -> tuple[str, str]:
-    """Marie speaks French with Paul."""
+    """Writes sentences like "Marie speaks French with Paul"."""
     subject, language = draw.doer(), draw.pick(nouns.LANGUAGES)
     friend = draw.other(subject)
     return (
@@ -183,7 +183,7 @@ def speaks_with(draw: Draw) -> tuple[str, str]:
 
 
 def finds_never(draw: Draw) -> tuple[str, str]:
-    """Marie never finds her keys."""
+    """Writes sentences like "Marie never finds her keys"."""
     subject = draw.doer()
     thing = draw.owned(draw.pick(nouns.BELONGINGS + nouns.CLOTHES), subject)
     return (

@@ -1,4 +1,4 @@
-"""Questions: whether, who, what, where, when, why, how many and how much."""
+"""Patterns of questions: yes or no, who, what, where, when, why, how many and how much."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE, DO, HAVE
@@ -6,13 +6,12 @@ from keras_transformer.data.phrasebook.french import ALLER, AVOIR, ETRE
 from keras_transformer.data.phrasebook.lexicon import adjectives, nouns, people, small_words, verbs
 from keras_transformer.data.phrasebook.phrases import whole, without
 
-_MINE = tuple(owner for owner in people.PRONOUNS if owner.en in ("I", "you", "we"))
 _GOODS = nouns.FRUIT + nouns.CLOTHES + nouns.BELONGINGS + nouns.VEHICLES + nouns.FURNITURE
 _BOUGHT = _GOODS + nouns.FOOD + nouns.DRINKS + nouns.TEXTS
 
 
 def do_they(draw: Draw) -> tuple[str, str]:
-    """Does Marie often eat an apple?"""
+    """Writes sentences like "Does Marie often eat an apple?"."""
     subject, (verb, thing) = draw.somebody(), draw.habit()
     frequency = draw.pick(small_words.FREQUENCIES)
     return (
@@ -22,7 +21,7 @@ def do_they(draw: Draw) -> tuple[str, str]:
 
 
 def did_they(draw: Draw) -> tuple[str, str]:
-    """Did Marie eat the apple?"""
+    """Writes sentences like "Did Marie eat the apple?"."""
     subject = draw.subject()
     verb, thing = draw.action(subject)
     auxiliary, participle = verb.compound(subject)
@@ -33,14 +32,14 @@ def did_they(draw: Draw) -> tuple[str, str]:
 
 
 def who_did(draw: Draw) -> tuple[str, str]:
-    """Who ate the apple?"""
+    """Writes sentences like "Who ate the apple?"."""
     verb, options = draw.choose(verbs.ACTIONS)
     thing = draw.definite(draw.pick(options))
     return f"who {verb.past} {thing.en}?", f"qui a {verb.participle} {thing.fr} ?"
 
 
 def what_did(draw: Draw) -> tuple[str, str]:
-    """What did Marie buy yesterday?"""
+    """Writes sentences like "What did Marie buy yesterday?"."""
     subject, time = draw.subject(), draw.pick(small_words.PAST_TIMES)
     verb = draw.choose(verbs.ACTIONS)[0]
     auxiliary, participle = verb.compound(subject)
@@ -51,14 +50,14 @@ def what_did(draw: Draw) -> tuple[str, str]:
 
 
 def where_is(draw: Draw) -> tuple[str, str]:
-    """Where are my keys?"""
-    owner = draw.pick(_MINE) if draw.chance(0.5) else draw.subject()
+    """Writes sentences like "Where are my keys?"."""
+    owner = draw.pick(people.OWNERS) if draw.chance(0.5) else draw.subject()
     thing = draw.owned(draw.pick(nouns.BELONGINGS + nouns.CLOTHES + nouns.BAGS), owner)
     return f"where {BE[thing.person]} {thing.en}?", f"où {ETRE[thing.person]} {thing.fr} ?"
 
 
 def when_going(draw: Draw) -> tuple[str, str]:
-    """When is Marie going to wash the car?"""
+    """Writes sentences like "When is Marie going to wash the car?"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
     return (
@@ -68,7 +67,7 @@ def when_going(draw: Draw) -> tuple[str, str]:
 
 
 def why(draw: Draw) -> tuple[str, str]:
-    """Why is Marie tired?"""
+    """Writes sentences like "Why is Marie tired?"."""
     subject, adjective = draw.described(), draw.pick(adjectives.MOODS)
     return (
         f"why {BE[subject.person]} {subject.en} {adjective.en}?",
@@ -77,7 +76,7 @@ def why(draw: Draw) -> tuple[str, str]:
 
 
 def why_doing(draw: Draw) -> tuple[str, str]:
-    """Why is Marie dancing in the garden?"""
+    """Writes sentences like "Why is Marie dancing in the garden?"."""
     subject, verb = draw.doer(), draw.choose(verbs.PASTIMES)
     place = draw.place(nouns.ROOMS + nouns.OUTDOORS)
     return (
@@ -87,7 +86,7 @@ def why_doing(draw: Draw) -> tuple[str, str]:
 
 
 def how_many(draw: Draw) -> tuple[str, str]:
-    """How many apples is Marie going to buy?"""
+    """Writes sentences like "How many apples is Marie going to buy?"."""
     subject, verb = draw.subject(), draw.choose((verbs.BUY, verbs.SELL, verbs.BRING))
     thing = without(draw.pick(_GOODS))
     return (
@@ -97,7 +96,7 @@ def how_many(draw: Draw) -> tuple[str, str]:
 
 
 def how_many_on(draw: Draw) -> tuple[str, str]:
-    """How many apples are there on the table?"""
+    """Writes sentences like "How many apples are there on the table?"."""
     thing = without(draw.pick(nouns.FRUIT + nouns.BELONGINGS + nouns.TEXTS))
     preposition, place = draw.spot()
     return (
@@ -107,7 +106,7 @@ def how_many_on(draw: Draw) -> tuple[str, str]:
 
 
 def how_much(draw: Draw) -> tuple[str, str]:
-    """How much do these apples cost in Paris?"""
+    """Writes sentences like "How much do these apples cost in Paris?"."""
     thing, town = draw.demonstrative(draw.pick(_BOUGHT)), draw.town()
     cost = "coûtent" if thing.plural else "coûte"
     return (
@@ -117,7 +116,7 @@ def how_much(draw: Draw) -> tuple[str, str]:
 
 
 def speaks_or(draw: Draw) -> tuple[str, str]:
-    """Does Marie speak French or Italian?"""
+    """Writes sentences like "Does Marie speak French or Italian?"."""
     subject, (one, two) = draw.somebody(), draw.two(nouns.LANGUAGES)
     return (
         f"{DO[subject.person]} {subject.en} speak {one.en} or {two.en}?",
@@ -126,7 +125,7 @@ def speaks_or(draw: Draw) -> tuple[str, str]:
 
 
 def can_they(draw: Draw) -> tuple[str, str]:
-    """Can Marie open the door?"""
+    """Writes sentences like "Can Marie open the door?"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIVITIES)
     thing = draw.definite(draw.pick(options))
     return (
@@ -137,7 +136,7 @@ def can_they(draw: Draw) -> tuple[str, str]:
 
 
 def what_going_to(draw: Draw) -> tuple[str, str]:
-    """What is Marie going to buy tomorrow?"""
+    """Writes sentences like "What is Marie going to buy tomorrow?"."""
     subject, time = draw.subject(), draw.pick(small_words.FUTURE_TIMES)
     verb = draw.choose(verbs.ACTIONS)[0]
     return (
@@ -147,7 +146,7 @@ def what_going_to(draw: Draw) -> tuple[str, str]:
 
 
 def did_they_dance(draw: Draw) -> tuple[str, str]:
-    """Did Marie dance in the garden?"""
+    """Writes sentences like "Did Marie dance in the garden?"."""
     subject, verb = draw.subject(), draw.choose(verbs.PASTIMES)
     place = draw.place(nouns.ROOMS + nouns.OUTDOORS)
     auxiliary, participle = verb.compound(subject)
@@ -158,7 +157,7 @@ def did_they_dance(draw: Draw) -> tuple[str, str]:
 
 
 def how_much_food(draw: Draw) -> tuple[str, str]:
-    """How much milk is Marie going to buy?"""
+    """Writes sentences like "How much milk is Marie going to buy?"."""
     subject, verb = draw.subject(), draw.choose((verbs.BUY, verbs.SELL, verbs.BRING))
     thing = without(draw.pick(nouns.FOOD + nouns.DRINKS))
     return (
@@ -168,7 +167,7 @@ def how_much_food(draw: Draw) -> tuple[str, str]:
 
 
 def who_gave(draw: Draw) -> tuple[str, str]:
-    """Who gave this apple to Marie?"""
+    """Writes sentences like "Who gave this apple to Marie?"."""
     verb, friend = draw.choose((verbs.GIVE, verbs.SHOW)), draw.somebody()
     thing = draw.demonstrative(draw.pick(nouns.BELONGINGS + nouns.TEXTS))
     return (
@@ -178,7 +177,7 @@ def who_gave(draw: Draw) -> tuple[str, str]:
 
 
 def is_taller(draw: Draw) -> tuple[str, str]:
-    """Is Marie taller than Paul?"""
+    """Writes sentences like "Is Marie taller than Paul?"."""
     options = [adjective for adjective in adjectives.OF_PEOPLE if adjective.comparative]
     subject, adjective = draw.described(), draw.pick(options)
     other = draw.other(subject)
@@ -190,10 +189,10 @@ def is_taller(draw: Draw) -> tuple[str, str]:
 
 
 def is_it_bigger(draw: Draw) -> tuple[str, str]:
-    """Is this car bigger than my truck?"""
+    """Writes sentences like "Is this car bigger than my truck?"."""
     options = [adjective for adjective in adjectives.OF_THINGS if adjective.comparative]
     one, two = draw.two(draw.choose(nouns.KINDS))
-    thing, other = draw.demonstrative(one), draw.owned(two, draw.pick(_MINE))
+    thing, other = draw.demonstrative(one), draw.owned(two, draw.pick(people.OWNERS))
     adjective = draw.pick(options)
     return (
         f"{BE[thing.person]} {thing.en} {adjective.comparative} than {other.en}?",
@@ -203,7 +202,7 @@ def is_it_bigger(draw: Draw) -> tuple[str, str]:
 
 
 def how_old(draw: Draw) -> tuple[str, str]:
-    """Is Marie ten years old?"""
+    """Writes sentences like "Is Marie ten years old?"."""
     subject, number = draw.subject(), draw.pick(small_words.TENS)
     return (
         f"{BE[subject.person]} {subject.en} {number[0]} years old?",
@@ -212,7 +211,7 @@ def how_old(draw: Draw) -> tuple[str, str]:
 
 
 def is_it_going_to_rain(draw: Draw) -> tuple[str, str]:
-    """Is it going to rain in Paris tomorrow?"""
+    """Writes sentences like "Is it going to rain in Paris tomorrow?"."""
     weather, town = draw.pick(small_words.WEATHER), draw.town()
     time = draw.pick(small_words.FUTURE_TIMES)
     return (
@@ -222,7 +221,7 @@ def is_it_going_to_rain(draw: Draw) -> tuple[str, str]:
 
 
 def have_they_already(draw: Draw) -> tuple[str, str]:
-    """Has Marie already eaten the apple?"""
+    """Writes sentences like "Has Marie already eaten the apple?"."""
     subject, (verb, options) = draw.subject(), draw.choose(verbs.ACTIONS)
     thing = draw.definite(draw.pick(options))
     auxiliary, participle = verb.compound(subject)
@@ -233,7 +232,7 @@ def have_they_already(draw: Draw) -> tuple[str, str]:
 
 
 def prefer_or(draw: Draw) -> tuple[str, str]:
-    """Does Marie prefer tea or coffee?"""
+    """Writes sentences like "Does Marie prefer tea or coffee?"."""
     subject, verb = draw.subject(), verbs.PREFER
     one, two = map(whole, draw.two(nouns.FRUIT + nouns.FOOD + nouns.DRINKS))
     return (
@@ -243,7 +242,7 @@ def prefer_or(draw: Draw) -> tuple[str, str]:
 
 
 def where_did(draw: Draw) -> tuple[str, str]:
-    """Where did Marie hide her keys?"""
+    """Writes sentences like "Where did Marie hide her keys?"."""
     subject = draw.subject()
     verb = draw.choose((verbs.FIND, verbs.LOSE, verbs.BUY, verbs.HIDE, verbs.SEE))
     thing = draw.owned(draw.pick(nouns.BELONGINGS + nouns.CLOTHES), subject)

@@ -1,4 +1,4 @@
-"""What things are like, where they are, what they cost and whose they are."""
+"""Patterns of the properties, positions, prices and owners of things."""
 
 from keras_transformer.data.phrasebook.draw import Draw
 from keras_transformer.data.phrasebook.english import BE, HAVE, WAS, WAS_NOT
@@ -12,23 +12,23 @@ _COMPARED = tuple(adjective for adjective in adjectives.OF_THINGS if adjective.c
 _SMALL = nouns.FRUIT + nouns.BELONGINGS + nouns.TEXTS + named(nouns.PICTURES, "photo painting")
 _PRICES = small_words.NUMBERS + small_words.TENS[2:]
 _CHEAP = _SMALL + nouns.CLOTHES
-_MINE = tuple(owner for owner in people.PRONOUNS if owner.en in ("I", "you", "we"))
 
 
-def _described(draw: Draw) -> tuple[Group, Adjective]:
+def _draw_described(draw: Draw) -> tuple[Group, Adjective]:
+    """Draws a thing and an adjective that describes it."""
     nouns_, options = draw.choose(_DESCRIPTIONS)
     noun, adjective = draw.pick(nouns_), draw.pick(options)
     kind = draw.random.random()
     if kind < 0.3:
         return draw.demonstrative(noun), adjective
     if kind < 0.6 and nouns_ in (_THINGS, nouns.FRUIT):
-        return draw.owned(noun, draw.pick(_MINE)), adjective
+        return draw.owned(noun, draw.pick(people.OWNERS)), adjective
     return draw.definite(noun), adjective
 
 
 def is_like(draw: Draw) -> tuple[str, str]:
-    """These apples are very good."""
-    (thing, adjective), degree = _described(draw), draw.pick(small_words.DEGREES)
+    """Writes sentences like "These apples are very good"."""
+    (thing, adjective), degree = _draw_described(draw), draw.pick(small_words.DEGREES)
     return (
         f"{thing.en} {BE[thing.person]} {degree[0]} {adjective.en}.",
         f"{thing.fr} {ETRE[thing.person]} {degree[1]} {adjective.agreeing(thing)}.",
@@ -36,8 +36,8 @@ def is_like(draw: Draw) -> tuple[str, str]:
 
 
 def was_not_like(draw: Draw) -> tuple[str, str]:
-    """The keys weren't clean."""
-    thing, adjective = _described(draw)
+    """Writes sentences like "The keys weren't clean"."""
+    thing, adjective = _draw_described(draw)
     return (
         f"{thing.en} {WAS_NOT[thing.person]} {adjective.en}.",
         f"{thing.fr} ne {ETAIT[thing.person]} pas {adjective.agreeing(thing)}.",
@@ -45,8 +45,8 @@ def was_not_like(draw: Draw) -> tuple[str, str]:
 
 
 def was_like(draw: Draw) -> tuple[str, str]:
-    """The soup was cold."""
-    thing, adjective = _described(draw)
+    """Writes sentences like "The soup was cold"."""
+    thing, adjective = _draw_described(draw)
     return (
         f"{thing.en} {WAS[thing.person]} {adjective.en}.",
         f"{thing.fr} {ETAIT[thing.person]} {adjective.agreeing(thing)}.",
@@ -54,8 +54,8 @@ def was_like(draw: Draw) -> tuple[str, str]:
 
 
 def is_it_like(draw: Draw) -> tuple[str, str]:
-    """Is the book interesting?"""
-    thing, adjective = _described(draw)
+    """Writes sentences like "Is the book interesting?"."""
+    thing, adjective = _draw_described(draw)
     return (
         f"{BE[thing.person]} {thing.en} {adjective.en}?",
         f"est-ce que {thing.fr} {ETRE[thing.person]} {adjective.agreeing(thing)} ?",
@@ -63,7 +63,7 @@ def is_it_like(draw: Draw) -> tuple[str, str]:
 
 
 def finds(draw: Draw) -> tuple[str, str]:
-    """I find this book interesting."""
+    """Writes sentences like "I find this book interesting"."""
     subject, (nouns_, options) = draw.doer(), draw.choose(_DESCRIPTIONS)
     thing, adjective = draw.demonstrative(draw.pick(nouns_)), draw.pick(options)
     return (
@@ -74,9 +74,9 @@ def finds(draw: Draw) -> tuple[str, str]:
 
 
 def is_bigger(draw: Draw) -> tuple[str, str]:
-    """This car is bigger than my truck."""
+    """Writes sentences like "This car is bigger than my truck"."""
     (one, two), adjective = draw.two(draw.choose(nouns.KINDS)), draw.pick(_COMPARED)
-    thing, other = draw.demonstrative(one), draw.owned(two, draw.pick(_MINE))
+    thing, other = draw.demonstrative(one), draw.owned(two, draw.pick(people.OWNERS))
     return (
         f"{thing.en} {BE[thing.person]} {adjective.comparative} than {other.en}.",
         f"{thing.fr} {ETRE[thing.person]} plus {adjective.agreeing(thing)} que {other.fr}.",
@@ -84,7 +84,7 @@ def is_bigger(draw: Draw) -> tuple[str, str]:
 
 
 def is_where(draw: Draw) -> tuple[str, str]:
-    """The keys are on the table."""
+    """Writes sentences like "The keys are on the table"."""
     thing, (preposition, place) = draw.definite(draw.pick(_SMALL)), draw.spot()
     return (
         f"{thing.en} {BE[thing.person]} {preposition[0]} {place.en}.",
@@ -93,8 +93,8 @@ def is_where(draw: Draw) -> tuple[str, str]:
 
 
 def was_where(draw: Draw) -> tuple[str, str]:
-    """My keys weren't on the table."""
-    thing = draw.owned(draw.pick(_SMALL), draw.pick(_MINE))
+    """Writes sentences like "My keys weren't on the table"."""
+    thing = draw.owned(draw.pick(_SMALL), draw.pick(people.OWNERS))
     preposition, place = draw.spot()
     return (
         f"{thing.en} {WAS_NOT[thing.person]} {preposition[0]} {place.en}.",
@@ -103,7 +103,7 @@ def was_where(draw: Draw) -> tuple[str, str]:
 
 
 def there_is(draw: Draw) -> tuple[str, str]:
-    """There are three apples on the table."""
+    """Writes sentences like "There are three apples on the table"."""
     noun, (preposition, place) = draw.pick(_SMALL), draw.spot()
     thing = a(noun) if draw.chance(0.5) else draw.counted(noun)
     return (
@@ -113,7 +113,7 @@ def there_is(draw: Draw) -> tuple[str, str]:
 
 
 def there_are_none(draw: Draw) -> tuple[str, str]:
-    """There are no apples in the basket."""
+    """Writes sentences like "There are no apples in the basket"."""
     thing, (preposition, place) = without(draw.pick(_SMALL)), draw.spot()
     return (
         f"there are no {thing.en} {preposition[0]} {place.en}.",
@@ -122,7 +122,7 @@ def there_are_none(draw: Draw) -> tuple[str, str]:
 
 
 def has_no_more(draw: Draw) -> tuple[str, str]:
-    """Marie has no more milk."""
+    """Writes sentences like "Marie has no more milk"."""
     subject = draw.subject()
     thing = without(draw.pick(nouns.FOOD + nouns.DRINKS + nouns.FRUIT))
     return (
@@ -132,20 +132,20 @@ def has_no_more(draw: Draw) -> tuple[str, str]:
 
 
 def costs(draw: Draw) -> tuple[str, str]:
-    """This lamp costs twenty euros."""
-    thing, number = (
-        draw.demonstrative(draw.pick(_CHEAP)),
-        draw.pick(_PRICES),
-    )
+    """Writes sentences like "This lamp costs twenty euros"."""
+    english, french = _draw_price(draw)
+    return f"{english}.", f"{french}."
+
+
+def _draw_price(draw: Draw) -> tuple[str, str]:
+    """Draws a clause that states the price of a thing."""
+    thing, number = draw.demonstrative(draw.pick(_CHEAP)), draw.pick(_PRICES)
     cost = ("cost", "coûtent") if thing.plural else ("costs", "coûte")
-    return (
-        f"{thing.en} {cost[0]} {number[0]} euros.",
-        f"{thing.fr} {cost[1]} {number[1]} euros.",
-    )
+    return f"{thing.en} {cost[0]} {number[0]} euros", f"{thing.fr} {cost[1]} {number[1]} euros"
 
 
 def whose(draw: Draw) -> tuple[str, str]:
-    """This is my brother's car."""
+    """Writes sentences like "This is my brother's car"."""
     owner, thing = draw.relative(), the(draw.pick(_THINGS))
     return (
         f"this is {owner.en}'s {thing.en.removeprefix('the ')}.",
@@ -154,7 +154,7 @@ def whose(draw: Draw) -> tuple[str, str]:
 
 
 def preferred(draw: Draw) -> tuple[str, str]:
-    """The book that Marie prefers is interesting."""
+    """Writes sentences like "The book that Marie prefers is interesting"."""
     subject, thing = draw.subject(), draw.definite(draw.pick(nouns.TEXTS))
     verb, adjective = draw.choose((verbs.WANT, verbs.PREFER)), draw.pick(adjectives.OF_TEXTS)
     return (
@@ -175,31 +175,26 @@ _DESCRIPTIONS = (
 
 
 def says_cost(draw: Draw) -> tuple[str, str]:
-    """Marie says that this lamp costs twenty euros."""
+    """Writes sentences like "Marie says that this lamp costs twenty euros"."""
     subject, verb = draw.doer(), draw.choose((verbs.SAY, verbs.THINK))
-    thing, number = (
-        draw.demonstrative(draw.pick(_CHEAP)),
-        draw.pick(_PRICES),
-    )
-    cost = ("cost", "coûtent") if thing.plural else ("costs", "coûte")
+    english, french = _draw_price(draw)
     return (
-        f"{subject.en} {verb.present_en(subject.person)} that {thing.en} {cost[0]} "
-        f"{number[0]} euros.",
-        f"{subject.fr} {verb.present[subject.person]} que {thing.fr} {cost[1]} {number[1]} euros.",
+        f"{subject.en} {verb.present_en(subject.person)} that {english}.",
+        f"{subject.fr} {verb.present[subject.person]} que {french}.",
     )
 
 
 def this_is_colored(draw: Draw) -> tuple[str, str]:
-    """This is a red car."""
+    """Writes sentences like "This is a red car"."""
     noun, shade = draw.pick(_THINGS), draw.pick(adjectives.COLORS)
     thing = a(noun)
     return f"this is a {shade.en} {noun.en}.", f"ce est {thing.fr} {shade.agreeing(thing)}."
 
 
 def fits(draw: Draw) -> tuple[str, str]:
-    """My coat doesn't fit in the suitcase."""
+    """Writes sentences like "My coat doesn't fit in the suitcase"."""
     thing = draw.pick(nouns.BELONGINGS + nouns.CLOTHES)
-    mine, container = own(thing, draw.pick(_MINE)), draw.place(nouns.CONTAINERS)
+    mine, container = own(thing, draw.pick(people.OWNERS)), draw.place(nouns.CONTAINERS)
     en, fr = draw.pick((("doesn't", "entre"), ("didn't", "entrait")))
     return (
         f"{mine.en} {en} fit in {container.en}.",
