@@ -228,9 +228,9 @@ def print_rows(rows):
 
 
 def read_lines(path):
-    from keras_transformer.io import decoded, raw_lines
+    from keras_transformer.io import decode_lines, read_raw_lines
 
-    return decoded(raw_lines(path), path)
+    return decode_lines(read_raw_lines(path), path)
 
 
 def parse(arguments):

@@ -69,7 +69,7 @@ def train(recipe: Recipe) -> None:
             remove_left_overs(output)
         start = begin if state is None else go_on
         job = start(recipe, corpora, devices, state)
-        with explained(recipe, output), devices.watched():
+        with explained(recipe, output), devices.detect_lost_workers():
             job.translator.about["weights"] = fit(job, devices, output, state)
             if devices.is_chief:
                 job.translator.save(output)
