@@ -8,24 +8,24 @@ import numpy as np
 
 
 def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None:
-    """Fills a model with the mean of the weights of several checkpoints.
+    """Sets the weights of a model to the mean of those of several checkpoints.
 
-    Section 6.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762): the base model is the
-    mean of its last 5 checkpoints. Weights are averaged, in float64; counters and the optimizer's
-    state are not touched.
+    In section 6.1 of [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), the base model is
+    the average of its last 5 checkpoints. The mean is computed in float64. Counters and the state
+    of the optimizer are left unchanged.
 
     Args:
-        model: A built model of the checkpoints' sizes.
+        model: A built model of the same sizes as the checkpoints.
         paths: Files written by `model.save_weights`, at least one.
 
     Raises:
-        ValueError: No path was given, or the weights of a file do not fit the model.
-        OSError: A file is not there.
+        ValueError: `paths` is empty, or the weights of a file do not fit the model.
+        OSError: A file does not exist.
     """
     if not paths:
         raise ValueError("There is no checkpoint to average. Expected at least one path.")
     totals = None
-    optimizer, model.optimizer = getattr(model, "optimizer", None), None  # the files hold one too
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None  # files may hold its state
     try:
         for path in paths:
             model.load_weights(path)

@@ -1,4 +1,4 @@
-"""SIGTERM as a request to save and end, such as machines send that are taken back."""
+"""Preemption: SIGTERM as a notice to save the training state and exit."""
 
 import contextlib
 import signal
@@ -6,41 +6,42 @@ import threading
 
 
 class Stopped(Exception):  # noqa: N818
-    """Training was asked to end, and its state is saved; the message says where."""
+    """Exception raised after SIGTERM, once the training state is saved; the message says where."""
 
 
 class StopSignal:
-    """Notes that SIGTERM came, while it is entered as a context; then the former handler is back.
+    """Context manager that records SIGTERM, the preemption notice, instead of ending the process.
 
-    Signals reach the main thread only: entered in another one it never notes any.
+    The previous signal handler is restored on exit. Python allows signal handlers in the main
+    thread only; entered in another thread, the context manager does nothing.
 
     Attributes:
-        received: Whether it came.
+        received: Boolean. Whether SIGTERM was received.
     """
 
     def __init__(self):
         self.received = False
-        self._listens = False
+        self._is_installed = False
 
     def __enter__(self):
-        self._listens = threading.current_thread() is threading.main_thread()
-        if self._listens:
-            self._former = signal.signal(signal.SIGTERM, self._note)
+        self._is_installed = threading.current_thread() is threading.main_thread()
+        if self._is_installed:
+            self._previous = signal.signal(signal.SIGTERM, self._record)
         return self
 
     def __exit__(self, *_):
-        if self._listens:
-            signal.signal(signal.SIGTERM, self._former or signal.SIG_DFL)
+        if self._is_installed:
+            signal.signal(signal.SIGTERM, self._previous or signal.SIG_DFL)
 
-    def _note(self, *_):
+    def _record(self, *_):
         self.received = True
 
 
 class NoStopSignal(contextlib.nullcontext):
-    """Instead of `StopSignal` where SIGTERM ends the process at once.
+    """Stand-in for `StopSignal` under which SIGTERM ends the process at once.
 
-    With several workers one cannot save alone: the others lose it, and all go on from the last
-    state.
+    It is used with several workers, where no worker can save a state without the others. When one
+    worker ends, the others stop too, and a restart continues from the last saved state.
     """
 
     received = False

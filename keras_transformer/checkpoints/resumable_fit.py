@@ -1,4 +1,4 @@
-"""Training that goes on, after any interruption, as if there had been none."""
+"""Resumable training: `fit` that continues exactly where an interruption stopped it."""
 
 import dataclasses
 import math
@@ -19,13 +19,14 @@ from keras_transformer.checkpoints.state import (
 
 @dataclasses.dataclass
 class TrainingProgress:
-    """How far a training has come.
+    """Progress of a training run.
 
     Attributes:
-        step: Batches since its start.
-        epoch: The epoch that is under way, counted from 0.
-        epoch_step: Batches of that epoch.
-        finished: Whether a callback ended it. More epochs than before can follow otherwise.
+        step: Integer. Number of batches since the start.
+        epoch: Integer. Index of the current epoch, counted from 0.
+        epoch_step: Integer. Number of batches completed in the current epoch.
+        finished: Boolean. Whether a callback stopped the training. If not, the run can be resumed
+            with a larger number of epochs.
     """
 
     step: int = 0
@@ -35,25 +36,30 @@ class TrainingProgress:
 
 
 class SaveState(keras.callbacks.Callback):
-    """Saves the whole state of a training as it goes; for `resumable_fit`.
+    """Callback of `resumable_fit` that saves the complete training state.
 
-    A state holds all variables of model, optimizer and metrics, seeds of dropout included, how far
-    the training has come, its history, and the state of the other callbacks that have `state()` and
-    `restore(state)`, one of each class. One is saved at the end of every epoch, after the other
-    callbacks, unless the loss is no longer finite. After SIGTERM one is saved at the end of the
-    running batch (of the epoch, if that was its last) and `Stopped` is raised.
+    A state consists of all variables of model, optimizer and metrics (including seeds of dropout),
+    the progress and history of the training, and the states of the other callbacks that define
+    `state()` and `restore(state)`, at most one of each class. It is saved at the end of every
+    epoch, after the other callbacks, unless the loss is not finite. After SIGTERM, a state is saved
+    at the end of the current batch, or of the epoch if the batch is its last, and `Stopped` is
+    raised.
 
     Args:
-        folder: `StateFolder`.
-        every: Integer. Steps between two states within an epoch; 0 saves none there.
-        metadata: What else a state is to tell under `"run"`, of types that JSON has.
-        write: Boolean. Whether this process writes the files. With several workers all of them
-            need the callback, since all must read the variables, and one writes.
-        stop: What has `received`, and is entered while `fit` runs; a `StopSignal` by default.
+        folder: `StateFolder` that the states are written to.
+        every: Integer. Number of steps between states within an epoch; 0 saves states at the end of
+            epochs only.
+        metadata: Dict of JSON values, stored with each state as `metadata["run"]`.
+        write: Boolean. Whether this process writes the files. With several workers, all of them
+            need the callback, since all must take part in reading the variables, but only one may
+            write.
+        stop: Context manager with an attribute `received`, entered while `fit` runs. Defaults to a
+            `StopSignal`.
 
     Attributes:
-        progress: `TrainingProgress` so far.
-        history: `keras.callbacks.History` of all epochs, those before an interruption included.
+        progress: Current `TrainingProgress`.
+        history: `keras.callbacks.History` of all epochs, including those before an interruption.
+        watched: Dict from class names to the callbacks whose states are saved.
     """
 
     def __init__(
@@ -73,48 +79,48 @@ class SaveState(keras.callbacks.Callback):
         self.progress = TrainingProgress()
         self.history = keras.callbacks.History()
         self.watched: dict[str, keras.callbacks.Callback] = {}
-        self._begun = TrainingProgress()
-        self._saved_at = 0
+        self._epoch_start = TrainingProgress()
+        self._last_saved_step = 0
 
     def watch(self, callbacks: Iterable[keras.callbacks.Callback]) -> None:
-        """Says whose states to save: those of the callbacks that have one.
+        """Selects the callbacks whose states are saved: those that define `restore`.
 
         Raises:
-            ValueError: Two of them are of one class.
+            ValueError: Two of these callbacks are of the same class.
         """
-        with_state = [one for one in callbacks if hasattr(one, "restore")]
-        self.watched = {type(one).__name__: one for one in with_state}
-        if len(self.watched) < len(with_state):
+        stateful = [callback for callback in callbacks if hasattr(callback, "restore")]
+        self.watched = {type(callback).__name__: callback for callback in stateful}
+        if len(self.watched) < len(stateful):
             raise ValueError(
-                "Of callbacks that have a state there must be one of each class. Received: "
-                f"{', '.join(type(one).__name__ for one in with_state)}"
+                "Of the callbacks that have a state, there must be at most one of each class. "
+                f"Received: {', '.join(type(callback).__name__ for callback in stateful)}"
             )
 
     def restore(self, model: keras.Model, state: SavedState) -> None:
-        """Puts a compiled, built model and the callbacks where the state has them.
+        """Restores a compiled, built model and the watched callbacks from a state.
 
-        Metrics are left alone: `fit` resets them.
+        Metrics are not restored here, because `fit` resets them.
 
         Raises:
-            StateError: The state is of another model, or without one of the callbacks.
+            StateError: The state belongs to another model, or lacks the state of a callback.
         """
         missing = self.watched.keys() - state.metadata["callbacks"].keys()
         if missing:
             raise StateError(
-                f"{state.path} has no state of the callbacks {', '.join(sorted(missing))}. Go on "
-                "with the callbacks of the beginning."
+                f"{state.path} has no state of the callbacks {', '.join(sorted(missing))}. "
+                "Continue with the callbacks that the training began with."
             )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         assign_variables(model, state, "model", "optimizer")
         self.progress = TrainingProgress(**state.metadata["progress"])
         self.history.history = state.metadata["history"]
-        self._saved_at = self.progress.step
+        self._last_saved_step = self.progress.step
         for name, callback in self.watched.items():
             callback.restore(state.metadata["callbacks"][name])
 
     def save(self) -> None:
-        """Saves the state of this moment."""
+        """Saves the current state."""
         arrays = read_variables(self.model)
         metadata = {
             "progress": dataclasses.asdict(self.progress),
@@ -124,31 +130,31 @@ class SaveState(keras.callbacks.Callback):
         }
         if self.write:
             self.folder.write(self.progress.step, metadata, arrays)
-        self._saved_at = self.progress.step
+        self._last_saved_step = self.progress.step
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._begun = dataclasses.replace(self.progress)
+        self._epoch_start = dataclasses.replace(self.progress)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.progress.step = self._begun.step + batch + 1
-        self.progress.epoch_step = self._begun.epoch_step + batch + 1
-        if batch + 1 >= self.params["steps"] or not _finite(logs):
-            return  # the end of the epoch saves, or the training has diverged
+        self.progress.step = self._epoch_start.step + batch + 1
+        self.progress.epoch_step = self._epoch_start.epoch_step + batch + 1
+        if batch + 1 >= self.params["steps"] or not _is_finite(logs):
+            return  # `on_epoch_end` saves the state, or the training has diverged
         if self.stop.received:
-            self._end()
-        if self.every and self.progress.step - self._saved_at >= self.every:
+            self._save_and_stop()
+        if self.every and self.progress.step - self._last_saved_step >= self.every:
             self.save()
 
     def on_epoch_end(self, epoch, logs=None):
         finished = bool(self.model.stop_training)
         self.progress = TrainingProgress(self.progress.step, epoch + 1, 0, finished)
-        if not _finite(logs):
+        if not _is_finite(logs):
             return
         if self.stop.received:
-            self._end()
+            self._save_and_stop()
         self.save()
 
-    def _end(self):
+    def _save_and_stop(self):
         self.save()
         raise Stopped(
             f"stopped by SIGTERM after step {self.progress.step}; the state is saved in "
@@ -156,24 +162,28 @@ class SaveState(keras.callbacks.Callback):
         )
 
 
-def _finite(logs: dict | None) -> bool:
+def _is_finite(logs: dict | None) -> bool:
+    """Returns whether the loss is finite."""
     return math.isfinite((logs or {}).get("loss", 0.0))
 
 
 class _StopAfterEpoch(keras.callbacks.Callback):
-    """Ends `fit` after one epoch; the last to be called, so that others do not see it."""
+    """Callback that stops `fit` after one epoch.
+
+    It must be the last one, so that no other callback sees `stop_training`.
+    """
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = True
 
 
 class _RestoreMetrics(keras.callbacks.Callback):
-    """Lets an epoch's metrics go on from a state; the first to be called.
+    """Callback that restores the metrics of an interrupted epoch; it must be the first one.
 
     Args:
-        state: `SavedState`.
-        batches: Function that gives batches, for metrics that have no variables before they have
-            seen one.
+        state: `SavedState` to restore the metrics from.
+        batches: Function that returns batches, for metrics that create their variables when they
+            are first updated.
     """
 
     def __init__(self, state: SavedState, batches: Callable[[], Iterable]):
@@ -183,10 +193,11 @@ class _RestoreMetrics(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if len(variables_of(self.model, "metrics")) < len(self.state.arrays("metrics")):
-            self._let_metrics_see_a_row()
+            self._build_metrics()
         assign_variables(self.model, self.state, "metrics")
 
-    def _let_metrics_see_a_row(self):
+    def _build_metrics(self):
+        """Creates the variables of the metrics by an update with one row of a batch."""
         batch = next(iter(self.batches()))
         row = keras.tree.map_structure(lambda array: array[:1], batch)
         x, y, weights = keras.utils.unpack_x_y_sample_weight(row)
@@ -205,31 +216,33 @@ def resumable_fit(
     verbose: str | int = "auto",
     **options,
 ) -> keras.callbacks.History:
-    """`model.fit` that can be interrupted at any moment and goes on exactly from a state.
+    """Trains a model as `fit` does, and resumes an interrupted training exactly.
 
-    What it leaves is what it would have left without the interruption, bit for bit, on the same
-    machine with the same package versions, as far as the training itself is deterministic.
+    On the same machine and with the same package versions, the result of a resumed training equals
+    that of an uninterrupted one bit for bit, as far as the training itself is deterministic.
 
     Args:
         model: A compiled, built model.
-        batches: Function of a number of steps that gives the batches after as many, without end,
-            such as `lambda step: token_batches.dataset(start_step=step)`.
-        saver: `SaveState` of this training.
-        epochs: Integer. As for `fit`; may be more than before an interruption.
-        steps_per_epoch: Integer. As for `fit`, at least 1; in an interrupted epoch as before.
-        state: What `saver.folder.newest()` gave, if the training was interrupted.
-        callbacks: Callbacks that have no state of their own, or `state()` and `restore(state)`.
-        verbose: As for `fit`.
+        batches: Function that maps a number of steps to an endless iterable of the batches that
+            follow them, such as `lambda step: token_batches.dataset(start_step=step)`.
+        saver: `SaveState` callback of this training.
+        epochs: Integer. As in `fit`. May be increased when the training is resumed.
+        steps_per_epoch: Integer, at least 1. As in `fit`. An interrupted epoch must be resumed with
+            the same number.
+        state: `SavedState` to resume from, as returned by `saver.folder.newest()`, or `None` to
+            start a new training.
+        callbacks: Callbacks that are stateless, or define `state()` and `restore(state)`.
+        verbose: As in `fit`.
         **options: Other arguments of `fit`.
 
     Returns:
-        The history of all epochs.
+        `keras.callbacks.History` of all epochs.
 
     Raises:
-        Stopped: SIGTERM came, and the state is saved.
-        StateError: The state is of another model, or without one of the callbacks.
-        ValueError: `steps_per_epoch` leaves nothing to do in the epoch that is under way, or the
-            optimizer has `use_ema`.
+        Stopped: SIGTERM was received, and the state is saved.
+        StateError: The state belongs to another model, or lacks the state of a callback.
+        ValueError: `steps_per_epoch` leaves no step in the current epoch, or the optimizer has
+            `use_ema`.
         OSError: A state could not be written.
 
     Example:
@@ -244,33 +257,37 @@ def resumable_fit(
     """
     if getattr(model.optimizer, "use_ema", False):
         raise ValueError(
-            "`fit` ends with averaged weights if `use_ema`: leave it out of the optimizer, and use "
-            "`average_checkpoints`."
+            "`fit` replaces the weights by their moving averages when it ends, so a resumed "
+            "training would continue from these. Remove `use_ema` from the optimizer, and use "
+            "`average_checkpoints`. Received: use_ema=True"
         )
     saver.watch(callbacks)
     if state is not None:
         saver.restore(model, state)
     if steps_per_epoch <= saver.progress.epoch_step:
         raise ValueError(
-            f"`steps_per_epoch` must be more than the {saver.progress.epoch_step} steps of the "
-            f"epoch that are done. Received: {steps_per_epoch}. Give as many as at the beginning."
+            f"`steps_per_epoch` must be greater than the {saver.progress.epoch_step} steps "
+            f"completed in this epoch. Received: {steps_per_epoch}. Pass the number that the "
+            "training began with."
         )
     progress_bar = [keras.callbacks.ProgbarLogger()] if verbose else []
     callbacks = [*callbacks, saver.history, *progress_bar, saver]
     options |= {"epochs": epochs, "verbose": verbose, "shuffle": False}
 
     def fit(callbacks, steps):
-        place = saver.progress
-        first = batches(place.step)
         model.fit(
-            first, initial_epoch=place.epoch, steps_per_epoch=steps, callbacks=callbacks, **options
+            batches(saver.progress.step),
+            initial_epoch=saver.progress.epoch,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            **options,
         )
 
     with saver.stop:
         if saver.progress.epoch_step:
-            metrics = _RestoreMetrics(state, lambda: batches(saver.progress.step))
-            rest = steps_per_epoch - saver.progress.epoch_step
-            fit([metrics, *callbacks, _StopAfterEpoch()], rest)
+            restore_metrics = _RestoreMetrics(state, lambda: batches(saver.progress.step))
+            remaining_steps = steps_per_epoch - saver.progress.epoch_step
+            fit([restore_metrics, *callbacks, _StopAfterEpoch()], remaining_steps)
         if not saver.progress.finished and saver.progress.epoch < epochs:
             fit(callbacks, steps_per_epoch)
     saver.history.epoch = list(range(saver.progress.epoch))

@@ -1,4 +1,4 @@
-"""The state of a training on disk: files that are whole or not there; damage is noticed."""
+"""Training states on disk: atomic writes, with checksums that reveal damaged files."""
 
 import dataclasses
 import json
@@ -18,40 +18,44 @@ from keras_transformer.io import atomic_write
 
 FORMAT = 2
 METADATA = "metadata.json"
-NAME = re.compile(r"state-(\d+)\.npz")
+FILE_NAME = re.compile(r"state-(\d+)\.npz")
 
 
 class StateError(ValueError):
-    """A saved state cannot be used; the message says why and what to do."""
+    """Error raised if a saved state cannot be used; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedState:
-    """A state that was found whole.
+    """A training state on disk whose checksums have been verified.
 
     Attributes:
-        path: Its file.
-        metadata: What it tells besides the variables, of types that JSON has.
+        path: Path of the file.
+        metadata: Dict of JSON values that is stored with the variables.
     """
 
     path: Path
     metadata: dict
 
     def arrays(self, *groups: str) -> dict[str, np.ndarray]:
-        """The values of the variables of some groups, as `read_variables` gave them."""
+        """Reads the variables of the given groups, in the form that `read_variables` returns."""
         with np.load(self.path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name.split("/")[0] in groups}
 
 
 class StateFolder:
-    """A folder with the newest states of one training, `state-00001234.npz` and so on.
+    """Folder with the most recent states of a training run.
 
-    The number is that of the steps. A file is a NumPy archive, whose
-    members carry CRC-32 checksums.
+    A state is the file `state-STEP.npz`, where `STEP` is the number of training steps: a NumPy
+    archive, whose members carry CRC-32 checksums.
 
     Args:
-        folder: Where it is, or is to be. Other files in it are left alone.
-        keep: Integer, at least 1. How many states are kept.
+        folder: Path of the folder, which is created when the first state is written. Other files in
+            it are left alone.
+        keep: Integer, at least 1. Number of states to keep.
+
+    Raises:
+        ValueError: `keep` is less than 1.
 
     Example:
 
@@ -69,35 +73,44 @@ class StateFolder:
         self.keep = keep
 
     def paths(self) -> list[Path]:
-        """The files of the states that are there, oldest first."""
+        """Returns the paths of the saved states, oldest first."""
         if not self.folder.is_dir():
             return []
-        states = [path for path in self.folder.iterdir() if NAME.fullmatch(path.name)]
+        states = [path for path in self.folder.iterdir() if FILE_NAME.fullmatch(path.name)]
         return sorted(filter(Path.is_file, states), key=_step)
 
     def write(self, step: int, metadata: dict, arrays: dict[str, np.ndarray]) -> Path:
-        """Writes a state, and removes those that it makes old and those of later steps.
+        """Writes a state, then deletes all but the `keep` newest and those of later steps.
+
+        Args:
+            step: Integer. Number of training steps.
+            metadata: Dict of JSON values.
+            arrays: Arrays by name, as `read_variables` returns them.
+
+        Returns:
+            The path of the file.
 
         Raises:
-            OSError: It could not be written; the ones before it are untouched.
+            OSError: The state could not be written; the earlier states are unchanged.
         """
         path = self.folder / f"state-{step:08d}.npz"
-        with atomic_write(path) as writing, open(writing, "wb") as file:
+        with atomic_write(path) as scratch, open(scratch, "wb") as file:
             text = json.dumps({"format": FORMAT, "metadata": metadata}, default=float)
             np.savez(file, **{METADATA: np.frombuffer(text.encode(), np.uint8)}, **arrays)
-        until_now = [one for one in self.paths() if _step(one) <= step]
-        for other in set(self.paths()) - set(until_now[-self.keep :]):
-            other.unlink(missing_ok=True)
+        states = self.paths()
+        kept = [state for state in states if _step(state) <= step][-self.keep :]
+        for outdated in set(states) - set(kept):
+            outdated.unlink(missing_ok=True)
         return path
 
     def newest(self, warn: Callable[[str], None] = warnings.warn) -> SavedState | None:
-        """The newest state that is whole, or `None` if there is none at all.
+        """Returns the newest undamaged state, or `None` if the folder has no states.
 
         Args:
-            warn: Function that is told, in a sentence, of each damaged one that is passed over.
+            warn: Function that is called with a message for each damaged state that is skipped.
 
         Raises:
-            StateError: There are states, and all of them are damaged; or the newest is of another
+            StateError: All states are damaged; or the newest undamaged one has another format
                 version; or the folder is a file.
         """
         if self.folder.exists() and not self.folder.is_dir():
@@ -107,29 +120,29 @@ class StateFolder:
                 return SavedState(path, _read_metadata(path))
             except OSError as error:
                 reason = error.strerror or str(error)
-                warn(f"{path} is damaged ({reason}) and is passed over.")
+                warn(f"{path} is damaged ({reason}) and is skipped.")
         if self.paths():
             raise StateError(
-                f"No state in {self.folder} is whole. Copy the folder once more, or start afresh."
+                f"All states in {self.folder} are damaged. Copy the folder again, or start afresh."
             )
         return None
 
     def clear(self) -> None:
-        """Removes all states."""
+        """Deletes all states."""
         for path in self.paths():
             path.unlink(missing_ok=True)
 
 
 def _step(path: Path) -> int:
-    return int(NAME.fullmatch(path.name)[1])
+    return int(FILE_NAME.fullmatch(path.name)[1])
 
 
 def _read_metadata(path: Path) -> dict:
-    """Returns the metadata of a state, once every member's CRC-32 has been verified.
+    """Returns the metadata of a state, after verifying the CRC-32 of every member.
 
     Raises:
         OSError: The file is damaged or cannot be read.
-        StateError: Another version of the package wrote it.
+        StateError: The state has another format version.
     """
     with open(path, "rb") as file:
         try:
@@ -138,28 +151,28 @@ def _read_metadata(path: Path) -> dict:
                     raise OSError("its checksum is wrong")
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
-                name = METADATA if METADATA in archive.files else "facts.json"  # of format 1
+                name = METADATA if METADATA in archive.files else "facts.json"  # in format 1
                 description = json.loads(archive[name].tobytes())
             version = description["format"]
         except (zipfile.BadZipFile, zlib.error, struct.error, LookupError) as error:
-            raise OSError(f"it is not a whole archive: {error}") from error
+            raise OSError(f"it is not a complete archive: {error}") from error
         except (NotImplementedError, RuntimeError, ValueError) as error:
             raise OSError(f"it is not a state: {error}") from error
     if version != FORMAT:
         raise StateError(
-            f"{path} has format {version}; this package reads {FORMAT}. Go on with the package "
+            f"{path} has format {version}; this package reads {FORMAT}. Continue with the package "
             "version that wrote it, or start afresh."
         )
     return description["metadata"]
 
 
 def read_variables(model: keras.Model) -> dict[str, np.ndarray]:
-    """The values of all that `fit` changes: weights, seeds, the optimizer's and the metrics'.
+    """Reads all variables that `fit` changes: weights, seeds, optimizer state and metrics.
 
-    With several workers all of them must read, for a metric's value is summed over them.
+    With several workers, all of them must call it, because metrics are summed over the workers.
 
     Returns:
-        Arrays by `GROUP/NUMBER/PATH`, where the group is `model`, `optimizer` or `metrics`.
+        Dict of arrays by `GROUP/NUMBER/PATH`, where `GROUP` is `model`, `optimizer` or `metrics`.
     """
     return {
         f"{group}/{number:04d}/{variable.path}": keras.ops.convert_to_numpy(variable)
@@ -169,17 +182,17 @@ def read_variables(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def variables_of(model: keras.Model, group: str) -> list:
-    """The variables of one group, always in the same order."""
+    """Returns the variables of a group, always in the same order."""
     if group == "metrics":
         return model.metrics_variables
     return (model if group == "model" else model.optimizer).variables
 
 
 def assign_variables(model: keras.Model, state: SavedState, *groups: str) -> None:
-    """Fills all variables of some groups with the values of a state, or none of them.
+    """Assigns the values of a state to all variables of the given groups.
 
     Raises:
-        StateError: The values are of a model with other variables.
+        StateError: The values do not fit the variables; none of them is changed.
     """
     arrays, pairs = state.arrays(*groups), []
     for group in groups:
@@ -187,24 +200,27 @@ def assign_variables(model: keras.Model, state: SavedState, *groups: str) -> Non
         variables = variables_of(model, group)
         if len(values) != len(variables):
             raise StateError(
-                f"{state.path} is of another model: {group} has {len(values)} variables there, "
-                f"{len(variables)} here. Go on with the model it was saved from, or start afresh."
+                f"{state.path} belongs to another model: {group} has {len(values)} variables "
+                f"there, {len(variables)} here. Continue with the model that it was saved from, or "
+                "start afresh."
             )
         pairs += [
             (variable, value.view(variable.dtype) if value.dtype.kind == "V" else value)
-            for variable, value in zip(variables, values, strict=True)  # NumPy forgets bfloat16
+            for variable, value in zip(variables, values, strict=True)  # bfloat16 loads as bytes
         ]
     for variable, value in pairs:
-        found, expected = _kind(value), _kind(variable)
+        found, expected = _dtype_and_shape(value), _dtype_and_shape(variable)
         if found != expected:
             raise StateError(
-                f"{state.path} is of another model or backend: {variable.path} is {found} there, "
-                f"{expected} here. Go on with those it was saved from, or start afresh."
+                f"{state.path} belongs to another model or backend: {variable.path} is {found} "
+                f"there, {expected} here. Continue with the model and backend that it was saved "
+                "from, or start afresh."
             )
     for variable, value in pairs:
         variable.assign(value)
 
 
-def _kind(values) -> str:
+def _dtype_and_shape(values) -> str:
+    """Returns the dtype and shape of an array or a variable, for comparison and messages."""
     dtype = keras.backend.standardize_dtype(values.dtype)
     return f"{dtype} {tuple(values.shape)}"

@@ -1,4 +1,4 @@
-"""Training: loss, metrics, schedule, optimizers, callbacks and the trainer's step."""
+"""Training: loss, metrics, learning-rate schedule, optimizer, callbacks and training step."""
 
 from keras_transformer.training.adafactor import Adafactor
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate

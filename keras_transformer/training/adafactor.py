@@ -1,4 +1,4 @@
-"""Adafactor: an optimizer whose state is far smaller than the model."""
+"""Adafactor: an optimizer with sublinear memory cost."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from keras_transformer.keras_patches import variable_index
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class RelativeStep(keras.optimizers.schedules.LearningRateSchedule):
-    """`min(0.01, t^-0.5)`, steps counted from 1: how far Adafactor goes by itself."""
+    """Relative step size of the Adafactor paper, `min(0.01, t^-0.5)` with steps `t` from 1."""
 
     def __call__(self, step):
         step = ops.cast(step, "float32") + 1.0  # Keras counts from 0
@@ -20,25 +20,28 @@ class RelativeStep(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Adafactor(keras.optimizers.Optimizer):
-    """Divides gradients by their usual size, of which it keeps rows and columns only.
+    """Optimizer that scales gradients by a factored second-moment estimate.
 
-    Algorithms 4 and 5 in [Shazeer and Stern, 2018](https://arxiv.org/abs/1804.04235), with its
-    proposed values. For a matrix of `A` by `B` the state is `A + B` numbers, for Adam it is `2AB`.
-    Only the last two axes are factored, for each index of the leading ones. Vectors and scalars
-    keep one number for each of theirs. There is no momentum. A step is as long as the variable is
-    large: `max(epsilon_2, RMS(variable)) * learning_rate` times an update whose RMS is at most
-    `clip_threshold`. It therefore needs no warm-up.
+    Algorithms 4 and 5 in [Shazeer and Stern, 2018](https://arxiv.org/abs/1804.04235), with the
+    hyperparameters proposed there. The second moments of an `A x B` matrix are stored as one row
+    vector and one column vector: `A + B` numbers, where Adam stores `2AB`. Only the last two axes
+    of a variable are factored, separately for each index of the leading axes; vectors and scalars
+    store one number per element. There is no momentum. Steps are relative to the scale of the
+    variable: `max(epsilon_2, RMS(variable)) * learning_rate` times an update whose RMS is at most
+    `clip_threshold`. Training therefore needs no warm-up.
 
-    `keras.optimizers.Adafactor` keeps a full-size velocity too, and caps every learning rate.
+    In contrast, `keras.optimizers.Adafactor` also allocates a full-size velocity for each variable,
+    and caps every learning rate at `t^-0.5`.
 
     Args:
-        learning_rate: Float, schedule or function: the relative size of a step. By default that of
-            the paper, `min(0.01, t^-0.5)` where `t` counts the steps from 1.
-        beta_2_decay: Float, negative. The average of squared gradients gives the newest one the
-            weight `t^beta_2_decay`.
-        epsilon_1: Float. What is added to squared gradients.
-        epsilon_2: Float. Variables with a smaller RMS, such as zeros, move as if they had it.
-        clip_threshold: Float. The largest RMS of an update, before the size of the step.
+        learning_rate: Float, schedule or callable. The relative step size. Defaults to that of the
+            paper, `min(0.01, t^-0.5)` with steps `t` counted from 1.
+        beta_2_decay: Float, negative. Step `t` has the weight `t^beta_2_decay` in the running
+            averages of squared gradients.
+        epsilon_1: Float. Added to squared gradients.
+        epsilon_2: Float. Lower bound of a variable's RMS in the step size, so that variables of
+            zeros can move.
+        clip_threshold: Float. Maximum RMS of an update, before it is multiplied by the step size.
         **kwargs: As in `keras.optimizers.Optimizer`.
 
     Example:
@@ -73,39 +76,40 @@ class Adafactor(keras.optimizers.Optimizer):
         self._averages = [self._add_averages(variable) for variable in variables]
 
     def _add_averages(self, variable):
-        """Of rows and of columns; of all there is for vectors and scalars."""
+        """Adds the averages of squared gradients: rows and columns, or full-size below rank 2."""
         shape, dtype = tuple(variable.shape), _at_least_float32(variable)
-        averages = {"average": shape}
+        shapes = {"average": shape}
         if len(shape) >= 2:
-            averages = {"rows": shape[:-1], "columns": (*shape[:-2], shape[-1])}
+            shapes = {"rows": shape[:-1], "columns": (*shape[:-2], shape[-1])}
         path = variable.path.replace("/", "_")
         return [
             self.add_variable(shape, "zeros", dtype, name=f"{path}_{name}")
-            for name, shape in averages.items()
+            for name, shape in shapes.items()
         ]
 
     def update_step(self, gradient, variable, learning_rate):
         dtype = _at_least_float32(variable)
-        gradient = ops.cast(gradient + ops.zeros((), gradient.dtype), dtype)  # dense
+        gradient = ops.cast(gradient + ops.zeros((), gradient.dtype), dtype)  # densifies it
         averages = self._averages[variable_index(self, variable)]
-        newest = ops.power(ops.cast(self.iterations + 1, dtype), self.beta_2_decay)
+        weight = ops.power(ops.cast(self.iterations + 1, dtype), self.beta_2_decay)  # 1 - beta_2
         squares = ops.square(gradient) + self.epsilon_1
 
-        def moved(average, axis):
-            now = squares if axis is None else ops.mean(squares, axis=axis)
-            now = average + newest * (now - average)
-            self.assign(average, now)
-            return now
+        def update_average(average, axis=None):
+            value = squares if axis is None else ops.mean(squares, axis=axis)
+            value = average + weight * (value - average)
+            self.assign(average, value)
+            return value
 
         if len(averages) == 2:
-            rows, columns = moved(averages[0], axis=-1), moved(averages[1], axis=-2)
-            by_row = ops.sqrt(ops.mean(rows, axis=-1, keepdims=True)) * ops.rsqrt(rows)
-            update = gradient * by_row[..., None] * ops.rsqrt(columns)[..., None, :]
+            rows = update_average(averages[0], axis=-1)
+            columns = update_average(averages[1], axis=-2)
+            row_scale = ops.sqrt(ops.mean(rows, axis=-1, keepdims=True)) * ops.rsqrt(rows)
+            update = gradient * row_scale[..., None] * ops.rsqrt(columns)[..., None, :]
         else:
-            update = gradient * ops.rsqrt(moved(averages[0], axis=None))
+            update = gradient * ops.rsqrt(update_average(averages[0]))
         update = update / ops.maximum(1.0, _rms(update) / self.clip_threshold)
-        size = ops.maximum(self.epsilon_2, _rms(ops.cast(variable, dtype)))
-        step = size * ops.cast(learning_rate, dtype) * update
+        scale = ops.maximum(self.epsilon_2, _rms(ops.cast(variable, dtype)))
+        step = scale * ops.cast(learning_rate, dtype) * update
         self.assign_sub(variable, ops.cast(step, variable.dtype))
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch: BLEU of real translations, checkpoints, speed."""
+"""Training callbacks: BLEU of the validation text, checkpoints and training speed."""
 
 import math
 import time
@@ -13,46 +13,49 @@ SUFFIX = ".weights.h5"
 
 
 def save_checkpoint(model: keras.Model, path: Path) -> None:
-    """Saves a model's weights to a file that appears whole or not at all."""
-    with atomic_write(path) as writing:
-        model.save_weights(writing)
+    """Saves the weights of a model with an atomic write."""
+    with atomic_write(path) as scratch:
+        model.save_weights(scratch)
 
 
 class OneWorker:
-    """The only process there is, which is the chief."""
+    """Single-process stand-in for `Devices`; always the chief."""
 
     is_chief = True
     computes_alone = True
 
     def from_chief(self, value):
-        """The chief's number."""
+        """Returns the chief's value, which is `value` itself."""
         return value
 
 
 class BleuCallback(keras.callbacks.Callback):
-    """Translates the validation text after an epoch and adds its sacreBLEU to the logs.
+    """Callback that translates the validation text and logs its sacreBLEU as `val_bleu`.
 
-    What is scored is what the model writes by itself, as text, with sacreBLEU's defaults: not the
-    (much higher) figure for next tokens after the reference's own. The best epoch's weights are
-    kept. Put it before callbacks that watch `val_bleu`.
+    The score is that of complete translations, decoded without the references and compared as text
+    with sacreBLEU's defaults. It is not the (much higher) BLEU of next-token predictions under
+    teacher forcing. The weights of the best epoch are kept. Place this callback before callbacks
+    that monitor `val_bleu`.
 
     Args:
-        translate: Function from a list of texts to a list of translated texts.
-        sources: The texts to translate.
-        references: Their translations.
-        best_path: Where the weights of the best epoch are kept.
-        every: Integer, at least 1. Epochs between two scores; the last epoch always has one.
-        patience: Integer. Training ends after so many scores without a better one; 0 never.
-        workers: With several processes, what tells which of them this is and gives all of them the
-            number that the chief has: `keras_transformer.distribution.Devices`. The chief alone
-            writes, and alone translates, unless all are needed to use the weights.
+        translate: Function that maps a list of texts to the list of their translations.
+        sources: Source texts of the validation set.
+        references: Reference translations of `sources`.
+        best_path: Path of the file for the weights of the best epoch.
+        every: Integer, at least 1. Number of epochs between scores; the last epoch is always
+            scored.
+        patience: Integer. Number of consecutive scores without improvement after which training
+            stops; 0 disables early stopping.
+        workers: `keras_transformer.distribution.Devices`, for training with several processes. Only
+            the chief worker writes files and translates, unless the weights cannot be used without
+            the other workers; all workers receive its score.
 
     Attributes:
-        best: The highest BLEU so far, and the epoch it was reached in, counted from 1.
+        best: Tuple of the highest BLEU so far and its epoch, counted from 1.
 
     Raises:
-        ValueError: `sources` and `references` do not go together, or `every` is less than 1.
-        OSError: In training: the weights could not be written.
+        ValueError: `sources` is empty or not as long as `references`, or `every` is less than 1.
+        OSError: During training: the weights could not be written.
     """
 
     def __init__(
@@ -81,22 +84,22 @@ class BleuCallback(keras.callbacks.Callback):
         self.every = every
         self.patience = patience
         self.best = (float("-inf"), 0)
-        self._not_better = 0
+        self._scores_without_improvement = 0
 
     def state(self) -> dict:
-        """What it needs to go on after an interruption, besides the file of the best weights."""
+        """Returns the state to save for exact resumption, without the file of the best weights."""
         score, epoch = self.best
-        return {"bleu": score, "epoch": epoch, "not_better": self._not_better}
+        return {"bleu": score, "epoch": epoch, "not_better": self._scores_without_improvement}
 
     def restore(self, state: dict) -> None:
-        """Goes on from what `state` gave."""
+        """Restores the state that `state` returned."""
         self.best = (state["bleu"], state["epoch"])
-        self._not_better = state["not_better"]
+        self._scores_without_improvement = state["not_better"]
 
     def score(self) -> float:
-        """BLEU of the model as it is now; with several workers, all must ask."""
-        scores = self.workers.is_chief or not self.workers.computes_alone
-        return self.workers.from_chief(self._score() if scores else 0.0)
+        """Returns the BLEU of the current weights; with several workers, all must call it."""
+        takes_part = self.workers.is_chief or not self.workers.computes_alone
+        return self.workers.from_chief(self._score() if takes_part else 0.0)
 
     def _score(self):
         import sacrebleu
@@ -112,28 +115,30 @@ class BleuCallback(keras.callbacks.Callback):
             logs["val_bleu"] = bleu
         if bleu > self.best[0]:
             self.best = (bleu, epoch + 1)
-            self._not_better = 0
+            self._scores_without_improvement = 0
             if self.workers.is_chief:
                 save_checkpoint(self.model, self.best_path)
             return
-        self._not_better += 1
-        if self._not_better == self.patience:
+        self._scores_without_improvement += 1
+        if self._scores_without_improvement == self.patience:
             self.model.stop_training = True
 
 
 class KeepCheckpoints(keras.callbacks.Callback):
-    """Saves the weights after every epoch and keeps the newest few, to be averaged.
+    """Callback that saves the weights after every epoch and keeps the most recent files.
 
-    An epoch whose loss is not finite leaves none.
+    `average_checkpoints` averages these files. No file is saved after an epoch whose loss is not
+    finite.
 
     Args:
-        folder: Where they are kept, as `epoch-0001.weights.h5` and so on.
-        keep: Integer, at least 1. How many.
-        write: Boolean. Whether this process writes them; with several workers, one does.
+        folder: Folder of the files, `epoch-0001.weights.h5` and so on.
+        keep: Integer, at least 1. Number of files to keep.
+        write: Boolean. Whether this process writes the files. With several workers, only one of
+            them should.
 
     Raises:
         ValueError: `keep` is less than 1.
-        OSError: In training: a file could not be written.
+        OSError: During training: a file could not be written.
     """
 
     def __init__(self, folder: str | Path, keep: int = 5, write: bool = True):
@@ -146,45 +151,46 @@ class KeepCheckpoints(keras.callbacks.Callback):
         self._written: list[Path] = []
 
     def paths(self) -> list[Path]:
-        """The checkpoints of this training that are there, oldest first."""
+        """Returns the paths of the checkpoints kept so far, oldest first."""
         return list(self._written)
 
     def state(self) -> dict:
-        """What it needs to go on after an interruption, besides the files."""
+        """Returns the state to save for exact resumption, without the files themselves."""
         return {"names": [path.name for path in self._written]}
 
     def restore(self, state: dict) -> None:
-        """Goes on from what `state` gave."""
+        """Restores the state that `state` returned."""
         self._written = [self.folder / name for name in state["names"]]
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
-            return  # diverged: not worth keeping
+            return  # training has diverged
         path = self.folder / f"epoch-{epoch + 1:04d}{SUFFIX}"
         if self.write:
             save_checkpoint(self.model, path)
         self._written.append(path)
         while len(self._written) > self.keep:
-            old = self._written.pop(0)
+            oldest = self._written.pop(0)
             if self.write:
-                old.unlink(missing_ok=True)  # gone, if interrupted just after this
+                oldest.unlink(missing_ok=True)  # may be gone in a resumed run
 
 
 class TokenRate(keras.callbacks.Callback):
-    """Adds the speed of training to the logs, `tokens_per_second`: real target tokens.
+    """Callback that logs the training speed of an epoch as `tokens_per_second`.
 
-    Padding does not count, nor does the time for validation. The tokens are those that the
-    metric called `metric` has counted since `fit` began the epoch.
+    The speed is the number of real target tokens, without padding, per second of training, without
+    validation. A compiled metric counts the tokens.
 
     Args:
-        metric: String. Name of a compiled metric with a `count` of real tokens.
+        metric: String. Name of a compiled metric whose variable `count` is the number of real
+            tokens, such as `Perplexity`.
 
     Attributes:
-        tokens: How many were counted so far, in all epochs.
-        seconds: How long that took.
+        tokens: Integer. Number of tokens counted so far, over all epochs.
+        seconds: Float. Training time so far, over all epochs.
 
     Raises:
-        ValueError: In training: the model has no metric of that name.
+        ValueError: During training: the model has no metric of that name.
     """
 
     def __init__(self, metric: str = "perplexity"):
@@ -195,7 +201,7 @@ class TokenRate(keras.callbacks.Callback):
         self._rate = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._tokens_before = _number((self._counts() or [0.0])[0])  # not 0 in a resumed epoch
+        self._tokens_before = _number((self._counts() or [0.0])[0])  # above 0 in a resumed epoch
         self._started = time.perf_counter()
         self._rate = None
 
@@ -213,8 +219,9 @@ class TokenRate(keras.callbacks.Callback):
         counts = self._counts()
         if not counts:
             raise ValueError(
-                f"TokenRate reads the tokens that a metric has counted: compile the model with one "
-                f"called {self.metric!r}, such as Perplexity(), or name another."
+                "TokenRate reads the token count of a compiled metric, but there is no metric "
+                f"called {self.metric!r}. Compile the model with one, such as Perplexity(), or "
+                "pass another name as `metric`."
             )
         tokens = _number(counts[0]) - self._tokens_before
         seconds = time.perf_counter() - self._started
@@ -231,5 +238,5 @@ class TokenRate(keras.callbacks.Callback):
 
 
 def _number(variable):
-    """A metric's variable, summed over all replicas."""
+    """Returns the value of a metric's variable, summed over all replicas."""
     return float(keras.ops.convert_to_numpy(variable))

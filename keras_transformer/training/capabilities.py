@@ -1,15 +1,16 @@
-"""Declared capabilities: what a model, a loss or a metric says that it can do."""
+"""Capability flags of models, losses and metrics."""
 
 
 class DeclaresCapabilities:
-    """Mixin of classes whose capabilities a subclass withdraws by overriding a method.
+    """Mixin that clears a capability in subclasses that override a method it relies on.
 
-    A capability is a class attribute that is `True`. It rests on certain methods. A subclass that
-    overrides one of them may compute something else, so the capability becomes `False` there,
-    unless the subclass declares it again.
+    A capability is a Boolean class attribute that allows the training step to take a faster path.
+    It relies on certain methods. A subclass that overrides one of them may compute something else,
+    so the capability is set to `False` there, unless the subclass declares it again.
 
     Attributes:
-        rests_on: Dict from the name of a capability to the names of those methods.
+        rests_on: Dict that maps the name of each capability to the names of the methods that it
+            relies on.
 
     Example:
 

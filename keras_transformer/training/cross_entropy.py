@@ -1,4 +1,4 @@
-"""Cross-entropy of tokens, with smoothed labels that are never written out."""
+"""Cross-entropy of tokens with label smoothing, computed without dense labels."""
 
 import math
 
@@ -6,18 +6,18 @@ from keras import ops
 
 
 def log_sum_exp(logits):
-    """`log(sum(exp(logits)))` over the vocabulary: `(..., V)` to `(...)`."""
+    """Returns `log(sum(exp(logits)))` over the vocabulary, from `(..., V)` to `(...)`."""
     highest = ops.stop_gradient(ops.max(logits, axis=-1))
     return highest + ops.log(ops.sum(ops.exp(logits - highest[..., None]), axis=-1))
 
 
 def gold_logits(labels, logits):
-    """The logit of each label: `(...)` and `(..., V)` to `(...)`."""
+    """Returns the logit of each label, from `(...)` and `(..., V)` to `(...)`."""
     return ops.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
 
 
 def smoothed_entropy(vocabulary_size, label_smoothing):
-    """The cross-entropy that a perfect model would have against smoothed labels, in nats.
+    """Returns the entropy of smoothed labels in nats, the lowest possible cross-entropy.
 
     Example:
 
@@ -32,12 +32,13 @@ def smoothed_entropy(vocabulary_size, label_smoothing):
 
 
 def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
-    """Cross-entropy of each token against `1 - eps` on its label and `eps / (V - 1)` elsewhere.
+    """Computes the cross-entropy of each token with label smoothing.
 
-    The smoothing of section 5.4 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762) as
-    Tensor2Tensor has it: the constant `smoothed_entropy` is subtracted, so that a perfect model
-    scores 0. Written with the logits' sum, it needs no `(B, T, V)` tensor of labels; its
-    gradient, `softmax - smoothed labels`, is given by hand so that none is kept either.
+    The smoothed label distribution is `1 - eps` at the label and `eps / (V - 1)` at every other id:
+    section 5.4 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), as implemented in
+    Tensor2Tensor. The constant `smoothed_entropy` is subtracted, so that the loss of a perfect
+    model is 0. The forward pass uses the sum of the logits instead of a `(B, T, V)` tensor of
+    labels, and the custom gradient, `softmax - smoothed labels`, keeps none for the backward pass.
 
     Args:
         labels: Integer tensor of shape `(B, T)`.
@@ -45,7 +46,7 @@ def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
         label_smoothing: Float, eps.
 
     Returns:
-        Tensor of shape `(B, T)`, in nats.
+        Float tensor of shape `(B, T)`, in nats.
 
     Example:
 
@@ -54,13 +55,13 @@ def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
     1.791759
     """
     V = logits.shape[-1]
-    low = label_smoothing / (V - 1)  # u, the share of every other id
-    gold = 1 - label_smoothing - low  # what the label has beyond u
+    low = label_smoothing / (V - 1)  # probability of every other id
+    excess = 1 - label_smoothing - low  # probability of the label, minus `low`
 
     @ops.custom_gradient
     def cross_entropy(logits):
         log_normalizer = log_sum_exp(logits)
-        losses = log_normalizer - gold * gold_logits(labels, logits)
+        losses = log_normalizer - excess * gold_logits(labels, logits)
         if low:
             losses = losses - low * ops.sum(logits, axis=-1)
 
@@ -68,7 +69,7 @@ def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
             (upstream,) = args if upstream is None else (upstream,)
             softmax = ops.exp(logits - log_normalizer[..., None])
             is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[..., None])
-            return (softmax - low - ops.where(is_label, gold, 0.0)) * upstream[..., None]
+            return (softmax - low - ops.where(is_label, excess, 0.0)) * upstream[..., None]
 
         return losses, gradient
 

@@ -1,4 +1,4 @@
-"""How well translations agree with references: exact match, sacreBLEU, chrF, single words."""
+"""Evaluation of translations: exact match, BLEU, chrF and agreement of single words."""
 
 import re
 import unicodedata
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:
-    """The share of translations that equal their reference, in percent.
+    """Returns the percentage of translations that equal their reference.
 
     Raises:
-        ValueError: There are not as many translations as references, or none.
+        ValueError: The numbers of translations and references differ, or both are 0.
 
     Example:
 
@@ -25,23 +25,23 @@ def exact_match(translations: Sequence[str], references: Sequence[str]) -> float
 def word_agreement(
     translations: Sequence[str], references: Sequence[str], words: Sequence[str]
 ) -> tuple[float, int]:
-    """How often translations use the given words as their references do.
+    """Measures how often translations use the given words as their references do.
 
-    A pair agrees when both sides have the same of these words in the same order, upper and
-    lower case alike. "qu'il" has the word "il".
+    A pair agrees if both texts contain the same of these words in the same order, ignoring case.
+    Apostrophes separate words: "qu'il" contains "il".
 
     Args:
-        translations: What was written.
-        references: What was expected.
-        words: The words to look at.
+        translations: Translations to evaluate.
+        references: Reference translations.
+        words: Words to compare.
 
     Returns:
-        The share of agreeing pairs in percent, and how many pairs were looked at: those whose
-        reference has one of the words.
+        Tuple of the percentage of pairs that agree and the number of pairs compared: those whose
+        reference contains at least one of the words.
 
     Raises:
-        ValueError: One of `words` is not a single word, or there are not as many translations as
-            references.
+        ValueError: One of `words` is not a single word, or the numbers of translations and
+            references differ.
 
     Example:
 
@@ -49,51 +49,54 @@ def word_agreement(
     (50.0, 2)
     """
     for word in words:
-        if len(_words(word)) != 1:
+        if len(_split_words(word)) != 1:
             raise ValueError(f"Expected single words to look for. Received: {word!r}")
-    wanted = {one for word in words for one in _words(word)}
+    compared = {part for word in words for part in _split_words(word)}
 
-    def used(text: str) -> list[str]:
-        return [word for word in _words(text) if word in wanted]
+    def select(text: str) -> list[str]:
+        return [word for word in _split_words(text) if word in compared]
 
-    pairs = [(used(a), used(b)) for a, b in zip(translations, references, strict=True)]
+    pairs = [(select(a), select(b)) for a, b in zip(translations, references, strict=True)]
     pairs = [pair for pair in pairs if pair[1]]
     if not pairs:
         return 0.0, 0
     return 100.0 * sum(a == b for a, b in pairs) / len(pairs), len(pairs)
 
 
-def _words(text: str) -> list[str]:
-    """The words of a text, lower-cased: what letters, their marks and digits make."""
+def _split_words(text: str) -> list[str]:
+    """Splits a lower-cased text into runs of letters, combining marks, numbers and underscores."""
     text = unicodedata.normalize("NFC", text.lower())
-    within = (unicodedata.category(character)[0] in "LMN" for character in text)
+    in_word = (unicodedata.category(character)[0] in "LMN" for character in text)
     return "".join(
-        character if is_within or character == "_" else " "
-        for character, is_within in zip(text, within, strict=True)
+        character if is_in_word or character == "_" else " "
+        for character, is_in_word in zip(text, in_word, strict=True)
     ).split()
 
 
 def moses_tokens(texts: Sequence[str], language: str) -> list[str]:
-    """Lower-cased, normalised and tokenised as Moses does it, tokens with spaces between.
+    """Lower-cases texts, normalizes their punctuation and splits them into Moses tokens.
 
     Args:
         texts: Sentences.
-        language: Code of their language, such as de. One that Moses does not know is tokenised
-            with English abbreviations.
+        language: Code of their language, such as "de". For languages that Moses does not support,
+            it uses the list of English abbreviations.
+
+    Returns:
+        The tokens of each sentence, joined by spaces.
 
     Raises:
         ImportError: sacremoses is not installed.
-        ValueError: `language` is no code, such as DE or German.
+        ValueError: `language` is not a lower-case code: "DE" or "German", for example.
     """
-    if not re.fullmatch("[a-z]{2,3}", language):  # Moses would take other rules without a word
+    if not re.fullmatch("[a-z]{2,3}", language):  # Moses would silently use other rules
         raise ValueError(
-            "Expected a language's code, two or three small letters such as de. "
+            "Expected a language code, two or three lower-case letters such as de. "
             f"Received: {language!r}"
         )
     try:
         import sacremoses
     except ImportError:
-        raise ImportError("Tokenising as Moses needs sacremoses: pip install sacremoses.") from None
+        raise ImportError("Moses tokenization needs sacremoses: pip install sacremoses.") from None
     normalizer = sacremoses.MosesPunctNormalizer(language)
     tokenizer = sacremoses.MosesTokenizer(language)
     normalized = (normalizer.normalize(text.strip().lower()) for text in texts)
@@ -101,23 +104,24 @@ def moses_tokens(texts: Sequence[str], language: str) -> list[str]:
 
 
 def moses_bleu(translations: Sequence[str], references: Sequence[str], language: str):
-    """BLEU over `moses_tokens`, as many papers have it; it says how many tokens there are.
+    """Computes the BLEU of `moses_tokens`, as reported in many papers.
 
     Returns:
-        sacreBLEU's `BLEUScore`.
+        sacreBLEU's `BLEUScore`; its `ref_len` is the number of tokens in the references.
     """
     import sacrebleu
 
-    found, wanted = (moses_tokens(texts, language) for texts in (translations, references))
-    return sacrebleu.BLEU(tokenize="none", force=True).corpus_score(found, [wanted])
+    tokens = moses_tokens(translations, language)
+    reference_tokens = moses_tokens(references, language)
+    return sacrebleu.BLEU(tokenize="none", force=True).corpus_score(tokens, [reference_tokens])
 
 
-def _rules(language: str) -> str:
-    """By which language's rules Moses cuts texts of a language."""
+def _moses_rules(language: str) -> str:
+    """Returns the name of the rules by which Moses tokenizes a language."""
     import sacremoses
 
-    known = sacremoses.corpus.NonbreakingPrefixes().available_langs
-    return language if language in known else f"{language} with English abbreviations"
+    supported = sacremoses.corpus.NonbreakingPrefixes().available_langs
+    return language if language in supported else f"{language} with English abbreviations"
 
 
 def report(
@@ -126,7 +130,7 @@ def report(
     words: Sequence[str] = (),
     moses: str = "",
 ) -> list[str]:
-    """The lines that `python -m keras_transformer evaluate` prints."""
+    """Returns the lines that `python -m keras_transformer evaluate` prints."""
     import sacrebleu
 
     lines = [
@@ -138,10 +142,11 @@ def report(
         lines.append(f"{score.name:<12} {score.score:.2f}  ({metric.get_signature()})")
     if moses:
         score = moses_bleu(translations, references, moses)
-        facts = f"lower-cased, Moses tokens for {_rules(moses)}, {score.ref_len} in the references"
-        lines.append(f"{'BLEU':<12} {score.score:.2f}  ({facts}, ratio {score.ratio:.3f})")
+        rules = _moses_rules(moses)
+        details = f"lower-cased, Moses tokens for {rules}, {score.ref_len} in the references"
+        lines.append(f"{'BLEU':<12} {score.score:.2f}  ({details}, ratio {score.ratio:.3f})")
     if words:
-        share, count = word_agreement(translations, references, words)
-        found = f"{share:.2f} % of {count} sentences that have one" if count else "in no reference"
-        lines.append(f"{', '.join(words):<12} {found}")
+        percent, count = word_agreement(translations, references, words)
+        result = f"{percent:.2f} % of {count} sentences that have one"
+        lines.append(f"{', '.join(words):<12} {result if count else 'in no reference'}")
     return lines

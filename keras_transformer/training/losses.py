@@ -1,4 +1,4 @@
-"""The loss: the mean cross-entropy of all real tokens of a batch."""
+"""Training loss: mean cross-entropy of the real tokens of a batch."""
 
 import keras
 from keras import ops
@@ -10,50 +10,51 @@ from keras_transformer.training.projected_loss import projected_cross_entropy
 
 
 def token_weights(labels, pad_id, sample_weight=None):
-    """How much each label counts: 1 or its weight, 0 at padding.
+    """Returns the weight of each label: 0 at padding, elsewhere its sample weight or 1.
 
     Args:
         labels: Integer tensor of shape `(B, T)`.
-        pad_id: Integer.
-        sample_weight: A weight for each sentence, `(B,)`, or for each token, `(B, T)`.
+        pad_id: Integer. Labels with this id are padding.
+        sample_weight: Weights of sentences, shape `(B,)`, or of tokens, shape `(B, T)`.
 
     Returns:
-        Float tensor of the labels' shape.
+        Float tensor of shape `(B, T)`.
 
     Raises:
-        ValueError: The weights have more axes than the labels.
+        ValueError: `sample_weight` has more axes than `labels`.
     """
     real = ops.cast(ops.not_equal(labels, pad_id), "float32")
     if sample_weight is None:
         return real
     weight = ops.cast(sample_weight, "float32")
-    missing = len(labels.shape) - len(weight.shape)
-    if missing < 0:
+    missing_axes = len(labels.shape) - len(weight.shape)
+    if missing_axes < 0:
         raise ValueError(
             "`sample_weight` must have a weight for each sentence, (B,), or each token, (B, T). "
             f"Received: shape {tuple(weight.shape)} for labels of shape {tuple(labels.shape)}"
         )
-    return real * ops.reshape(weight, (*ops.shape(weight), *[1] * missing))
+    return real * ops.reshape(weight, (*ops.shape(weight), *[1] * missing_axes))
 
 
 def mask_label_ids(labels, pad_id):
-    """The labels, with 0 for padding: `pad_id` may be no id at all, such as -100."""
+    """Replaces padding by 0, since `pad_id` may lie outside the vocabulary, such as -100."""
     return ops.where(ops.equal(labels, pad_id), ops.zeros_like(labels), labels)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
-    """The mean of `smoothed_cross_entropy` over all real tokens of a batch.
+    """Mean of `smoothed_cross_entropy` over all real tokens of a batch.
 
-    Not a mean of sentences' means: every token weighs the same, padding nothing. On several
-    replicas of `tf.distribute` each divides its sum by the tokens of all, so that their losses and
-    gradients, added up, are those of the whole batch.
+    Every real token has the same weight, however long its sentence is; padding has none. On several
+    replicas of a `tf.distribute` strategy, each replica divides its sum by the number of tokens on
+    all replicas, so that the losses and gradients of the replicas add up to those of the whole
+    batch.
 
     Args:
-        label_smoothing: Float, at least 0 and less than 1. The paper's is 0.1.
+        label_smoothing: Float, at least 0 and less than 1. Defaults to 0.1, as in the paper.
         pad_id: Integer. Labels with this id are padding.
-        name: String. What the loss is called.
-        dtype: As in `keras.losses.Loss`; the loss is computed in float32 all the same.
+        name: String. Name of the loss.
+        dtype: As in `keras.losses.Loss`. The loss is computed in float32 in any case.
 
     Raises:
         ValueError: `label_smoothing` is less than 0, or not less than 1.
@@ -67,8 +68,8 @@ class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
     """
 
     rests_on = {"provides_sums": ["__call__"], "projects_loss": ["__call__", "sums"]}  # noqa: RUF012
-    provides_sums = True  # `sums` returns what `__call__` divides
-    projects_loss = True  # `projected_sums` returns the same without logits
+    provides_sums = True  # `__call__` divides the sums that `sums` returns
+    projects_loss = True  # `projected_sums` returns the same sums without logits
 
     def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", dtype=None):
         super().__init__(name=name, dtype=dtype)
@@ -80,14 +81,27 @@ class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
         self.pad_id = pad_id
 
     def sums(self, y_true, y_pred, sample_weight=None):
-        """The sum of all losses, and of the weights, that is, how many real tokens there are."""
+        """Returns the sum of the token losses and the number of real tokens.
+
+        With `sample_weight`, both sums are weighted.
+        """
         real = token_weights(y_true, self.pad_id, sample_weight)
         labels, logits = mask_label_ids(y_true, self.pad_id), ops.cast(y_pred, "float32")
         losses = smoothed_cross_entropy(labels, logits, self.label_smoothing)
         return ops.sum(losses * real), ops.sum(real)
 
     def projected_sums(self, y_true, hidden, vectors):
-        """Returns `sums`, computed without logits, and the `LogitStatistics` of each token."""
+        """Computes `sums` from hidden states and output vectors, without the logits of the batch.
+
+        Args:
+            y_true: Integer tensor of shape `(B, T)`.
+            hidden: Float32 tensor of shape `(B, T, d_model)`.
+            vectors: Float32 tensor of shape `(V, d_model)`.
+
+        Returns:
+            Tuple of the sum of the token losses, the number of real tokens, and the
+            `LogitStatistics` that metrics need.
+        """
         real = token_weights(y_true, self.pad_id)
         labels = mask_label_ids(y_true, self.pad_id)
         total, statistics = projected_cross_entropy(

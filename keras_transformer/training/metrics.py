@@ -1,4 +1,4 @@
-"""What is counted over real tokens: how many are right, and how surprised the model is."""
+"""Metrics over real tokens: accuracy and perplexity."""
 
 import keras
 from keras import ops
@@ -9,10 +9,14 @@ from keras_transformer.training.projected_loss import logit_statistics
 
 
 class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
-    """Mean of `values` over all real tokens since the last reset."""
+    """Base class of metrics that average `values` over all real tokens since the last reset.
+
+    Subclasses define `values(statistics)`, which maps `LogitStatistics` to a tensor of shape
+    `(B, T)`.
+    """
 
     rests_on = {"projects_loss": ["update_state"]}  # noqa: RUF012
-    projects_loss = True  # `update_from_statistics` does the same without logits
+    projects_loss = True  # `update_from_statistics` needs no logits
 
     def __init__(self, pad_id=0, name=None, **kwargs):
         super().__init__(name=name, **kwargs)
@@ -27,7 +31,7 @@ class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
         self.update_from_statistics(y_true, statistics, sample_weight)
 
     def update_from_statistics(self, y_true, statistics, sample_weight=None):
-        """As `update_state`, from the `LogitStatistics` of the logits."""
+        """Updates the metric as `update_state`, from `LogitStatistics` instead of logits."""
         real = token_weights(y_true, self.pad_id, sample_weight)
         values = self.values(statistics)
         self.total.assign_add(ops.sum(ops.cast(values, "float32") * real))
@@ -42,11 +46,11 @@ class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class TokenAccuracy(_TokenMean):
-    """The share of real tokens whose label has the highest logit, given the ones before.
+    """Fraction of real tokens whose label has the highest logit (under teacher forcing).
 
     Args:
         pad_id: Integer. Labels with this id are padding.
-        name: String. What the metric is called in the logs.
+        name: String. Name of the metric in the logs.
 
     Example:
 
@@ -65,11 +69,11 @@ class TokenAccuracy(_TokenMean):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Perplexity(_TokenMean):
-    """`exp` of the mean cross-entropy of real tokens, against unsmoothed labels.
+    """Exponential of the mean cross-entropy of real tokens, without label smoothing.
 
     Args:
         pad_id: Integer. Labels with this id are padding.
-        name: String. What the metric is called in the logs.
+        name: String. Name of the metric in the logs.
 
     Example:
 

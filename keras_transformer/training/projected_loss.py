@@ -1,5 +1,6 @@
-"""Cross-entropy from what comes before the output layer, without keeping the logits."""
+"""Cross-entropy fused with the output projection, without the logits of the whole batch."""
 
+import itertools
 from typing import NamedTuple
 
 import keras
@@ -7,12 +8,14 @@ from keras import ops
 
 from keras_transformer.training.cross_entropy import gold_logits, log_sum_exp, smoothed_entropy
 
-PARTS = 4  # the logits of one are still in the cache of the processor when needed again
-LOWEST = -1e30  # any logit is higher; a part of few positions may be empty, and has no highest
+# Number of chunks of positions: the logits of one chunk stay in the CPU's cache until reused.
+NUM_CHUNKS = 4
+# Initial value of a maximum over logits, which an empty chunk (fewer positions than chunks) needs.
+LOWEST_LOGIT = -1e30
 
 
 class LogitStatistics(NamedTuple):
-    """What metrics need to know of the logits of each token, tensors of shape `(B, T)`.
+    """Statistics of each token's logits that metrics need, tensors of shape `(B, T)`.
 
     Attributes:
         log_normalizer: `log(sum(exp(logits)))`.
@@ -26,7 +29,7 @@ class LogitStatistics(NamedTuple):
 
 
 def logit_statistics(labels, logits):
-    """The statistics of logits that are at hand, `(B, T, V)`."""
+    """Returns the `LogitStatistics` of labels `(B, T)` and logits `(B, T, V)`."""
     gold, highest = gold_logits(labels, logits), ops.max(logits, axis=-1)
     return LogitStatistics(log_sum_exp(logits), gold, highest)
 
@@ -34,22 +37,23 @@ def logit_statistics(labels, logits):
 def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.0):
     """Sums `smoothed_cross_entropy(labels, hidden @ vectors^T)` without materialising the logits.
 
-    The logits are the largest tensor of a training step and take part in three products. Here they
-    are made a quarter of the positions at a time, and each part's gradient is made at once, while
-    its probabilities are at hand: no tensor of shape `(B, T, V)` is made, and `exp` is taken once.
-    The gradient of the vectors is added up as `(d_model, V)` and turned round at the end, and its
-    product says that it sums over sentences and positions: so XLA's CPU compiler does it best.
+    The logits are the largest tensor of a training step and take part in three matrix products.
+    Here they are computed for a quarter of the positions at a time, and the gradients of each
+    quarter are computed in the forward pass, from the same probabilities: no tensor of shape
+    `(B, T, V)` is created, and `exp` is evaluated once. The gradient of `vectors` is accumulated as
+    `(d_model, V)` and transposed at the end, and its `einsum` contracts sentences and positions as
+    separate axes: XLA's CPU compiler runs this form fastest.
 
     Args:
         labels: Integer tensor of shape `(B, T)`.
-        hidden: Float32 tensor of shape `(B, T, d_model)`.
-        vectors: Float32 tensor of shape `(V, d_model)`.
-        weights: Float32 tensor of shape `(B, T)`: how much each token counts.
+        hidden: Float32 tensor of shape `(B, T, d_model)`, the input of the output projection.
+        vectors: Float32 tensor of shape `(V, d_model)`, one output vector per id.
+        weights: Float32 tensor of shape `(B, T)`, the weight of each token.
         label_smoothing: Float, eps.
 
     Returns:
-        The sum over all tokens of loss times weight, in nats, and `LogitStatistics`. Gradients flow
-        from the sum alone, to `hidden` and `vectors`.
+        Tuple of the weighted sum of the token losses, in nats, and `LogitStatistics`. Gradients
+        flow to `hidden` and `vectors` from the sum only.
 
     Example:
 
@@ -65,20 +69,21 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
     @ops.custom_gradient
     def project(hidden, vectors):
         T = ops.shape(hidden)[1]
-        places = [slice(T * n // PARTS, T * (n + 1) // PARTS) for n in range(PARTS)]
-        parts = [
-            _one_part(labels[:, at], hidden[:, at], vectors, weights[:, at], label_smoothing)
-            for at in places
+        bounds = [T * n // NUM_CHUNKS for n in range(NUM_CHUNKS + 1)]
+        chunks = [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
+        results = [
+            _project_chunk(labels[:, at], hidden[:, at], vectors, weights[:, at], label_smoothing)
+            for at in chunks
         ]
-        losses, statistics, to_hidden, to_vectors = zip(*parts, strict=True)
-        to_hidden = ops.concatenate(to_hidden, axis=1)
-        to_vectors = ops.transpose(sum(to_vectors))
+        losses, statistics, hidden_gradients, vectors_gradients = zip(*results, strict=True)
+        hidden_gradient = ops.concatenate(hidden_gradients, axis=1)
+        vectors_gradient = ops.transpose(sum(vectors_gradients))
 
         def gradient(*upstreams, upstream=None):
             upstream = keras.tree.flatten(upstreams if upstream is None else upstream)[0]
-            return upstream * to_hidden, upstream * to_vectors
+            return upstream * hidden_gradient, upstream * vectors_gradient
 
-        statistics = (ops.concatenate(fact, axis=1) for fact in zip(*statistics, strict=True))
+        statistics = (ops.concatenate(field, axis=1) for field in zip(*statistics, strict=True))
         return (sum(losses), *statistics), gradient
 
     total, *statistics = project(hidden, vectors)
@@ -86,27 +91,34 @@ def projected_cross_entropy(labels, hidden, vectors, weights, label_smoothing=0.
     return total - entropy, LogitStatistics(*map(ops.stop_gradient, statistics))
 
 
-def _one_part(labels, hidden, vectors, weights, label_smoothing):
-    """Loss, statistics and both gradients, that of the vectors as `(d_model, V)`."""
+def _project_chunk(labels, hidden, vectors, weights, label_smoothing):
+    """Computes `projected_cross_entropy` and its gradients for a chunk of positions.
+
+    Returns:
+        Tuple of the weighted sum of the losses, a list of the `LogitStatistics`, the gradient of
+        `hidden`, and that of `vectors`, transposed to `(d_model, V)`.
+    """
     V, D = vectors.shape
     B, T = ops.shape(labels)
-    low = label_smoothing / (V - 1)  # u, the share of every other id
-    above = 1 - label_smoothing - low  # what the label has beyond u
-    labels, weights = (ops.reshape(each, (-1,)) for each in (labels, weights))
+    low = label_smoothing / (V - 1)  # probability of every other id
+    excess = 1 - label_smoothing - low  # probability of the label, minus `low`
+    labels, weights = (ops.reshape(tensor, (-1,)) for tensor in (labels, weights))
     rows = ops.reshape(hidden, (-1, D))
     logits = ops.matmul(rows, ops.transpose(vectors))
-    highest = ops.max(logits, axis=-1, initial=LOWEST)
-    powers = ops.exp(logits - highest[:, None])
-    normalizer = ops.sum(powers, axis=-1)
+    highest = ops.max(logits, axis=-1, initial=LOWEST_LOGIT)
+    exponentials = ops.exp(logits - highest[:, None])
+    normalizer = ops.sum(exponentials, axis=-1)
     log_normalizer = highest + ops.log(normalizer)
     gold = gold_logits(labels, logits)
-    losses = log_normalizer - above * gold
+    losses = log_normalizer - excess * gold
     if low:
         losses = losses - low * ops.sum(rows * ops.sum(vectors, axis=0), axis=-1)
     is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[:, None])
-    wanted = low + ops.where(is_label, above, 0.0)
-    to_logits = (powers / normalizer[:, None] - wanted) * weights[:, None]
-    to_hidden = ops.reshape(ops.matmul(to_logits, vectors), (B, T, D))
-    to_vectors = ops.einsum("btd,btv->dv", hidden, ops.reshape(to_logits, (B, T, V)))
-    statistics = [ops.reshape(fact, (B, T)) for fact in (log_normalizer, gold, highest)]
-    return ops.sum(losses * weights), statistics, to_hidden, to_vectors
+    smoothed_labels = low + ops.where(is_label, excess, 0.0)
+    softmax = exponentials / normalizer[:, None]
+    logits_gradient = (softmax - smoothed_labels) * weights[:, None]
+    hidden_gradient = ops.reshape(ops.matmul(logits_gradient, vectors), (B, T, D))
+    logits_gradient = ops.reshape(logits_gradient, (B, T, V))
+    vectors_gradient = ops.einsum("btd,btv->dv", hidden, logits_gradient)
+    statistics = [ops.reshape(field, (B, T)) for field in (log_normalizer, gold, highest)]
+    return ops.sum(losses * weights), statistics, hidden_gradient, vectors_gradient

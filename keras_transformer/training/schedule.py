@@ -1,4 +1,4 @@
-"""The learning rate of the paper."""
+"""Learning-rate schedule of the paper: warm-up, then inverse square root decay."""
 
 import keras
 from keras import ops
@@ -6,15 +6,17 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly for `warmup_steps`, then falls with the square root of the step.
+    """Learning rate with linear warm-up, then inverse square root decay.
 
-    `scale * d_model^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`, steps counted from 1: equation 3
-    in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.3.
+    The rate of step `s`, counted from 1, is
+    `scale * d_model^-0.5 * min(s^-0.5, s * warmup_steps^-1.5)`: equation 3 in
+    [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762), section 5.3.
 
     Args:
         d_model: Integer. Width of the model.
-        warmup_steps: Integer, at least 1. The step with the highest rate.
-        scale: Float. What the paper's rate is multiplied with.
+        warmup_steps: Integer, at least 1. Number of warm-up steps; the last of them has the highest
+            rate.
+        scale: Float. Factor by which the paper's rate is multiplied.
 
     Raises:
         ValueError: `warmup_steps` is less than 1.

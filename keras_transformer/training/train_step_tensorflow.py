@@ -1,4 +1,7 @@
-"""The steps of `TokenTrainer` under TensorFlow, on one replica of however many."""
+"""Training and evaluation steps of `TokenTrainer` under TensorFlow.
+
+A step runs on each replica, with the replica's part of the batch.
+"""
 
 import keras
 from keras import ops
@@ -7,11 +10,11 @@ from keras_transformer.replicas import sum_over_replicas
 
 
 def train_step(model, data):
-    """Learns from a batch, or from this replica's share of it; returns the metrics."""
+    """Runs a training step on this replica's part of a batch; returns the metrics."""
     if model.accumulate_steps == 1:
-        count, gradients = _gradients(model, data)
+        count, gradients = _compute_gradients(model, data)
     else:
-        count, gradients = _accumulated(model, data)
+        count, gradients = _accumulate_gradients(model, data)
     count, *gradients = sum_over_replicas([count, *gradients])
     count = ops.where(ops.equal(count, 0.0), 1.0, count)
     model.optimizer.apply(
@@ -22,13 +25,13 @@ def train_step(model, data):
 
 
 def test_step(model, data):
-    """Tells the metrics of a batch; returns them."""
+    """Runs an evaluation step on this replica's part of a batch; returns the metrics."""
     model.token_sums(data, training=False)
     return model.get_metrics_result()
 
 
-def _gradients(model, data):
-    """How many tokens, and the gradients of the sum of their losses, dense."""
+def _compute_gradients(model, data):
+    """Returns the number of tokens and the dense gradients of their summed losses."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -41,27 +44,30 @@ def _gradients(model, data):
     return count, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
-def _accumulated(model, data):
-    """The same, one micro-batch after the other: rows n, n + N, n + 2N and so on."""
+def _accumulate_gradients(model, data):
+    """Computes the sums of `_compute_gradients` over micro-batches.
+
+    Micro-batch n of N consists of the rows n, n + N, n + 2N and so on.
+    """
     import tensorflow as tf
 
     N = model.accumulate_steps
 
-    def fold(tensor):
+    def split(tensor):
         shape = tf.shape(tensor)
         message = f"The batch size on each device must be a multiple of accumulate_steps={N}."
         with tf.control_dependencies([tf.debugging.assert_equal(shape[0] % N, 0, message)]):
             return tf.reshape(tensor, tf.concat([[shape[0] // N, N], shape[1:]], axis=0))
 
-    folded = keras.tree.map_structure(fold, tuple(part for part in data if part is not None))
+    split_data = keras.tree.map_structure(split, tuple(part for part in data if part is not None))
 
-    def add_one(n, count, gradients):
-        micro = keras.tree.map_structure(lambda tensor: tensor[:, n], folded)
-        new_count, new_gradients = _gradients(model, micro)
+    def accumulate(n, count, gradients):
+        micro_batch = keras.tree.map_structure(lambda tensor: tensor[:, n], split_data)
+        new_count, new_gradients = _compute_gradients(model, micro_batch)
         return n + 1, count + new_count, list(map(tf.add, gradients, new_gradients))
 
-    nothing = [tf.zeros(variable.shape, variable.dtype) for variable in model.trainable_variables]
+    zeros = [tf.zeros(variable.shape, variable.dtype) for variable in model.trainable_variables]
     _, count, gradients = tf.while_loop(
-        lambda n, *_: n < N, add_one, (0, tf.zeros(()), nothing), parallel_iterations=1
+        lambda n, *_: n < N, accumulate, (0, tf.zeros(()), zeros), parallel_iterations=1
     )
     return count, gradients

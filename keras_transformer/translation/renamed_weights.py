@@ -1,4 +1,4 @@
-"""Paths of weights that were renamed since older versions of the run folder."""
+"""Weight paths that were renamed after older format versions of the run folder."""
 
 import contextlib
 import re
@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# Format version: (pattern, replacement) of the paths of groups in its `.weights.h5`, oldest first.
+# Pairs of (pattern, replacement) for the paths of HDF5 groups, by the last format version that has
+# the old paths. The oldest comes first.
 RENAMED = {
     1: [
         (
@@ -20,16 +21,15 @@ RENAMED = {
 
 @contextlib.contextmanager
 def with_current_paths(path: Path, version: int) -> Iterator[Path]:
-    """Yields a file of weights whose paths are those of this version of the package.
+    """Yields the path of a weights file in which renamed weights have their current paths.
 
     Args:
-        path: A `.weights.h5` file. It is not changed.
-        version: The format version of the run folder that holds it.
+        path: A `.weights.h5` file. It is left unchanged; if paths differ, a temporary copy of it is
+            yielded.
+        version: Integer. Format version of the run folder with this file.
     """
-    renamed = [
-        pair for since, pairs in sorted(RENAMED.items()) if since >= version for pair in pairs
-    ]
-    if not renamed:
+    renames = [pair for last, pairs in sorted(RENAMED.items()) if last >= version for pair in pairs]
+    if not renames:
         yield path
         return
     import h5py
@@ -40,7 +40,7 @@ def with_current_paths(path: Path, version: int) -> Iterator[Path]:
         with h5py.File(copy, "r+") as file:
             groups = []
             file.visit(groups.append)
-            for pattern, replacement in renamed:
+            for pattern, replacement in renames:
                 for group in groups:
                     current = re.sub(pattern, replacement, group)
                     if current != group:

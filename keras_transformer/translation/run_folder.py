@@ -1,4 +1,4 @@
-"""The folder of a finished run: what `Translator.save` writes and `Translator.load` reads."""
+"""Run folder: the files that `Translator.save` writes and `Translator.load` reads."""
 
 import importlib.metadata
 import json
@@ -22,34 +22,41 @@ TOKENIZER = "tokenizer.model"
 TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
-NOT_SIZES = ("name", "trainable", "dtype")  # of a model's config: not arguments a run may set
+OMITTED_CONFIG = ("name", "trainable", "dtype")  # model config keys not in `run.json`
+RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
+RESERVED_KEYS += ("special_ids", "versions")  # of `run.json`; all others are `Translator.about`
 
 
 class RunError(ValueError):
-    """A run folder cannot be used; the message says why and what to do."""
+    """Error raised if a run folder cannot be used; the message says why and what to do."""
 
 
 def save_run(translator, folder: Path) -> None:
-    """Writes weights and tokenizers, and `run.json` last, each whole or not at all.
+    """Saves a translator to a run folder: tokenizers, weights and, last of all, `run.json`.
 
-    An older `run.json` goes first: a folder with parts of two runs is none.
+    Every file is written atomically. An existing `run.json` is deleted first, so that an
+    interrupted save never leaves a loadable mixture of two runs.
+
+    Args:
+        translator: `Translator` to save.
+        folder: Path of the folder, which is created if it does not exist.
 
     Raises:
-        TypeError: A tokenizer cannot be saved.
+        TypeError: A tokenizer has no method `save`.
     """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
             raise TypeError(
-                "A run folder holds the package's own tokenizers, `keras_transformer.Tokenizer`. "
-                f"Received: {type(tokenizer).__name__}. Keep it in a file of your own, and the "
-                "model with `model.save_weights`."
+                "A run folder needs tokenizers that can be saved, such as "
+                f"`keras_transformer.Tokenizer`. Received: {type(tokenizer).__name__}. Save this "
+                "tokenizer in a file yourself, and the model with `model.save_weights`."
             )
     shared = translator.target_tokenizer is translator.tokenizer
     config = translator.model.get_config()
     description = {
         **translator.about,
         "format_version": FORMAT_VERSION,
-        "model": {key: value for key, value in config.items() if key not in NOT_SIZES},
+        "model": {key: value for key, value in config.items() if key not in OMITTED_CONFIG},
         "dtype": translator.model.dtype_policy.name,
         "max_source_length": translator.max_source_length,
         "shared_vocabulary": shared,
@@ -69,9 +76,9 @@ def save_run(translator, folder: Path) -> None:
 
 
 def save_weights(model, path: Path) -> None:
-    """Saves a model's weights to `path`, which appears whole or not at all.
+    """Saves the weights of a model with an atomic write, without the state of the optimizer.
 
-    The optimizer's state, with Adam two thirds of what Keras would write, is left out.
+    With Adam, that state is two thirds of the file that `model.save_weights` would write.
     """
     optimizer, model.optimizer = getattr(model, "optimizer", None), None
     try:
@@ -82,7 +89,10 @@ def save_weights(model, path: Path) -> None:
 
 
 def load_run(folder: Path) -> dict:
-    """The arguments of the `Translator` that a run folder holds.
+    """Reads a run folder.
+
+    Returns:
+        Dict of arguments of `Translator`.
 
     Raises:
         RunError: The folder is missing, incomplete or damaged.
@@ -93,14 +103,14 @@ def load_run(folder: Path) -> dict:
         model.build()
         arguments = {
             "max_source_length": operator.index(description["max_source_length"]),
-            "about": {k: v for k, v in description.items() if k not in _OURS},
+            "about": {k: v for k, v in description.items() if k not in RESERVED_KEYS},
         }
         shared = description["shared_vocabulary"]
         special_ids = dict(description["special_ids"])
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or of "
-            "another version. Train again, or copy the whole folder once more."
+            f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or was "
+            "written by another version. Copy the whole run folder again, or train again."
         ) from error
     arguments["tokenizer"] = read_tokenizer(folder / TOKENIZER)
     if not shared:
@@ -110,18 +120,18 @@ def load_run(folder: Path) -> dict:
     return {"model": model, **arguments}
 
 
-_OURS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
-_OURS += ("special_ids", "versions")
-
-
 def read_description(folder: Path) -> dict:
-    """What `run.json` says."""
+    """Returns the contents of `run.json`.
+
+    Raises:
+        RunError: The file is missing, damaged or of another format version.
+    """
     path = folder / DESCRIPTION
     if not path.is_file():
-        what = "is a file" if folder.exists() else "does not exist"
-        what = "holds no run.json" if folder.is_dir() else what
+        reason = "is a file" if folder.exists() else "does not exist"
+        reason = "holds no run.json" if folder.is_dir() else reason
         raise RunError(
-            f"{folder} {what}, so it is not a finished run. Give the folder that a trainer wrote "
+            f"{folder} {reason}, so it is not a finished run. Give the folder that a trainer wrote "
             "(--output)."
         )
     try:
@@ -129,19 +139,23 @@ def read_description(folder: Path) -> dict:
         version = description["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(
-            f"{path} is damaged ({error!r}). Train again, or copy the whole folder once more."
+            f"{path} is damaged ({error!r}). Copy the whole run folder again, or train again."
         ) from error
     if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
+        readable = " and ".join(map(str, READABLE_VERSIONS))
         raise RunError(
-            f"{path} has format version {version!r}; this package reads {known}. "
-            "Use the package version named in it."
+            f"{path} has format version {version!r}; this package reads {readable}. "
+            "Use the package version named in the file."
         )
     return description
 
 
 def read_tokenizer(path: Path) -> TokenizerProtocol:
-    """The tokenizer of a run folder."""
+    """Loads a tokenizer of a run folder.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
     try:
         return load_tokenizer(path)
     except (OSError, ValueError) as error:
@@ -149,25 +163,35 @@ def read_tokenizer(path: Path) -> TokenizerProtocol:
 
 
 def load_weights(model: keras.Model, path: Path, version: int = FORMAT_VERSION) -> None:
-    """Fills a built model with the weights of a file, which must fit it, no more and no less."""
+    """Loads the weights of a file into a built model.
+
+    Args:
+        model: A built model.
+        path: A `.weights.h5` file with weights for all of the model's variables, and no others.
+        version: Integer. Format version of the run folder, by which renamed weights are found.
+
+    Raises:
+        RunError: The file is missing or damaged, or does not fit the model.
+    """
     if not path.is_file():
-        raise RunError(f"{path} is missing: copy the whole run folder once more, or train again.")
+        raise RunError(f"{path} is missing: copy the whole run folder again, or train again.")
     try:
         with with_current_paths(path, version) as current:
             model.load_weights(current)
-        found, wanted = _numbers_in(path), sum(math.prod(w.shape) for w in model.weights)
-        if found != wanted:
-            raise ValueError(f"it holds {found:,} numbers, the model {wanted:,}")
+        found = _count_parameters(path)
+        expected = sum(math.prod(weight.shape) for weight in model.weights)
+        if found != expected:
+            raise ValueError(f"it holds {found:,} parameters, the model {expected:,}")
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunError(
             f"{path} is damaged or belongs to another model ({reason}). Copy the whole run folder "
-            "once more, or train again."
+            "again, or train again."
         ) from error
 
 
-def _numbers_in(path: Path) -> int:
-    """How many numbers a file of weights holds."""
+def _count_parameters(path: Path) -> int:
+    """Returns the total size of the weights in a `.weights.h5` file."""
     import h5py
 
     sizes = []
@@ -177,16 +201,17 @@ def _numbers_in(path: Path) -> int:
 
 
 def _check_ids(tokenizer, special_ids: dict, folder: Path) -> None:
+    """Raises a `RunError` if a tokenizer's special ids differ from those in `run.json`."""
     found = {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
     if found != special_ids:
         raise RunError(
-            f"{folder / DESCRIPTION} and the run's tokenizer do not belong together: it says "
-            f"{special_ids}, the tokenizer has {found}. Copy the whole run folder once more."
+            f"{folder / DESCRIPTION} and the run's tokenizer do not belong together: the file has "
+            f"{special_ids}, the tokenizer {found}. Copy the whole run folder again."
         )
 
 
 def package_versions(packages: Iterable[str]) -> dict[str, str]:
-    """Returns the versions of those packages that are installed."""
+    """Returns the versions of the given packages, without those that are not installed."""
     versions = {}
     for package in packages:
         try:

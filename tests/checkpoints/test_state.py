@@ -117,8 +117,8 @@ def test_a_truncated_state_is_passed_over(states, size):
     path.write_bytes(content[:size])
     step, (warning,) = newest(states)
     assert step == 7
-    assert warning.startswith(f"{path} is damaged (it is not a whole archive: ")
-    assert warning.endswith(") and is passed over.")
+    assert warning.startswith(f"{path} is damaged (it is not a complete archive: ")
+    assert warning.endswith(") and is skipped.")
 
 
 def test_a_state_with_any_byte_flipped_is_passed_over_or_the_same(states):
@@ -144,7 +144,7 @@ def test_a_flipped_byte_of_an_array_is_a_wrong_checksum(states):
     content = path.read_bytes()
     place = content.index(ARRAYS["model/0000/a"].tobytes()) + 5
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-    assert newest(states) == (7, [f"{path} is damaged (its checksum is wrong) and is passed over."])
+    assert newest(states) == (7, [f"{path} is damaged (its checksum is wrong) and is skipped."])
 
 
 def test_what_cannot_be_read_is_passed_over(states, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_folder_with_the_name_of_a_state_is_none(states):
 def test_damaged_states_alone_are_no_fresh_start(states):
     for path in states.paths():
         path.write_bytes(b"")
-    with pytest.raises(StateError, match=r"^No state in .*checkpoints is whole\."):
+    with pytest.raises(StateError, match=r"^All states in .*checkpoints are damaged\."):
         states.newest(warn=str)
 
 
@@ -220,7 +220,7 @@ def dense(units, optimizer="sgd", dtype="float32"):
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (lambda: dense(5), r"kernel is float32 \(2, 3\) there, float32 \(2, 5\) here\. Go on"),
+        (lambda: dense(5), r"kernel is float32 \(2, 3\) there, float32 \(2, 5\) here\. Cont"),
         (lambda: dense(3, dtype="float64"), r"float32 \(2, 3\) there, float64 \(2, 3\) here"),
         (lambda: dense(3, "adam"), r"another model: optimizer has 2 variables there, \d+ here\."),
     ],

@@ -249,18 +249,18 @@ BAD = {
     ),
     "a state of another size": (
         lambda: rewrite(lambda state: state["run"]["model"].update(d_ff=29)), "",
-        "state-00000011.npz is of another model or backend: ",
+        "state-00000011.npz belongs to another model or backend: ",
     ),
     "a state of more blocks": (
         lambda: rewrite(lambda state: state["run"]["model"].update(num_layers=2)), "",
-        "state-00000011.npz is of another model: model has ",
+        "state-00000011.npz belongs to another model: model has ",
     ),
     "no tokenizer": (
         lambda: Path("run/tokenizer.model").unlink(), "", "There is no tokenizer at run/tokenizer",
     ),
     "no whole state": (
         lambda: damage(0, 97), "",
-        "No state in run/checkpoints is whole. Copy the folder once more, or start afresh. "
+        "All states in run/checkpoints are damaged. Copy the folder again, or start afresh. "
         "(--overwrite true starts afresh.)",
     ),
     "a file for checkpoints": (
@@ -290,8 +290,7 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(desk, capsys):
     state = state_of(COMMAND)
     assert state.metadata["progress"]["step"] == 9
     assert capsys.readouterr().err == (
-        "run/checkpoints/state-00000011.npz is damaged (its checksum is wrong) and is passed "
-        "over.\n"
+        "run/checkpoints/state-00000011.npz is damaged (its checksum is wrong) and is skipped.\n"
     )
 
 

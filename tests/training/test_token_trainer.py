@@ -98,7 +98,7 @@ def test_only_the_proportions_of_weights_count():
 @pytest.mark.parametrize("method", ["fit", "train_on_batch"])
 def test_weights_of_classes_are_refused(method):
     """Keras would take the largest id's place in its row for the sentence's class."""
-    with pytest.raises(ValueError, match=r"^`class_weight` is not offered: .* Received: \{3: 2\.0"):
+    with pytest.raises(ValueError, match=r"^`class_weight` is not supp.* Received: \{3: 2\.0"):
         getattr(make_model(), method)(*make_batch(), class_weight={3: 2.0})
 
 
@@ -184,17 +184,17 @@ def test_a_saved_model_is_compiled_as_it_was(tmp_path):
     [
         ({"accumulate_steps": 0}, "`accumulate_steps` must be an integer, at least 1. Received: 0"),
         ({"accumulate_steps": 1.5}, "must be an integer, at least 1. Received: 1.5"),
-        ({"accumulate_steps": 2, "loss": "mse"}, "needs a loss that tells its sums"),
+        ({"accumulate_steps": 2, "loss": "mse"}, "needs a loss that provides `sums`"),
         (
             {"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)},
-            "takes the mean of the batches' means. Use `accumulate_steps` of `compile`",
+            "batches with unequal numbers of tokens. Use `accumulate_steps` of `compile`",
         ),
-        ({"optimizer": keras.optimizers.SGD(loss_scale_factor=128.0)}, "leave out `loss_scale_fac"),
+        ({"optimizer": keras.optimizers.SGD(loss_scale_factor=128.0)}, "Remove `loss_scale_fac"),
         (
             {"optimizer": keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())},
-            "Scaling the loss is for float16, which is not offered",
+            "Loss scaling is for float16, which is not supported",
         ),
-        ({"loss": OwnCall()}, "overrides `sums` or `__call__`, not `call`. Received: loss=OwnCall"),
+        ({"loss": OwnCall()}, "override `sums` or `__call__`, not `call`. Received: loss=OwnCall"),
     ],
 )
 def test_what_cannot_be_right_is_refused(options, message):
@@ -204,7 +204,7 @@ def test_what_cannot_be_right_is_refused(options, message):
 
 def test_float16_is_refused():
     model = kt.Transformer(V, 1, 8, 2, 11, dtype="mixed_float16")
-    with pytest.raises(ValueError, match='Make the model with `dtype="mixed_bfloat16"`'):
+    with pytest.raises(ValueError, match='Create the model with `dtype="mixed_bfloat16"`'):
         model.compile("adam", loss=kt.TokenCrossEntropy())
 
 

@@ -97,6 +97,6 @@ def test_saved_again_it_is_of_this_version(tmp_path):
 def test_a_state_of_version_1_is_refused_by_name():
     path = re.escape(str(OLD_RUN / "checkpoints" / "state-00000003.npz"))
     with pytest.raises(
-        kt.StateError, match=f"^{path} has format 1; this package reads 2. Go on with"
+        kt.StateError, match=f"^{path} has format 1; this package reads 2. Continue"
     ):
         states_of(OLD_RUN).newest()

@@ -629,7 +629,7 @@ def test_weights_of_a_larger_model_are_an_error(tokenizer, tmp_path):
     description = json.loads(path.read_text())
     description["model"]["num_decoder_layers"] = 1
     path.write_text(json.dumps(description))
-    with pytest.raises(RunError, match=r"another model \(it holds [\d,]+ numbers, the model"):
+    with pytest.raises(RunError, match=r"another model \(it holds [\d,]+ parameters, the model"):
         Translator.load(tmp_path)
 
 
