@@ -1,5 +1,6 @@
 """What several folders share: quiet backends, and one process that runs everything on JAX."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +15,36 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 ROOT = Path(__file__).parents[1]
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def pytest_configure(config):
+    """The quick tests compile for a few steps only: what XLA would optimise is never run long."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+
+
+@contextlib.contextmanager
+def searches_without_xla():
+    """Translators that are made meanwhile search in graphs, which are there sooner than programs.
+
+    That XLA finds the same is what `tests/decoding` says of each kind of search.
+    """
+
+    def graph(function, model):
+        import tensorflow as tf
+
+        return tf.function(function, autograph=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_transformer.translation.compilation._by_tensorflow", graph)
+        yield
+
+
+@pytest.fixture
+def without_xla():
+    """No translator that the test makes has XLA compile its searches."""
+    with searches_without_xla():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from keras_transformer import Sampling, Tokenizer, Translator
 from keras_transformer.__main__ import COMMANDS, main, parse
 from keras_transformer.translation.results import Hypothesis, translation
+from tests.conftest import searches_without_xla
 from tests.translation.conftest import BYTES, make_model
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def translator(run):
-    return Translator.load(run)
+    with searches_without_xla():
+        return Translator.load(run)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from keras_transformer.formats import export_saved_model
 from keras_transformer.formats.saved_model import export, graph_search
 from keras_transformer.formats.saved_model.text_splitter import TextSplitter
 from keras_transformer.text import TokenizerAdapter
-from keras_transformer.translation import compilation
 from keras_transformer.translation.scoring import score_targets
+from tests.conftest import searches_without_xla
 from tests.translation.conftest import BYTES, make_model, sentences
 
 pytest.importorskip("tensorflow_text")
@@ -39,8 +39,7 @@ def tokenizer():
 def translator(tokenizer):
     """As in `tests/decoding`, but its live searches run without XLA: they compile for long."""
     model = make_model(tokenizer.vocabulary_size(), seed=20, like_eos=285, seldom=BYTES)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation, "_by_tensorflow", lambda function, model: tf.function(function))
+    with searches_without_xla(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("keras_transformer.translation.batch_shapes.BATCHES", (32,))
         yield Translator(model, tokenizer, max_source_length=LIMIT, about={"seed": 31})
 
@@ -225,10 +224,8 @@ def test_quantised_it_has_the_scores_of_the_quantised_model(
     assert max(map(len, targets)) <= 29
     sources = [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize(texts)]
     source, target = (tf.ragged.constant(rows).to_tensor() for rows in (sources, targets))
-    scores = [
-        tf.function(score_targets)(one, source, target, bos_id=1).numpy().sum(axis=1)
-        for one in (made[0], model)
-    ]
+    score = tf.function(score_targets, autograph=False)
+    scores = [score(one, source, target, bos_id=1).numpy().sum(axis=1) for one in (made[0], model)]
     assert answer["score"] == pytest.approx(scores[0], abs=1e-3)
     assert np.abs(scores[1] - scores[0]).max() > 1e-2
 

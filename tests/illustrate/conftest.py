@@ -5,6 +5,7 @@ import pytest
 
 from keras_transformer import Tokenizer, Translator
 from keras_transformer.illustrate import Attention, extraction
+from tests.conftest import searches_without_xla
 from tests.translation.conftest import BYTES, make_model
 
 LINES = ["one two three", "four five", "six seven one", "two two two two", "seven six"]
@@ -22,7 +23,8 @@ def short():
 def translator():
     tokenizer = Tokenizer.train(LINES, 277, model_type="bpe")
     model = make_model(277, seed=24, like_eos=266, seldom=BYTES, num_layers=2)
-    return Translator(model, tokenizer, max_source_length=16, about={"seed": 5})
+    with searches_without_xla():
+        return Translator(model, tokenizer, max_source_length=16, about={"seed": 5})
 
 
 def softmax(logits):

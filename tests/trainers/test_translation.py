@@ -16,6 +16,7 @@ from trainers.translation import main
 
 PARALLEL = "--train-source train.en --train-target train.fr".split()  # noqa: SIM905
 VALIDATION = "--validation-source valid.en --validation-target valid.fr".split()  # noqa: SIM905
+pytestmark = pytest.mark.usefixtures("without_xla")  # but the run that others start from
 QUICK = [*TINY, "--epochs", "2", "--tensorboard", "false", "--compile-with-xla", "false"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator
 from keras_transformer.translation import batch_shapes
+from tests.conftest import searches_without_xla
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "red", "cat", "dog", "street"]
 LIMIT = 13
@@ -45,7 +46,8 @@ def tokenizer():
 def translator(tokenizer):
     """Seldom writes bytes, mostly ends its sentences, now and then repeats itself for ever."""
     model = make_model(tokenizer.vocabulary_size(), seed=20, like_eos=285, seldom=BYTES)
-    return Translator(model, tokenizer, max_source_length=LIMIT)
+    with searches_without_xla():
+        return Translator(model, tokenizer, max_source_length=LIMIT)
 
 
 @pytest.fixture(scope="session")

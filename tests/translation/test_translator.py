@@ -16,7 +16,7 @@ from keras_transformer.text import TokenizerAdapter
 from keras_transformer.translation import batch_shapes, generator
 from tests.translation.conftest import LIMIT, WORDS, forced, make_model, next_log_probs, sentences
 
-pytestmark = pytest.mark.usefixtures("one_size")
+pytestmark = pytest.mark.usefixtures("one_size", "without_xla")
 SAMPLING = Sampling(temperature=0.4, seed=5)
 GREEDY = {"beam_size": 1, "length_penalty": 0.0, "max_length": 11}
 BEAMS = {"beam_size": 4, "top_beams": 3, "max_length": 29}  # 29 fit into the room of 32
