@@ -3,20 +3,29 @@ import numpy as np
 import pytest
 
 from keras_transformer import average_checkpoints
+from tests.training.conftest import make_pairs, small_model
 
 
-@pytest.fixture
-def checkpoints(make_model, pairs, tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """A trained model, and the files and weights of its three epochs."""
-    inputs, labels, _ = pairs
-    model = make_model(keras.optimizers.Adam(0.01))
+    inputs, labels, _ = make_pairs()
+    model, folder = small_model(keras.optimizers.Adam(0.01)), tmp_path_factory.mktemp("epochs")
     paths, weights = [], []
     for epoch in range(3):
         model.fit(inputs, labels, batch_size=5, verbose=0)
-        paths.append(tmp_path / f"{epoch}.weights.h5")
+        paths.append(folder / f"{epoch}.weights.h5")
         model.save_weights(paths[-1])
         weights.append(model.get_weights())
     return model, paths, weights
+
+
+@pytest.fixture
+def checkpoints(trained):
+    """The same, with the weights that the model had at the end of its training."""
+    model, _, weights = trained
+    model.set_weights(weights[-1])
+    return trained
 
 
 def test_it_is_the_mean_of_the_weights(checkpoints):

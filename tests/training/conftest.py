@@ -9,8 +9,7 @@ from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy, Tran
 V, PAIRS, S, T = 13, 12, 5, 7
 
 
-@pytest.fixture
-def pairs():
+def make_pairs():
     """Ids of 12 pairs, padded, and how many of the labels are real."""
     generator = np.random.default_rng(7)
     source, target = (generator.integers(3, V, (PAIRS, n)).astype("int32") for n in (S, T + 1))
@@ -23,20 +22,46 @@ def pairs():
 
 
 @pytest.fixture
+def pairs():
+    return make_pairs()
+
+
+def small_model(optimizer=None, dtype="float32", jit_compile=False, dropout_rate=0.0):
+    """A compiled model; the same weights every time."""
+    keras.utils.set_random_seed(5)
+    sizes = {"num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 11}
+    model = Transformer(V, **sizes, dropout_rate=dropout_rate, dtype=dtype)
+    model.build()
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.1),
+        loss=TokenCrossEntropy(),
+        metrics=[TokenAccuracy(), Perplexity()],
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+@pytest.fixture
 def make_model():
     """Makes a compiled model; the same weights every time."""
+    return small_model
 
-    def make(optimizer=None, dtype="float32", jit_compile=False, dropout_rate=0.0):
-        keras.utils.set_random_seed(5)
-        sizes = {"num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 11}
-        model = Transformer(V, **sizes, dropout_rate=dropout_rate, dtype=dtype)
-        model.build()
-        model.compile(
-            optimizer or keras.optimizers.SGD(0.1),
-            loss=TokenCrossEntropy(),
-            metrics=[TokenAccuracy(), Perplexity()],
-            jit_compile=jit_compile,
-        )
-        return model
 
-    return make
+@pytest.fixture(scope="session")
+def traced_once():
+    """A model whose step is traced for many tests, and the values that it starts from."""
+    model = small_model()
+    return model, [
+        np.array(variable) for variable in (*model.variables, *model.optimizer.variables)
+    ]
+
+
+@pytest.fixture
+def model(traced_once):
+    """What `make_model()` makes, sooner: a model that other tests trained, as it was at first."""
+    model, start = traced_once
+    keras.utils.set_random_seed(5)
+    variables = (*model.variables, *model.optimizer.variables)
+    for variable, value in zip(variables, start, strict=True):
+        variable.assign(value)
+    return model

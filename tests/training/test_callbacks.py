@@ -46,16 +46,15 @@ def bleu(tmp_path):
     return make
 
 
-def test_the_score_is_that_of_sacrebleu(bleu, make_model, pairs):
-    history = fit(make_model(), pairs, [bleu(WRONG, GARBLED, REFERENCES)])
+def test_the_score_is_that_of_sacrebleu(bleu, model, pairs):
+    history = fit(model, pairs, [bleu(WRONG, GARBLED, REFERENCES)])
     wanted = [sacrebleu.corpus_bleu(t, [REFERENCES]).score for t in (WRONG, GARBLED, REFERENCES)]
     assert history["val_bleu"] == wanted
     assert wanted[0] < wanted[1] < wanted[2] == pytest.approx(100)
 
 
-def test_the_weights_of_the_best_epoch_are_kept(bleu, make_model, pairs):
+def test_the_weights_of_the_best_epoch_are_kept(bleu, model, pairs):
     callback, record = bleu(WRONG, REFERENCES, GARBLED), Record()
-    model = make_model()
     fit(model, pairs, [callback, record])
     assert callback.best == (pytest.approx(100), 2)
     assert not equal(model.get_weights(), record.weights[1])
@@ -63,27 +62,27 @@ def test_the_weights_of_the_best_epoch_are_kept(bleu, make_model, pairs):
     assert equal(model.get_weights(), record.weights[1])
 
 
-def test_the_first_of_equals_is_best(bleu, make_model, pairs):
+def test_the_first_of_equals_is_best(bleu, model, pairs):
     callback = bleu(GARBLED, GARBLED, WRONG)
-    fit(make_model(), pairs, [callback])
+    fit(model, pairs, [callback])
     assert callback.best[1] == 1
 
 
-def test_it_scores_every_so_often_and_at_the_end(bleu, make_model, pairs):
+def test_it_scores_every_so_often_and_at_the_end(bleu, model, pairs):
     callback = bleu(WRONG, GARBLED, REFERENCES, every=2)
-    history = fit(make_model(), pairs, [callback], epochs=5)
+    history = fit(model, pairs, [callback], epochs=5)
     assert len(history["val_bleu"]) == 3
     assert callback.best[1] == 5
 
 
-def test_early_stopping_sees_the_score(bleu, make_model, pairs):
+def test_early_stopping_sees_the_score(bleu, model, pairs):
     stopping = keras.callbacks.EarlyStopping("val_bleu", mode="max", patience=1)
-    history = fit(make_model(), pairs, [bleu(GARBLED, WRONG, REFERENCES), stopping])
+    history = fit(model, pairs, [bleu(GARBLED, WRONG, REFERENCES), stopping])
     assert len(history["val_bleu"]) == 2
 
 
-def test_the_model_that_is_scored_is_the_one_of_that_epoch(make_model, pairs, tmp_path):
-    model, record, seen = make_model(), Record(), []
+def test_the_model_that_is_scored_is_the_one_of_that_epoch(model, pairs, tmp_path):
+    record, seen = Record(), []
 
     def translate(texts):
         seen.append(model.get_weights())
@@ -94,8 +93,8 @@ def test_the_model_that_is_scored_is_the_one_of_that_epoch(make_model, pairs, tm
     assert all(equal(*both) for both in zip(seen, record.weights, strict=True))
 
 
-def test_the_newest_checkpoints_are_kept(make_model, pairs, tmp_path):
-    keeper, record, model = KeepCheckpoints(tmp_path / "kept", keep=3), Record(), make_model()
+def test_the_newest_checkpoints_are_kept(model, pairs, tmp_path):
+    keeper, record = KeepCheckpoints(tmp_path / "kept", keep=3), Record()
     fit(model, pairs, [keeper, record], epochs=5)
     names = ["epoch-0003.weights.h5", "epoch-0004.weights.h5", "epoch-0005.weights.h5"]
     assert [path.name for path in keeper.paths()] == names
@@ -105,10 +104,10 @@ def test_the_newest_checkpoints_are_kept(make_model, pairs, tmp_path):
         assert equal(model.get_weights(), weights)
 
 
-def test_the_checkpoints_of_another_training_are_not_among_them(make_model, pairs, tmp_path):
-    fit(make_model(), pairs, [KeepCheckpoints(tmp_path, keep=2)], epochs=4)
+def test_the_checkpoints_of_another_training_are_not_among_them(model, pairs, tmp_path):
+    fit(model, pairs, [KeepCheckpoints(tmp_path, keep=2)], epochs=4)
     keeper = KeepCheckpoints(tmp_path, keep=2)
-    fit(make_model(), pairs, [keeper], epochs=3)
+    fit(model, pairs, [keeper], epochs=3)
     names = ["epoch-0002.weights.h5", "epoch-0003.weights.h5"]
     assert [path.name for path in keeper.paths()] == names
     assert all(path.exists() for path in keeper.paths())
@@ -123,17 +122,16 @@ class Wait(keras.callbacks.Callback):
         time.sleep(self.seconds)
 
 
-def test_the_rate_counts_real_tokens(make_model, pairs):
+def test_the_rate_counts_real_tokens(model, pairs):
     rate = TokenRate()
-    history = fit(make_model(), pairs, [rate], epochs=3)
+    history = fit(model, pairs, [rate], epochs=3)
     assert rate.tokens == 3 * pairs[2]
     assert len(history["tokens_per_second"]) == 3
     assert all(value > 0 for value in history["tokens_per_second"])
 
 
-def test_the_rate_leaves_validation_out(make_model, pairs):
+def test_the_rate_leaves_validation_out(model, pairs):
     rate = TokenRate()
-    model = make_model()
     fit(model, pairs, [], epochs=1)  # compiles
     started = time.perf_counter()
     history = fit(model, pairs, [rate, Wait()], epochs=2, validation_data=pairs[:2])
@@ -143,14 +141,14 @@ def test_the_rate_leaves_validation_out(make_model, pairs):
     assert seconds == pytest.approx(rate.seconds, rel=1e-6)
 
 
-def test_the_rate_names_the_metric_that_it_lacks(make_model, pairs):
+def test_the_rate_names_the_metric_that_it_lacks(model, pairs):
     with pytest.raises(ValueError, match=r"TokenRate reads.*called 'surprise'"):
-        fit(make_model(), pairs, [TokenRate("surprise")], epochs=1)
+        fit(model, pairs, [TokenRate("surprise")], epochs=1)
 
 
-def test_a_diverged_model_is_no_checkpoint(make_model, tmp_path):
+def test_a_diverged_model_is_no_checkpoint(model, tmp_path):
     keep = KeepCheckpoints(tmp_path)
-    keep.set_model(make_model())
+    keep.set_model(model)
     keep.on_epoch_end(0, {"loss": float("nan")})
     assert keep.paths() == []
 

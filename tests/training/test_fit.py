@@ -6,12 +6,19 @@ import pytest
 from keras import ops
 
 from keras_transformer import Dropout
+from tests.training.conftest import make_pairs, small_model
 
 
 def one_step(model, pairs):
     inputs, labels, _ = pairs
     history = model.fit(inputs, labels, batch_size=12, verbose=0).history
     return history["loss"][0], model.get_weights()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Loss and weights of a step that others are compared with."""
+    return one_step(small_model(), make_pairs())
 
 
 def test_dropout_drops_the_share_it_says_and_scales_up_the_rest():
@@ -44,34 +51,31 @@ def test_dropout_is_another_at_every_step_of_a_compiled_fit(make_model, pairs):
     assert len(set(losses[0.5])) == 3
 
 
-def test_a_step_by_xla_is_the_step_without(make_model, pairs):
-    plain, by_xla = (one_step(make_model(jit_compile=jit), pairs) for jit in (False, True))
+def test_a_step_by_xla_is_the_step_without(plain, make_model, pairs):
+    by_xla = one_step(make_model(jit_compile=True), pairs)
     assert by_xla[0] == pytest.approx(plain[0], rel=1e-5)
     for one, other in zip(plain[1], by_xla[1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_the_loss_does_not_depend_on_more_padding(make_model, pairs):
+def test_the_loss_does_not_depend_on_more_padding(plain, make_model, pairs):
     inputs, labels, real = pairs
     longer = {name: np.pad(ids, ((0, 0), (0, 6))) for name, ids in inputs.items()}
-    plain = one_step(make_model(), pairs)
     padded = one_step(make_model(), (longer, np.pad(labels, ((0, 0), (0, 6))), real))
     assert padded[0] == pytest.approx(plain[0], rel=1e-5)
     for one, other in zip(plain[1], padded[1], strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_a_step_in_half_precision_is_finite_and_near(make_model, pairs):
-    full = one_step(make_model(), pairs)
+def test_a_step_in_half_precision_is_finite_and_near(plain, make_model, pairs):
     half = one_step(make_model(dtype="mixed_bfloat16"), pairs)
-    assert half[0] == pytest.approx(full[0], rel=0.03)
+    assert half[0] == pytest.approx(plain[0], rel=0.03)
     assert all(np.isfinite(values).all() for values in half[1])
     assert {values.dtype.name for values in half[1]} == {"float32"}
 
 
-def test_a_batch_of_padding_alone_changes_no_weight(make_model, pairs):
+def test_a_batch_of_padding_alone_changes_no_weight(model, pairs):
     inputs, labels, _ = pairs
-    model = make_model()
     before = model.get_weights()
     nothing = {name: np.zeros_like(ids) for name, ids in inputs.items()}
     loss, after = one_step(model, (nothing, np.zeros_like(labels), 0))

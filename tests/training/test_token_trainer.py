@@ -240,7 +240,7 @@ def steps_of(model_class, optimizer="sgd", **sizes):
     model = model_class(V, 1, 8, 2, 11, **{"dropout_rate": 0.5, **sizes})
     model.build()
     metrics = [kt.TokenAccuracy(), kt.Perplexity()]
-    model.compile(optimizer, loss=kt.TokenCrossEntropy(0.1), metrics=metrics, jit_compile=True)
+    model.compile(optimizer, loss=kt.TokenCrossEntropy(0.1), metrics=metrics, jit_compile=False)
     inputs, labels = make_batch()
     history = model.fit(inputs, labels, batch_size=3, epochs=3, shuffle=False, verbose=0)
     return model, history.history
@@ -295,7 +295,9 @@ def test_what_else_is_to_be_done_with_the_loss_is_done(model_class, options):
         model = one_class(V, 1, 8, 2, 11, dropout_rate=0.0)
         model.build()
         before = model.get_weights()
-        model.compile(keras.optimizers.SGD(0.1), loss=kt.TokenCrossEntropy(0.1), **its)
+        model.compile(
+            keras.optimizers.SGD(0.1), loss=kt.TokenCrossEntropy(0.1), run_eagerly=True, **its
+        )
         losses.append(float(model.train_on_batch(*make_batch())))
         moved.append(np.abs(model.get_weights()[0] - before[0]).max())
     assert losses[1] == pytest.approx(10 * losses[0], rel=1e-5)
@@ -327,7 +329,7 @@ class TripledHidden(kt.Transformer):
 @pytest.mark.parametrize("model_class", [CappedTransformer, TripledHidden])
 def test_training_and_evaluation_have_the_same_logits(model_class):
     model = model_class(V, 1, 8, 2, 11, dropout_rate=0.0)
-    model.compile(keras.optimizers.SGD(0.0), loss=kt.TokenCrossEntropy(0.1))
+    model.compile(keras.optimizers.SGD(0.0), loss=kt.TokenCrossEntropy(0.1), run_eagerly=True)
     trained = model.train_on_batch(*make_batch())
     assert float(trained) == pytest.approx(float(model.test_on_batch(*make_batch())), rel=1e-5)
 
@@ -367,7 +369,8 @@ class ByDomain(kt.Transformer):
 def test_a_subclass_may_want_more_inputs(dtype):
     inputs, labels = make_batch()
     model = ByDomain(V, 1, 8, 2, 11)
-    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
+    how = {"metrics": [kt.TokenAccuracy()], "jit_compile": False}
+    model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), **how)
     history = model.fit({**inputs, "domain": np.ones((B, 3), dtype)}, labels, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
@@ -384,7 +387,7 @@ def test_a_loss_that_is_called_in_its_own_way_is_what_is_trained_on():
     for loss in (kt.TokenCrossEntropy(0.1), Halved(0.1)):
         keras.utils.set_random_seed(7)
         model = kt.Transformer(V, 1, 8, 2, 11, dropout_rate=0.0)
-        model.compile(keras.optimizers.SGD(0.1), loss=loss)
+        model.compile(keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
         losses.append([float(model.train_on_batch(*make_batch())) for _ in range(2)])
     (whole, trained), (half, trained_half) = losses
     assert half == pytest.approx(whole / 2)
