@@ -329,10 +329,3 @@ keras_transformer.Tokenizer
 print(json.dumps([first, loaded()]))
 """
     assert json.loads(run_python("-c", LOADED + program)) == [[], []]
-
-
-def test_jax_builds_fits_and_translates_without_tensorflow(on_jax):
-    assert on_jax.facts["backend"] == "jax"
-    assert on_jax.facts["loaded"] == ["jax"]
-    assert on_jax.facts["losses"][-1] < on_jax.facts["losses"][0]
-    assert len(on_jax.facts["translations"]) == 2

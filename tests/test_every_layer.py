@@ -109,10 +109,6 @@ def test_it_gives_the_same_compiled_by_xla(name, layers, outputs):
     assert_close(function(tensors(name)), outputs[name])
 
 
-def test_it_gives_the_same_on_jax(name, outputs, on_jax):
-    assert_close(on_jax.outputs[name], outputs[name])
-
-
 def test_bfloat16_reaches_every_part_of_it(name, layers, outputs):
     case = CASES[name]
     layer = case.make(dtype="mixed_bfloat16")

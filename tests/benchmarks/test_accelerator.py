@@ -10,31 +10,24 @@ from tests.conftest import QUICK_TO_COMPILE, run_python
 TOY = ("--sizes", "toy", "--rows", "3", "--length", "5", "--steps", "2", "--matrix", "64")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_ours_is_timed_on_jax_without_tensorflow(tmp_path, precision):
-    (tmp_path / "tensorflow.py").write_text("raise ImportError('there is no TensorFlow')")
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+def test_ours_is_timed_on_jax_and_a_missing_engine_is_skipped_by_name(tmp_path, precision):
+    """Without TensorFlow."""
+    for name in ("tensorflow", "torch"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('there is no {name}')")
     file = tmp_path / "rows.json"
-    options = (*TOY, "--precision", precision, "--repeats", "1", "--peak", "0.1", "--peers")
+    options = (*TOY, "--precision", precision, "--repeats", "1", "--peak", "0.1")
     printed = run_python(
         *("-m", "benchmarks.accelerator", *options, "--json", str(file)),
         PYTHONPATH=str(tmp_path),
         XLA_FLAGS=QUICK_TO_COMPILE,
     )
+    assert "torch-compiled is skipped: there is no torch" in printed
     assert "toy: 3 rows of 5 + 5 tokens on cpu" in printed
     (row,) = json.loads(file.read_text())
     assert row["engine"] == "keras_transformer"
     assert row["target_tokens_per_second"] == pytest.approx(3 * 5 / row["step"])
     assert 0 < row["ceiling"] < 1
-
-
-def test_an_engine_that_is_not_installed_is_skipped_by_name(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('there is no torch')")
-    printed = run_python(
-        *("-m", "benchmarks.accelerator", *TOY, "--repeats", "1"),
-        PYTHONPATH=str(tmp_path),
-        XLA_FLAGS=QUICK_TO_COMPILE,
-    )
-    assert "torch-compiled is skipped: there is no torch" in printed
 
 
 class Clock:

@@ -33,6 +33,7 @@ def test_ours_is_timed_and_a_missing_engine_is_skipped_by_name(tmp_path, without
     assert "| toy | 3 | 1 | keras_transformer |" in printed
 
 
+@pytest.mark.slow
 def test_ctranslate2_has_our_weights(tmp_path):
     pytest.importorskip("ctranslate2")
     file = tmp_path / "rows.json"

@@ -39,6 +39,7 @@ def test_every_engine_is_timed_on_the_same_batches(tmp_path, corpus):
     assert all(row["target_tokens_per_second"] > 0 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_ours_is_timed(tmp_path, corpus):
     file = tmp_path / "rows.json"
     options = (*TOY, *corpus, "--peers", "--json", str(file))

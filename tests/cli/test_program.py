@@ -161,6 +161,7 @@ def test_output_that_is_lost_at_the_end_is_told_unless_nobody_reads_it(target, c
     program += "c.run('p', lambda: print('one')))"
     command = f'"{sys.executable}" -c "{program}" {target}; exit ${{PIPESTATUS[0]}}'
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    environment["KERAS_BACKEND"] = "jax"  # which is there sooner
     found = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True
     )

@@ -71,6 +71,7 @@ def exact_match(model, of=slice(None)):
     return (ops.convert_to_numpy(found.ids)[:, 0] == labels).all(axis=1)[of].mean()
 
 
+@pytest.mark.slow
 def test_it_learns_to_turn_digits_round():
     model = make_model()
     accuracy = learn(model)

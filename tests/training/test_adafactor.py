@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import keras_transformer as kt
-from tests.conftest import run_python
+from tests.conftest import QUICK_TO_COMPILE, run_python
 from tests.training.adafactor_run import problem, run
+
+TWO_DEVICES = "--xla_force_host_platform_device_count=2"
 
 
 def rms(x):
@@ -52,7 +54,7 @@ def elsewhere(folder, what, backend):
     run_python(
         *("-m", "tests.training.adafactor_run", str(folder), what),
         KERAS_BACKEND=backend,
-        XLA_FLAGS="--xla_force_host_platform_device_count=2" if backend == "jax" else "",
+        XLA_FLAGS=f"{QUICK_TO_COMPILE} {TWO_DEVICES if backend == 'jax' else ''}",
     )
 
 

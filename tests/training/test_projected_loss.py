@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_transformer as kt
 from keras_transformer.training.projected_loss import logit_statistics, projected_cross_entropy
-from tests.conftest import ROOT
+from tests.conftest import QUICK_TO_COMPILE, ROOT
 
 B, V, D = 3, 11, 5
 
@@ -139,6 +139,9 @@ def test_the_same_on_jax(tmp_path):
     subprocess.run(
         [sys.executable, "-W", "error", "-c", ON_JAX, str(tmp_path / "batch.npz")],
         cwd=ROOT,
-        env={"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PATH": ""},
+        env={
+            **{"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PATH": ""},
+            "XLA_FLAGS": QUICK_TO_COMPILE,
+        },
         check=True,
     )

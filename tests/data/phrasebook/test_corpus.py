@@ -79,7 +79,7 @@ def fingerprint(corpus):
     return hashlib.sha256(repr(corpus).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
+@pytest.mark.parametrize("hash_seed", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_corpus_in_any_process(corpus, hash_seed):
     program = (
         "import hashlib\n"
