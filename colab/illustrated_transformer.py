@@ -503,4 +503,5 @@ display(attention_figure(Attention([f"word {i}" for i in range(6)], relative_sco
 # In the figure one head goes from each word to the one before it.
 #
 # From here: `keras_transformer/layers/multi_head_attention.py` is attention as the package has it,
-# some 170 lines with its comments, and the guided tour in `docs/architecture.md` says what to read next.
+# some 170 lines with its comments, and the guided tour in `docs/architecture.md` says what to read
+# next.
