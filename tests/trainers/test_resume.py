@@ -23,7 +23,7 @@ from trainers import translation
 from trainers.corpora import open_corpora
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe
-from trainers.resume import FREE, TEXTS, find_unfinished, how_to_go_on
+from trainers.resume import FREE_OPTIONS, TEXT_OPTIONS, find_interrupted_state, resume_hint
 from trainers.translation import main
 
 OPTIONS = [
@@ -38,7 +38,7 @@ COMMAND = [*OPTIONS, "--output", "run"]
 def more_callbacks(*callbacks):
     """`fit` is given these too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(translation, "_watchers", lambda *arguments: list(callbacks))
+        patch.setattr(translation, "_keras_callbacks", lambda *arguments: list(callbacks))
         yield
 
 
@@ -92,7 +92,7 @@ def test_the_same_command_goes_on(desk, undisturbed, capsys, monkeypatch):
         (desk / "run" / name).write_text("cut o")
     assert main(COMMAND) == 0
     out = capsys.readouterr().out
-    assert "Going on from step 11, epoch 2.\n" in out
+    assert "Resuming from step 11, epoch 2.\n" in out
     assert "Epoch 1/2" not in out
     assert tokens.stat().st_mtime_ns == before
     is_as_undisturbed(desk / "run", undisturbed)
@@ -117,11 +117,11 @@ def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys)
     step = int(path.stem[6:])
     assert error == (
         f"python -m trainers.translation: stopped by SIGTERM after step {step}; "
-        f"the state is saved in {path.parent}. The same command goes on from there."
+        f"the state is saved in {path.parent}. The same command resumes the run."
     )
     assert 1 <= step < 7
     assert main([*command, "--tensorboard", "true"]) == 0
-    assert f"Going on from step {step}, epoch 1." in capsys.readouterr().out
+    assert f"Resuming from step {step}, epoch 1." in capsys.readouterr().out
     shutil.rmtree(output / "logs")
     is_as_undisturbed(output, undisturbed)
 
@@ -150,8 +150,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(desk, undisturbed,
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert capsys.readouterr().err.splitlines()[-1] == (
         "python -m trainers.translation: error: run/checkpoints/state-00000013.npz could not be "
-        "written: File too large. Make room, or mend what is wrong. "
-        "run/checkpoints/state-00000011.npz is whole. The same command goes on from there."
+        "written: File too large. Free disk space, or fix the cause. "
+        "run/checkpoints/state-00000011.npz is intact. The same command resumes the run."
     )
     assert main(COMMAND) == 0
     is_as_undisturbed(desk / "run", undisturbed)
@@ -172,7 +172,7 @@ def test_a_run_from_another_goes_on_without_it(desk, undisturbed, tmp_path):
 
 def state_of(arguments):
     recipe = read_recipe("trainer", arguments)
-    return find_unfinished(recipe, open_corpora(recipe), recipe.output)
+    return find_interrupted_state(recipe, open_corpora(recipe), recipe.output)
 
 
 def test_what_cannot_change_the_result_may_change(desk):
@@ -239,13 +239,13 @@ BAD = {
         "another recipe (d_model was 16, now 32; norm was post, now pre; epochs was 2, now 5).",
     ),
     "an option left open": (nothing, "--epochs 0", "(epochs was 2, now 0)"),
-    "another training text": (another_text, "", "another recipe (the training text was another)"),
+    "another training text": (another_text, "", "another recipe (the training text has changed)"),
     "another validation text": (
-        nothing, "--validation-tsv valid.tsv", "(the validation text was another)",
+        nothing, "--validation-tsv valid.tsv", "(the validation text has changed)",
     ),
     "other tokens": (
         lambda: rewrite(lambda state: state["run"]["about"].update(data_fingerprint="other")), "",
-        "run holds an interrupted run whose text became other tokens. Go on with the package",
+        "run holds an interrupted run whose text is now tokenized differently. Resume it with",
     ),
     "a state of another size": (
         lambda: rewrite(lambda state: state["run"]["model"].update(d_ff=29)), "",
@@ -282,16 +282,18 @@ def test_one_line_says_why_a_run_cannot_go_on(name, desk, capfd):
     assert expected in error
     assert error.startswith("python -m trainers.translation: error: ")
     assert len(error) < 500
-    assert all("is damaged (its checksum is wrong)" in warning for warning in warnings)
+    assert all("is damaged (it is not a complete archive: " in warning for warning in warnings)
 
 
 def test_a_damaged_state_is_named_and_the_one_before_it_used(desk, capsys):
     damage(-1)
     state = state_of(COMMAND)
     assert state.metadata["progress"]["step"] == 9
-    assert capsys.readouterr().err == (
-        "run/checkpoints/state-00000011.npz is damaged (its checksum is wrong) and is skipped.\n"
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith(
+        "run/checkpoints/state-00000011.npz is damaged (it is not a complete archive: "
     )
+    assert warning.endswith(") and is skipped.")
 
 
 def test_options_that_newer_versions_have_are_at_their_defaults(desk):
@@ -305,11 +307,14 @@ def test_options_that_newer_versions_have_are_at_their_defaults(desk):
 
 def test_whoever_overwrote_must_not_do_so_again():
     recipe = Recipe(output=Path("run"), overwrite=True)
-    assert how_to_go_on(recipe) == "The same command without --overwrite goes on from there."
+    assert resume_hint(recipe) == "The same command without --overwrite resumes the run."
 
 
 def test_no_option_is_forgotten():
     """What is neither free nor judged by its text is compared."""
     names = {field.name for field in dataclasses.fields(Recipe)}
-    assert {*FREE, *TEXTS} <= names
-    assert {"seed", "init_from", "precision", "compile_with_xla"} <= names - {*FREE, *TEXTS}
+    assert {*FREE_OPTIONS, *TEXT_OPTIONS} <= names
+    assert {"seed", "init_from", "precision", "compile_with_xla"} <= names - {
+        *FREE_OPTIONS,
+        *TEXT_OPTIONS,
+    }
