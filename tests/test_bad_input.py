@@ -169,7 +169,7 @@ TRAINING = {
     "unknown option": (f"{PAIR} --outptu new", "outptu"),
     "unknown key": (
         "--config unknown_key.yaml --output new",
-        "unknown_key.yaml has an option that there is not: d_modell. Expected those that",
+        "unknown_key.yaml has an unknown option: d_modell. Expected one of those that",
     ),
     "wrong type": ("--config wrong_type.yaml --output new", "epochs"),
     "a list for a recipe": ("--config no_mapping.yaml --output new", "no_mapping.yaml"),

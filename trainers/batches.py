@@ -1,4 +1,4 @@
-"""Text to batches: filtered, tokenised, cached on disk, split as the devices need it."""
+"""Builds the batches of a run: filters, tokenizes and caches text, splits it for the devices."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenize
 
 
 class Data(NamedTuple):
-    """What a model is trained and judged on."""
+    """Training batches, validation batches, validation text and the tokenizers of both sides."""
 
     batches: object  # TokenBatches or PackedBatches
     validation: object | None  # EvaluationBatches
@@ -17,15 +17,18 @@ class Data(NamedTuple):
     tokenizers: tuple
 
 
-def prepare(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path) -> Data:
-    """The data of a run. With several workers the chief does the work, and the others read it.
+def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path) -> Data:
+    """Prepares the data of a run.
+
+    With several workers, the chief trains the tokenizers and fills the token cache; the other
+    workers then read both from the run folder.
 
     Args:
         recipe: `Recipe`.
         corpora: `Corpora`.
-        tokenizers: Those of source and target, or `None` to learn them.
+        tokenizers: Tokenizers of source and target, or `None` to train them.
         devices: `Devices`.
-        output: The run's folder.
+        output: Run folder.
     """
     tokens = output / "tokens"
     with devices.chief_first():
@@ -35,22 +38,22 @@ def prepare(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: 
                 tokens.mkdir(parents=True, exist_ok=True)
                 save_tokenizers(tokens, tokenizers)
         tokenizers = tokenizers or load_tokenizers(tokens)
-        return _read(recipe, corpora, tokenizers, devices, tokens)
+        return _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
 
 
-def _read(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> Data:
+def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> Data:
     from keras_transformer.data import EvaluationBatches, PairFilter, TokenCache
 
     source, target = tokenizers
     filters = PairFilter(max_length=recipe.max_length, max_ratio=recipe.max_ratio or None)
     train = TokenCache.build(corpora.train, source, folder / "train", filters, target)
     print(f"Training text:\n{train.report}", flush=True)
-    batches = _training_batches(recipe, train, devices)
+    batches = _make_training_batches(recipe, train, devices)
     if corpora.validation is None:
         print("No validation text: the last weights will be used, averaged if there are several.")
         return Data(batches, None, [], tokenizers)
-    everything = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
-    cache = TokenCache.build(corpora.validation, source, folder / "validation", everything, target)
+    length_only = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
+    cache = TokenCache.build(corpora.validation, source, folder / "validation", length_only, target)
     print(f"Validation text:\n{cache.report}", flush=True)
     shapes = 1 if is_packed(recipe, devices) else 2
     validation = EvaluationBatches(
@@ -59,10 +62,10 @@ def _read(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> 
     return Data(batches, validation, list(corpora.validation), tokenizers)
 
 
-def _training_batches(recipe: Recipe, cache, devices):
+def _make_training_batches(recipe: Recipe, cache, devices):
     from keras_transformer.data import PackedBatches, TokenBatches
 
-    parts = parts_of(recipe, devices)
+    parts = parts_per_batch(recipe, devices)
     if not is_packed(recipe, devices):
         return TokenBatches(
             cache, recipe.tokens_per_batch, recipe.max_shapes, recipe.seed, parts=parts
@@ -76,11 +79,11 @@ def _training_batches(recipe: Recipe, cache, devices):
     )
 
 
-def parts_of(recipe: Recipe, devices) -> int:
-    """Into how many equal parts every batch is split."""
+def parts_per_batch(recipe: Recipe, devices) -> int:
+    """Returns the number of equal parts of a batch: one per replica and micro-batch."""
     return devices.replicas * recipe.accumulate_steps
 
 
 def is_packed(recipe: Recipe, devices) -> bool:
-    """Whether several pairs share a row of the one static shape that TPUs want."""
+    """Returns whether several pairs share a row, in batches of the one static shape TPUs need."""
     return recipe.packed == "always" or (recipe.packed == "auto" and devices.wants_one_shape)

@@ -1,4 +1,4 @@
-"""Opens the corpora that a recipe names."""
+"""Opens the corpora of a recipe and writes their held-out texts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,10 @@ Pairs = Sequence[tuple[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Corpora:
-    """What a run learns from, chooses by, and writes out for others to judge it by."""
+    """The training, validation and held-out text of a run.
+
+    The held-out text is only written to the run folder, for evaluation after training.
+    """
 
     train: Corpus
     validation: Corpus | None
@@ -24,19 +27,19 @@ class Corpora:
 
 
 def open_corpora(recipe: Recipe) -> Corpora:
-    """The corpora of a recipe, opened but not read.
+    """Opens the corpora of a recipe, without reading their text.
 
     Raises:
-        ValueError: The recipe names none, or names them in a way that does not go together.
+        ValueError: The recipe has no training text, or its options contradict each other.
     """
-    named = [name for name in TEXT_FILES if getattr(recipe, name)]
-    if named and recipe.corpus.startswith(("phrasebook", "tfds:")):
+    files = [name for name in TEXT_FILES if getattr(recipe, name)]
+    if files and recipe.corpus.startswith(("phrasebook", "tfds:")):
         raise ValueError(
-            f"corpus {recipe.corpus} has its own text. Received: {named[0]}="
-            f"{getattr(recipe, named[0])}. Give --corpus files to use files, or leave them out."
+            f"corpus {recipe.corpus} has its own text. Received: {files[0]}="
+            f"{getattr(recipe, files[0])}. Give --corpus files to use files, or leave them out."
         )
     if recipe.corpus == "phrasebook":
-        return _phrasebook(recipe)
+        return _open_phrasebook(recipe)
     languages = (recipe.source_language, recipe.target_language)
     if recipe.corpus.startswith("tfds:"):
         train, validation = (
@@ -48,16 +51,16 @@ def open_corpora(recipe: Recipe) -> Corpora:
         raise ValueError(
             f"corpus must be phrasebook, files or tfds:NAME. Received: {recipe.corpus}"
         )
-    train = _files(recipe, "train")
+    train = _open_files(recipe, "train")
     if train is None:
         raise ValueError(
             "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
-            "--corpus phrasebook, --corpus tfds:NAME, or a --config that does."
+            "--corpus phrasebook, --corpus tfds:NAME, or a --config with one of these."
         )
-    return Corpora(train, _files(recipe, "validation"), languages=languages)
+    return Corpora(train, _open_files(recipe, "validation"), languages=languages)
 
 
-def _phrasebook(recipe: Recipe) -> Corpora:
+def _open_phrasebook(recipe: Recipe) -> Corpora:
     from keras_transformer.data.phrasebook import phrasebook
 
     book = phrasebook(seed=recipe.seed)
@@ -66,8 +69,8 @@ def _phrasebook(recipe: Recipe) -> Corpora:
     )
 
 
-def _files(recipe: Recipe, part: str) -> Corpus | None:
-    """The files of one part, `"train"` or `"validation"`; `None` if none is named."""
+def _open_files(recipe: Recipe, part: str) -> Corpus | None:
+    """Opens the files of one part, `"train"` or `"validation"`; `None` if the recipe has none."""
     folder = recipe.data_folder or Path()
     source, target, tsv = (
         getattr(recipe, f"{part}_{side}") for side in ("source", "target", "tsv")
@@ -84,7 +87,7 @@ def _files(recipe: Recipe, part: str) -> Corpus | None:
 
 
 def write_held_out(corpora: Corpora, folder: Path) -> None:
-    """Writes the held-out texts as parallel files, `NAME.LANGUAGE`, a sentence a line."""
+    """Writes the held-out texts as parallel files, `NAME.LANGUAGE`, one sentence per line."""
     for name, pairs in corpora.held_out.items():
         folder.mkdir(parents=True, exist_ok=True)
         for side, language in enumerate(corpora.languages):

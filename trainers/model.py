@@ -1,16 +1,17 @@
-"""The model of a recipe, and how it is compiled: optimizer, loss, what is reported."""
+"""Makes and compiles the model of a recipe."""
 
 from trainers.recipe import Recipe
 
 
 def make_model(recipe: Recipe, vocabulary_size: int, target_vocabulary_size: int | None, pad_id=0):
-    """A fresh `Transformer` of the recipe's sizes.
+    """Returns a newly initialized `Transformer` with the sizes of a recipe.
 
     Args:
         recipe: `Recipe`.
-        vocabulary_size: How many ids the source has.
-        target_vocabulary_size: How many the target has; `None` if it shares the source's.
-        pad_id: The id of padding.
+        vocabulary_size: Integer. Size of the source vocabulary.
+        target_vocabulary_size: Integer. Size of the target vocabulary, or `None` if both sides
+            share one.
+        pad_id: Integer. Id of the padding token.
     """
     from keras_transformer import Transformer
 
@@ -18,7 +19,7 @@ def make_model(recipe: Recipe, vocabulary_size: int, target_vocabulary_size: int
         recipe.preset,
         vocabulary_size,
         target_vocabulary_size=target_vocabulary_size,
-        max_length=max(1024, 2 * recipe.max_length + 64),  # results may be longer
+        max_length=max(1024, 2 * recipe.max_length + 64),  # translations may be longer
         pad_id=pad_id,
         dtype=recipe.precision,
         **recipe.sizes(),
@@ -26,7 +27,7 @@ def make_model(recipe: Recipe, vocabulary_size: int, target_vocabulary_size: int
 
 
 def compile_model(recipe: Recipe, model, jit_compile: bool) -> None:
-    """Gives a built model the optimizer, the loss, and what is reported."""
+    """Compiles a built model with the optimizer, loss and metrics of a recipe."""
     from keras_transformer import Perplexity, TokenAccuracy, TokenCrossEntropy
 
     model.compile(
@@ -37,11 +38,11 @@ def compile_model(recipe: Recipe, model, jit_compile: bool) -> None:
         steps_per_execution=recipe.steps_per_execution,
         accumulate_steps=recipe.accumulate_steps,
     )
-    model.optimizer.build(model.trainable_variables)  # where the model is
+    model.optimizer.build(model.trainable_variables)  # in the caller's strategy scope
 
 
 def make_optimizer(recipe: Recipe, d_model: int):
-    """Adam with the paper's values and schedule, or Adafactor, which has its own."""
+    """Returns Adam with the paper's coefficients and schedule, or Adafactor."""
     import keras
 
     from keras_transformer import Adafactor, WarmupSchedule

@@ -1,4 +1,4 @@
-"""Which weights a run ends with."""
+"""Selection of the final weights of a run."""
 
 from pathlib import Path
 
@@ -6,7 +6,18 @@ from trainers.recipe import Recipe
 
 
 class ModelSelection:
-    """The weights of the epoch with the best validation BLEU, or the mean of the last epochs."""
+    """Selects between the epoch of the best validation BLEU and checkpoint averaging.
+
+    Checkpoint averaging is the mean of the weights of the last epochs. Without validation text
+    the average is used, or the last epoch if averaging is disabled.
+
+    Args:
+        recipe: `Recipe`.
+        translator: `Translator` with the model in training.
+        text: Validation pairs; may be empty.
+        folder: Folder of the checkpoints.
+        devices: `Devices`.
+    """
 
     def __init__(
         self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path, devices
@@ -40,11 +51,11 @@ class ModelSelection:
 
     @property
     def callbacks(self) -> list:
-        """What `fit` is to call; BLEU first, so that others see it."""
+        """Callbacks for `fit`; BLEU comes first, so that later callbacks see `val_bleu`."""
         return [callback for callback in (self.bleu, self.checkpoints) if callback is not None]
 
-    def decide(self) -> str:
-        """Fills the model with the weights to use and says which they are."""
+    def select_weights(self) -> str:
+        """Loads the selected weights into the model and returns a description of them."""
         from keras_transformer import average_checkpoints
 
         paths = self.checkpoints.paths()

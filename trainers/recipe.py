@@ -1,4 +1,4 @@
-"""What a training run can be told: the schema of `recipes/*.yaml` and of the command line."""
+"""Schema of the training options, in `recipes/*.yaml` and on the command line."""
 
 import dataclasses
 import math
@@ -11,70 +11,76 @@ Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A run that trains a translator.
+    """Options of a run that trains a translator.
 
     The corpus is `phrasebook` (built in), `tfds:NAME`, or `files`: parallel text files (plain or
-    .gz), or files with a tab between the two sides. What is left out is chosen by the size of
-    the corpus.
+    .gz), or files with a tab between the two sides. Sizes and schedule, where they are left out,
+    are chosen by the size of the corpus.
 
     Args:
-        output: Folder of the run; made if it is not there.
-        overwrite: Whether a run in that folder, finished or interrupted, is to be replaced.
+        output: Run folder; created if it does not exist.
+        overwrite: Whether to replace a finished or interrupted run in that folder.
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
-        data_folder: Folder that file names below start from, or where prepared TFDS data lies.
-        train_source: Text file to learn from, a sentence a line, plain or .gz.
-        train_target: Its translation, line by line.
-        train_tsv: Instead of these two: one file with source, tab, target.
-        validation_source: Text file to choose by, never learnt from.
-        validation_target: Its translation, line by line.
-        validation_tsv: Instead of these two: one file with source, tab, target.
-        train_split: Split of a TFDS corpus to learn from.
-        validation_split: Split of a TFDS corpus to choose by.
+        data_folder: Folder that the file names below are relative to, or that holds prepared TFDS
+            data.
+        train_source: Source side of the training text: one sentence per line, plain or .gz.
+        train_target: Translation of train_source, line by line.
+        train_tsv: Training text in one file, instead of these two: source, tab, target per line.
+        validation_source: Source side of the validation text, which the model is never trained on.
+        validation_target: Translation of validation_source, line by line.
+        validation_tsv: Validation text in one file, instead of these two.
+        train_split: Split of a TFDS corpus to train on.
+        validation_split: Split of a TFDS corpus to validate on.
         source_language: Code of the source language.
         target_language: Code of the target language.
-        max_length: Pairs with more tokens on a side, its end included, are left out.
-        max_ratio: Pairs whose sides' lengths differ by a larger factor are left out; 0 keeps all.
-        vocabulary_size: Ids of the tokenizer; 0 chooses by the size of the corpus.
-        shared_vocabulary: Whether both languages share one vocabulary and one table.
-        tokenizer_type: How sub-words are found, unigram or bpe.
-        preset: Size of the model; auto chooses by the size of the corpus.
-        num_layers: Blocks of the encoder, and of the decoder unless told; 0 as the preset.
-        num_decoder_layers: Blocks of the decoder; 0 as num_layers.
-        d_model: Width of every position; 0 as the preset.
-        num_heads: Attention heads; 0 as the preset.
-        d_ff: Width of the feed-forward networks; 0 as the preset.
-        dropout_rate: Share that dropout drops; negative as the preset.
-        norm: post (the paper's) or pre.
-        positions: paper (interleaved sinusoids), t2t, or learned.
-        init_from: Finished run to go on from: its weights, sizes, precision and tokenizer are used.
-        epochs: Rounds; 0 chooses by the size of the corpus.
-        steps_per_epoch: Steps of a round; 0 means that every pair is seen once.
-        tokens_per_batch: Positions of a batch's longer side, padding included.
-        max_shapes: Most different shapes of batches; each is compiled once.
-        optimizer: adam, with the paper's schedule, or adafactor, which needs less memory; it has
-            step sizes of its own and no warm-up: learning_rate_scale and warmup_steps must be 0.
-        learning_rate_scale: Factor of the paper's learning rate; 0 chooses.
-        warmup_steps: Steps in which the learning rate rises; 0 chooses.
-        label_smoothing: Share of each label given to the other ids.
-        checkpoint_steps: Steps between two saved states, from which the same command goes on after
-            an interruption; 0 saves one at the end of each epoch only.
-        averaged_checkpoints: How many last epochs are averaged at the end; 0 or 1 averages none.
-        bleu_every: Epochs between two BLEU scores of the validation text.
-        patience: Scores without a better BLEU before training ends; 0 never ends early.
+        max_length: Pairs with more tokens than this on either side, EOS included, are dropped.
+        max_ratio: Pairs whose lengths differ by a larger factor are dropped; 0 keeps all.
+        vocabulary_size: Size of the vocabulary; 0 chooses it by the size of the corpus.
+        shared_vocabulary: Whether both languages share one vocabulary and one embedding table.
+        tokenizer_type: SentencePiece algorithm, unigram or bpe.
+        preset: Size of the model; auto chooses it by the size of the corpus.
+        num_layers: Encoder blocks, and decoder blocks if num_decoder_layers is 0; 0 takes the
+            preset's.
+        num_decoder_layers: Decoder blocks; 0 takes num_layers.
+        d_model: Width of every position; 0 takes the preset's.
+        num_heads: Attention heads; 0 takes the preset's.
+        d_ff: Hidden width of the feed-forward networks; 0 takes the preset's.
+        dropout_rate: Dropout rate; a negative number takes the preset's.
+        norm: Layer normalization, post (the paper's) or pre.
+        positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
+        init_from: Finished run to start from; its weights, sizes, precision and tokenizer are used.
+        epochs: Number of epochs; 0 chooses it by the size of the corpus.
+        steps_per_epoch: Steps per epoch; 0 takes one pass over all pairs.
+        tokens_per_batch: Positions on the longer side of a batch, padding included.
+        max_shapes: Maximum number of different batch shapes; each is compiled once.
+        optimizer: adam, with the paper's schedule, or adafactor, which needs less memory. Adafactor
+            has its own step sizes and no warm-up: learning_rate_scale and warmup_steps must be 0.
+        learning_rate_scale: Factor on the paper's learning rate; 0 chooses it by the size of the
+            corpus.
+        warmup_steps: Steps over which the learning rate rises; 0 chooses them by the size of the
+            corpus.
+        label_smoothing: Share of the probability of each label that is spread over the other ids.
+        checkpoint_steps: Steps between saved states, from which the same command resumes after an
+            interruption; 0 saves a state at the end of each epoch only.
+        averaged_checkpoints: Number of last epochs whose weights are averaged; 0 or 1 disables
+            averaging.
+        bleu_every: Epochs between measurements of BLEU on the validation text.
+        patience: Measurements without a better BLEU after which training stops; 0 disables early
+            stopping.
         precision: float32 or mixed_bfloat16.
-        compile_with_xla: Whether training steps are compiled by XLA.
-        strategy: Devices to train on; auto takes what there is.
-        devices: How many devices of this machine; 0 takes all.
-        accumulate_steps: Micro-batches that every batch is split into, to need less memory.
-        steps_per_execution: Steps that a device is given at once.
-        packed: Whether several pairs share a row, in batches of one shape; auto does so on TPUs.
-            Elsewhere it saves the time that padding takes, and that of compiling more shapes.
-        packed_length: Positions of a side of such a row; 0 takes max_length.
-        tensorboard: Whether logs/ is written for TensorBoard.
-        seed: Where random numbers start.
+        compile_with_xla: Whether to compile training steps with XLA.
+        strategy: Devices to train on; auto takes all that are available.
+        devices: Number of devices of this machine; 0 takes all.
+        accumulate_steps: Micro-batches per batch, whose gradients are accumulated to save memory.
+        steps_per_execution: Training steps per call of the compiled function.
+        packed: Whether several pairs share a row, in batches of one shape; auto packs on TPUs only.
+            On other devices packing saves the time spent on padding and on compiling more shapes.
+        packed_length: Positions on either side of a packed row; 0 takes max_length.
+        tensorboard: Whether to write TensorBoard logs to logs/.
+        seed: Seed of all random numbers.
 
     Raises:
-        ValueError: An option is out of its range, or two do not go together.
+        ValueError: An option is out of its range, or two contradict each other.
     """
 
     output: Path
@@ -148,7 +154,7 @@ class Recipe:
             )
         if self.optimizer == "adafactor" and (self.learning_rate_scale or self.warmup_steps):
             raise ValueError(
-                "optimizer adafactor has step sizes of its own. Received: learning_rate_scale="
+                "optimizer adafactor has its own step sizes. Received: learning_rate_scale="
                 f"{self.learning_rate_scale}, warmup_steps={self.warmup_steps}. Leave both out, or "
                 "give --learning-rate-scale 0 --warmup-steps 0."
             )
@@ -161,7 +167,7 @@ class Recipe:
             raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
 
     def sizes(self) -> dict:
-        """The model's sizes that differ from the preset."""
+        """Returns the keyword arguments of `Transformer.from_preset` that override the preset."""
         names = ("num_layers", "num_decoder_layers", "d_model", "num_heads", "d_ff")
         sizes = {name: getattr(self, name) for name in names if getattr(self, name)}
         if self.dropout_rate >= 0:
@@ -169,14 +175,14 @@ class Recipe:
         return {**sizes, "norm": self.norm, "positions": self.positions}
 
     def completed(self, pairs: int, steps_per_epoch: int) -> "Recipe":
-        """This recipe with everything chosen that was left to the size of the corpus.
+        """Returns this recipe with every option chosen that was left to the size of the corpus.
 
-        The aim: a small corpus is gone through often, with the warm-up over before a quarter of
-        the training; a large one less often, at the paper's settings.
+        A small corpus gets many epochs, and a warm-up that ends within the first quarter of the
+        training; a large one gets fewer epochs and the paper's settings.
 
         Args:
-            pairs: How many pairs there are to learn from.
-            steps_per_epoch: How many batches they make.
+            pairs: Integer. Number of training pairs.
+            steps_per_epoch: Integer. Number of batches that they make.
         """
         small = pairs < 300_000
         steps_per_epoch = self.steps_per_epoch or steps_per_epoch
@@ -196,8 +202,8 @@ class Recipe:
             **(schedule if self.optimizer == "adam" else {}),
         )
 
-    def with_facts_of(self, model, languages: tuple[str, str]) -> "Recipe":
-        """This recipe with what the model and the corpus really are, to be written down."""
+    def with_model_settings(self, model, languages: tuple[str, str]) -> "Recipe":
+        """Returns this recipe with the actual settings of the model and languages of the corpus."""
         return dataclasses.replace(
             self,
             source_language=languages[0],

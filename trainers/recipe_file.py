@@ -1,4 +1,4 @@
-"""Recipes as files and command lines: reading them, and writing down what a run was told."""
+"""Reads recipes from command lines and YAML files, and writes them into run folders."""
 
 import dataclasses
 from pathlib import Path
@@ -10,11 +10,14 @@ from trainers.recipe import Recipe
 
 
 def read_recipe(program: str, arguments: list[str]) -> Recipe:
-    """The recipe that a command line makes, with its `--config` files."""
+    """Parses a command line, including its `--config` files, into a recipe.
+
+    Options given later override earlier ones.
+    """
     from jsonargparse import ActionConfigFile
 
     parser = make_parser(program, "Trains a translator, from text to a run folder.")
-    parser.add_argument("--config", action=ActionConfigFile, help="A recipe, a YAML file.")
+    parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
     arguments = with_underscores(arguments)
     for option, value in zip(arguments, [*arguments, ""][1:], strict=True):
@@ -27,7 +30,11 @@ def read_recipe(program: str, arguments: list[str]) -> Recipe:
 
 
 def check_recipe_file(program: str, path: Path) -> None:
-    """Raises a `ValueError` that names the file unless it is YAML with options in it."""
+    """Validates a recipe file.
+
+    Raises:
+        ValueError: The file does not exist, is not a YAML mapping, or has unknown options.
+    """
     if not path.is_file():
         raise ValueError(
             f"There is no recipe {path}. Expected a YAML file, such as those in trainers/recipes."
@@ -36,24 +43,27 @@ def check_recipe_file(program: str, path: Path) -> None:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(
-            f"{path} is not a recipe: {error} Expected plain YAML, UTF-8, one `option: value` a "
-            "line."
+            f"{path} is not a recipe: {error} Expected plain YAML in UTF-8, one `option: value` "
+            "per line."
         ) from error
     if not isinstance(options, dict):
         raise ValueError(
-            f"{path} is not a recipe. Expected one `option: value` a line. Received: "
+            f"{path} is not a recipe. Expected one `option: value` per line. Received: "
             f"{options!r:.80}"
         )
     names = [field.name for field in dataclasses.fields(Recipe)]
     for unknown in [name for name in options if name not in names]:
         raise ValueError(
-            f"{path} has an option that there is not: {unknown}. Expected those that "
+            f"{path} has an unknown option: {unknown}. Expected one of those that "
             f"`{program} --help` lists."
         )
 
 
 def write_recipe(recipe: Recipe, output: Path) -> None:
-    """Writes `recipe.yaml` into a run folder; using it again overwrites nothing unasked."""
+    """Writes `recipe.yaml` into a run folder.
+
+    `overwrite` is left out, so that a run from this file does not replace another one.
+    """
     values = {
         name: value
         for name, value in plain_values(recipe).items()
@@ -64,15 +74,15 @@ def write_recipe(recipe: Recipe, output: Path) -> None:
 
 
 def plain_values(recipe: Recipe) -> dict:
-    """A recipe's options, of types that YAML and JSON have."""
+    """Returns the options of a recipe as values that YAML and JSON can represent."""
     return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in dataclasses.asdict(recipe).items()
     }
 
 
-def recipe_of(values: dict) -> Recipe:
-    """The recipe whose `plain_values` these are."""
+def recipe_from_values(values: dict) -> Recipe:
+    """Returns the recipe with these options; the inverse of `plain_values`."""
     paths = {
         name: Path(values[name])
         for name in ("output", "data_folder", "init_from")

@@ -1,4 +1,4 @@
-"""Runs that were interrupted: what they need to go on, and who may go on with them."""
+"""Support for resuming interrupted runs, and validation of the recipe that resumes them."""
 
 import contextlib
 import dataclasses
@@ -8,30 +8,30 @@ from pathlib import Path
 
 from trainers.corpora import Corpora
 from trainers.recipe import Recipe
-from trainers.recipe_file import plain_values, recipe_of
+from trainers.recipe_file import plain_values, recipe_from_values
 
-# Options that do not change what comes out.
-FREE = ("output", "overwrite", "checkpoint_steps", "tensorboard")
-# Options that say where the texts are: what counts is what the texts hold.
-TEXTS = ("data_folder", "train_source", "train_target", "train_tsv", "validation_source")
-TEXTS += ("validation_target", "validation_tsv", "train_split", "validation_split")
+# Options that do not change the resulting model.
+FREE_OPTIONS = ("output", "overwrite", "checkpoint_steps", "tensorboard")
+# Options that locate the texts, which are compared by their content instead.
+TEXT_OPTIONS = ("data_folder", "train_source", "train_target", "train_tsv", "validation_source")
+TEXT_OPTIONS += ("validation_target", "validation_tsv", "train_split", "validation_split")
 
 
-def states_of(output: Path):
-    """Where a run keeps its states."""
+def state_folder(output: Path):
+    """Returns the folder of a run's states."""
     from keras_transformer import StateFolder
 
     return StateFolder(output / "checkpoints")
 
 
-def metadata_of(given: Recipe, chosen: Recipe, corpora: Corpora, translator) -> dict:
-    """What a state has to tell besides the training, for another process to go on.
+def resume_metadata(given: Recipe, chosen: Recipe, corpora: Corpora, translator) -> dict:
+    """Returns the metadata that a state needs for another process to resume the run.
 
     Args:
-        given: The recipe as the user gave it.
-        chosen: The same with all that was left open.
-        corpora: Its corpora.
-        translator: What is trained.
+        given: Recipe as the user gave it.
+        chosen: The same recipe with every open option chosen.
+        corpora: `Corpora` of the recipe.
+        translator: `Translator` with the model in training.
     """
     return {
         "given": plain_values(given),
@@ -44,23 +44,24 @@ def metadata_of(given: Recipe, chosen: Recipe, corpora: Corpora, translator) -> 
 
 
 def fingerprints(corpora: Corpora) -> dict:
-    """What changes when the texts do."""
+    """Returns the fingerprints of the training and validation text, which change with the text."""
     texts = {"training": corpora.train, "validation": corpora.validation}
     return {name: text and text.fingerprint() for name, text in texts.items()}
 
 
-def find_unfinished(recipe: Recipe, corpora: Corpora, output: Path):
-    """The newest whole state of an interrupted run in a folder, or `None`.
+def find_interrupted_state(recipe: Recipe, corpora: Corpora, output: Path):
+    """Returns the newest intact state of an interrupted run in a folder, or `None`.
 
     Raises:
-        ValueError: It is of another recipe, or of other texts; or no state is whole.
+        ValueError: The state belongs to another recipe or to other texts, or all states are
+            damaged.
     """
     if recipe.overwrite:
         return None
     from keras_transformer import StateError
 
     try:
-        state = states_of(output).newest(warn=lambda line: print(line, file=sys.stderr))
+        state = state_folder(output).newest(warn=lambda line: print(line, file=sys.stderr))
     except StateError as error:
         raise ValueError(f"{error} (--overwrite true starts afresh.)") from error
     if state is None:
@@ -69,15 +70,15 @@ def find_unfinished(recipe: Recipe, corpora: Corpora, output: Path):
     if differences:
         raise ValueError(
             f"{output} holds an interrupted run of another recipe ({'; '.join(differences)}). Give "
-            "its options to go on with it, another --output, or --overwrite true to replace it."
+            "its options to resume it, another --output, or --overwrite true to replace it."
         )
     return state
 
 
 def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
-    """What a recipe says otherwise than the one of an interrupted run.
+    """Describes each difference between a recipe and that of an interrupted run.
 
-    An option that was left open may be left open again or be what was chosen for it.
+    An option that was left open may be left open again, or have the value that was chosen for it.
     """
     given, chosen, defaults = (
         metadata["given"],
@@ -87,23 +88,24 @@ def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
     differences = []
     for name, value in plain_values(recipe).items():
         values = (given.get(name, defaults[name]), chosen.get(name, defaults[name]))
-        if name not in (*FREE, *TEXTS) and value not in values:
+        if name not in (*FREE_OPTIONS, *TEXT_OPTIONS) and value not in values:
             differences.append(f"{name} was {values[1]}, now {value}")
     return differences + [
-        f"the {name} text was another"
+        f"the {name} text has changed"
         for name, fingerprint in texts.items()
         if fingerprint != metadata["texts"][name]
     ]
 
 
-def recipe_to_go_on(recipe: Recipe, state) -> Recipe:
-    """The interrupted run's recipe, with everything chosen; with this one's free options."""
-    chosen = recipe_of(state.metadata["run"]["chosen"])
-    return dataclasses.replace(chosen, **{name: getattr(recipe, name) for name in (*FREE, *TEXTS)})
+def restore_recipe(recipe: Recipe, state) -> Recipe:
+    """Returns the completed recipe of an interrupted run, with the free options of `recipe`."""
+    chosen = recipe_from_values(state.metadata["run"]["chosen"])
+    free = {name: getattr(recipe, name) for name in (*FREE_OPTIONS, *TEXT_OPTIONS)}
+    return dataclasses.replace(chosen, **free)
 
 
 def rebuild_translator(state, tokenizers: tuple):
-    """The translator that was being trained; its weights are still to be restored."""
+    """Returns the translator of an interrupted run, whose weights are yet to be restored."""
     from keras_transformer import Transformer, Translator
 
     metadata = state.metadata["run"]
@@ -119,20 +121,20 @@ def rebuild_translator(state, tokenizers: tuple):
     )
 
 
-def how_to_go_on(recipe: Recipe) -> str:
-    """What to type after an interruption."""
+def resume_hint(recipe: Recipe) -> str:
+    """Returns a sentence that says how to resume the run after an interruption."""
     command = "The same command without --overwrite" if recipe.overwrite else "The same command"
-    return f"{command} goes on from there."
+    return f"{command} resumes the run."
 
 
 @contextlib.contextmanager
-def explained(recipe: Recipe, output: Path) -> Iterator[None]:
-    """Adds to errors of writing which state is whole and what to do."""
+def explain_write_errors(recipe: Recipe, output: Path) -> Iterator[None]:
+    """Returns a context manager that adds the latest intact state and a remedy to write errors."""
     try:
         yield
     except OSError as error:
-        whole = states_of(output).paths()[-1:]
-        rest = "No state was saved yet: the same command starts again."
-        if whole:
-            rest = f"{whole[0]} is whole. {how_to_go_on(recipe)}"
-        raise ValueError(f"{error} Make room, or mend what is wrong. {rest}") from error
+        latest = state_folder(output).paths()[-1:]
+        hint = "No state was saved yet: the same command starts again."
+        if latest:
+            hint = f"{latest[0]} is intact. {resume_hint(recipe)}"
+        raise ValueError(f"{error} Free disk space, or fix the cause. {hint}") from error

@@ -1,4 +1,4 @@
-"""The folder that a run writes to: gone again if nothing came of it."""
+"""Creation, cleanup and replacement of run folders."""
 
 import contextlib
 import os
@@ -12,15 +12,18 @@ from keras_transformer.io import WRITING
 from trainers.recipe import Recipe
 from trainers.tokenizers import FILES as TOKENIZERS
 
-REPLACED = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held_out", "logs")
+RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held_out", "logs")
 
 
 @contextlib.contextmanager
 def run_folder(recipe: Recipe) -> Iterator[Path]:
-    """The run's folder; gone again if nothing came of the run before it was trained.
+    """Returns a context manager that yields the run folder.
+
+    If an error ends the run before it has checkpoints, the files and folders that it created are
+    removed.
 
     Raises:
-        ValueError: The folder holds what the run would replace, or is a file.
+        ValueError: The folder holds files that the run would replace, or is a file.
     """
     output = recipe.output
     if (output / "run.json").exists() and not recipe.overwrite:
@@ -28,31 +31,31 @@ def run_folder(recipe: Recipe) -> Iterator[Path]:
             f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
             "it."
         )
-    others = [name for name in REPLACED if (output / name).exists()]
-    if others and not (recipe.overwrite or _is_a_run(output)):
+    replaced = [name for name in RUN_FILES if (output / name).exists()]
+    if replaced and not (recipe.overwrite or _is_run_folder(output)):
         raise ValueError(
-            f"{output} is no run's folder but holds {others[0]}, which a run would replace. Give "
-            "another --output, or --overwrite true to lose it."
+            f"{output} is not a run folder, but it holds {replaced[0]}, which a run would replace. "
+            "Give another --output, or --overwrite true to delete it."
         )
-    above = [output, *output.parents]
-    for path in above:
+    path_and_parents = [output, *output.parents]
+    for path in path_and_parents:
         if path.exists() and not path.is_dir():
             raise ValueError(f"--output must be a folder; {path} is a file. Give another name.")
-    missing = [path for path in above if not path.exists()]
+    missing = [path for path in path_and_parents if not path.exists()]
     before = set(output.iterdir()) if output.exists() else set()
     try:
         yield output
     except BaseException:
         if output.exists() and not (output / "checkpoints").exists():
             _remove(set(output.iterdir()) - before)
-        with contextlib.suppress(OSError):  # not empty: another run's, or this one was training
+        with contextlib.suppress(OSError):  # not empty: other files, or checkpoints
             for path in missing:
                 path.rmdir()
         raise
 
 
-def _is_a_run(output: Path) -> bool:
-    """Whether a trainer wrote there: a state, or a recipe with every option."""
+def _is_run_folder(output: Path) -> bool:
+    """Returns whether a trainer wrote this folder: it holds a state or a complete recipe."""
     if any((output / "checkpoints").glob("state-*.npz")):
         return True
     try:
@@ -63,22 +66,26 @@ def _is_a_run(output: Path) -> bool:
 
 
 @contextlib.contextmanager
-def only_reading(recipe: Recipe) -> Iterator[Path]:
-    """The run's folder for a worker that is not the chief, who alone writes to it or to the screen.
+def read_only_run_folder(recipe: Recipe) -> Iterator[Path]:
+    """Returns a context manager that yields the run folder to workers other than the chief.
 
-    All workers must see the same folder.
+    Their standard output is discarded: only the chief prints, and only the chief writes to the
+    folder. All workers must have access to the same folder.
     """
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w") as devnull, contextlib.redirect_stdout(devnull):
         yield recipe.output
 
 
-def clear(output: Path) -> None:
-    """Removes what a finished run left, its description first: another takes its place."""
-    _remove(output / name for name in ("run.json", *REPLACED))
+def clear_run(output: Path) -> None:
+    """Removes the files of an earlier run, so that a new one can take its place.
+
+    `run.json` is removed first: an interruption never leaves a loadable mixture of two runs.
+    """
+    _remove(output / name for name in ("run.json", *RUN_FILES))
 
 
-def remove_left_overs(output: Path) -> None:
-    """Removes what was being written when a run was killed."""
+def remove_partial_writes(output: Path) -> None:
+    """Removes the temporary files of atomic writes that a killed run left behind."""
     for folder in (output, output / "checkpoints", output / "tokens"):
         _remove(folder.glob(f"{WRITING}*"))
 

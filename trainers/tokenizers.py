@@ -1,4 +1,4 @@
-"""The vocabularies of a run: learned from its text, kept in its folder."""
+"""Trains, saves and loads the tokenizers of a run."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ FILES = ("tokenizer.model", "target_tokenizer.model")
 
 
 def train_tokenizers(recipe: Recipe, corpora) -> tuple:
-    """Learns one vocabulary from both sides, or one from each."""
+    """Trains one tokenizer on both sides, or one on each; returns those of source and target."""
     if recipe.shared_vocabulary:
         tokenizer = train_tokenizer(recipe, lambda: corpora.train.sentences())
         return tokenizer, tokenizer
@@ -21,7 +21,14 @@ def train_tokenizers(recipe: Recipe, corpora) -> tuple:
 
 
 def train_tokenizer(recipe: Recipe, sentences):
-    """Learns a vocabulary; if its size is left open, of 8000 ids, or fewer for little text."""
+    """Trains a tokenizer.
+
+    If the recipe gives no vocabulary size, it is 8000, or the largest that a small text allows.
+
+    Args:
+        recipe: `Recipe`.
+        sentences: Function that returns an iterator over the training sentences.
+    """
     from keras_transformer import Tokenizer
 
     size = recipe.vocabulary_size or AUTO_VOCABULARY
@@ -38,11 +45,12 @@ def train_tokenizer(recipe: Recipe, sentences):
 
 
 def save_tokenizers(output: Path, tokenizers: tuple) -> None:
-    """Writes the tokenizers of source and target, or the one of both, as a finished run has them.
+    """Saves the tokenizers of source and target in the layout of a finished run.
 
     Args:
-        output: The run's folder.
-        tokenizers: Two tokenizers, or the same one twice.
+        output: Run folder.
+        tokenizers: Tokenizers of source and target. If both are the same object, one file is
+            written.
     """
     (output / FILES[1]).unlink(missing_ok=True)
     for name, tokenizer in zip(FILES, dict.fromkeys(tokenizers), strict=False):
@@ -50,7 +58,7 @@ def save_tokenizers(output: Path, tokenizers: tuple) -> None:
 
 
 def load_tokenizers(output: Path) -> tuple:
-    """What `save_tokenizers` wrote."""
+    """Loads the tokenizers of source and target that `save_tokenizers` wrote."""
     from keras_transformer import load_tokenizer
 
     paths = [output / name for name in FILES if (output / name).exists()]

@@ -2,8 +2,8 @@
 
     python -m trainers.translation --config RECIPE --output RUN
 
-Every option of `trainers/recipe.py` can stand in the recipe or on the command line; what stands
-later wins. A run that was interrupted goes on, exactly, when the same command is given again.
+Every option of `trainers/recipe.py` can be given in the recipe or on the command line; later
+options override earlier ones. The same command resumes an interrupted run exactly.
 """
 
 import math
@@ -12,48 +12,53 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_transformer import cli
-from trainers.batches import Data, parts_of, prepare
+from trainers.batches import Data, parts_per_batch, prepare_data
 from trainers.model import compile_model, make_model
 from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
 from trainers.resume import (
-    explained,
-    find_unfinished,
-    how_to_go_on,
-    metadata_of,
+    explain_write_errors,
+    find_interrupted_state,
     rebuild_translator,
-    recipe_to_go_on,
-    states_of,
+    restore_recipe,
+    resume_hint,
+    resume_metadata,
+    state_folder,
 )
-from trainers.run_folder import clear, only_reading, remove_left_overs, run_folder
+from trainers.run_folder import (
+    clear_run,
+    read_only_run_folder,
+    remove_partial_writes,
+    run_folder,
+)
 from trainers.tokenizers import load_tokenizers, save_tokenizers
 
 PROGRAM = "python -m trainers.translation"
-STOPPED = 75  # what sysexits.h calls a temporary failure: try again
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: returns the exit code."""
+    """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return cli.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments)))
 
 
 def run(recipe: Recipe) -> int:
-    """Trains; returns the exit code."""
+    """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
     from keras_transformer import Stopped
     from keras_transformer.distribution import WorkerLostError
 
     try:
         train(recipe)
     except (Stopped, WorkerLostError) as stopped:
-        print(f"{PROGRAM}: {stopped} {how_to_go_on(recipe)}", file=sys.stderr)
+        print(f"{PROGRAM}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
         return STOPPED
     return 0
 
 
 def train(recipe: Recipe) -> None:
-    """Runs a recipe: text, batches, model, `fit`, the weights to use, the run folder."""
+    """Runs a recipe: prepares the data, fits the model, selects its weights, saves the run."""
     import keras
 
     from keras_transformer.distribution import choose_devices
@@ -62,23 +67,25 @@ def train(recipe: Recipe) -> None:
     devices = choose_devices(recipe.strategy, recipe.devices)
     print(f"Training on {devices.description}.", flush=True)
     keras.utils.set_random_seed(recipe.seed)
-    with run_folder(recipe) if devices.is_chief else only_reading(recipe) as output:
+    with run_folder(recipe) if devices.is_chief else read_only_run_folder(recipe) as output:
         corpora = open_corpora(recipe)
-        state = find_unfinished(recipe, corpora, output)
+        state = find_interrupted_state(recipe, corpora, output)
         if devices.is_chief:
-            remove_left_overs(output)
-        start = begin if state is None else go_on
-        job = start(recipe, corpora, devices, state)
-        with explained(recipe, output), devices.detect_lost_workers():
+            remove_partial_writes(output)
+        if state is None:
+            job = start_job(recipe, corpora, devices)
+        else:
+            job = resume_job(recipe, corpora, devices, state)
+        with explain_write_errors(recipe, output), devices.detect_lost_workers():
             job.translator.about["weights"] = fit(job, devices, output, state)
             if devices.is_chief:
                 job.translator.save(output)
-                states_of(output).clear()
+                state_folder(output).clear()
         print(f"Saved to {output}: {job.translator.about['weights']}.")
 
 
 class TrainingJob(NamedTuple):
-    """What is to be trained on what, and what its states tell besides."""
+    """Recipe, data and translator of a training, and the metadata of its states."""
 
     recipe: Recipe
     data: Data
@@ -86,58 +93,61 @@ class TrainingJob(NamedTuple):
     metadata: dict
 
 
-def begin(recipe: Recipe, corpora, devices, state=None) -> TrainingJob:
-    """A job that starts from the beginning, or from the weights of a finished run."""
+def start_job(recipe: Recipe, corpora, devices) -> TrainingJob:
+    """Prepares a new job, with fresh weights or those of a finished run."""
     from trainers.corpora import write_held_out
 
     given, output = recipe, recipe.output
     with devices.scope():
-        start = _load_start(recipe)
-    tokenizers = (start.tokenizer, start.target_tokenizer) if start else None
-    data = prepare(recipe, corpora, tokenizers, devices, output)
+        initial = _load_initial(recipe)
+    tokenizers = (initial.tokenizer, initial.target_tokenizer) if initial else None
+    data = prepare_data(recipe, corpora, tokenizers, devices, output)
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
     with devices.scope():
-        translator = make_translator(recipe, data, start)
-    recipe = recipe.with_facts_of(translator.model, corpora.languages)
+        translator = make_translator(recipe, data, initial)
+    recipe = recipe.with_model_settings(translator.model, corpora.languages)
     if devices.is_chief:
-        clear(output)
-        write_recipe(recipe, output)  # first: it says whose folder it is
+        clear_run(output)
+        write_recipe(recipe, output)  # first: it identifies the folder as a run
         write_held_out(corpora, output / "held_out")
         save_tokenizers(output, data.tokenizers)
-    translator.about |= describe(recipe, corpora, data)
-    metadata = metadata_of(given, recipe, corpora, translator)
-    return TrainingJob(recipe, data, translator, {**metadata, "parts": parts_of(recipe, devices)})
+    translator.about |= describe_run(recipe, corpora, data)
+    metadata = resume_metadata(given, recipe, corpora, translator)
+    metadata["parts"] = parts_per_batch(recipe, devices)
+    return TrainingJob(recipe, data, translator, metadata)
 
 
-def go_on(recipe: Recipe, corpora, devices, state) -> TrainingJob:
-    """The job of an interrupted run: its recipe, its tokenizers, its tokens.
+def resume_job(recipe: Recipe, corpora, devices, state) -> TrainingJob:
+    """Prepares the job of an interrupted run, with its recipe, tokenizers and tokens.
 
     Raises:
-        ValueError: Batches would be split otherwise, or the text became other tokens.
+        ValueError: Batches would be split into another number of parts, or the text is tokenized
+            differently.
     """
-    recipe = recipe_to_go_on(recipe, state)
-    parts, now = state.metadata["run"]["parts"], parts_of(recipe, devices)
-    if parts != now:
+    recipe = restore_recipe(recipe, state)
+    parts, parts_now = state.metadata["run"]["parts"], parts_per_batch(recipe, devices)
+    if parts != parts_now:
         raise ValueError(
             f"{recipe.output} holds an interrupted run whose batches were split into {parts} parts "
-            f"(devices times accumulate_steps), not {now}. Go on with as many, or give "
-            "--overwrite true to replace it."
+            f"(devices times accumulate_steps), not {parts_now}. Resume it with as many, "
+            "or give --overwrite true to replace it."
         )
-    data = prepare(recipe, corpora, load_tokenizers(recipe.output), devices, recipe.output)
+    data = prepare_data(recipe, corpora, load_tokenizers(recipe.output), devices, recipe.output)
     with devices.scope():
         translator = rebuild_translator(state, data.tokenizers)
     if data.batches.cache.fingerprint != translator.about["data_fingerprint"]:
         raise ValueError(
-            f"{recipe.output} holds an interrupted run whose text became other tokens. Go on with "
-            "the package version it was begun with, or give --overwrite true to replace it."
+            f"{recipe.output} holds an interrupted run whose text is now tokenized differently. "
+            "Resume it with the package version that started it, or give --overwrite true to "
+            "replace it."
         )
-    place = state.metadata["progress"]
-    print(f"Going on from step {place['step']}, epoch {place['epoch'] + 1}.", flush=True)
+    progress = state.metadata["progress"]
+    print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.", flush=True)
     return TrainingJob(recipe, data, translator, state.metadata["run"])
 
 
-def _load_start(recipe: Recipe):
-    """The finished run to go on from, if the recipe names one."""
+def _load_initial(recipe: Recipe):
+    """Loads the finished run to start from, if the recipe has one."""
     if recipe.init_from is None:
         return None
     from keras_transformer import Translator
@@ -145,21 +155,21 @@ def _load_start(recipe: Recipe):
     return Translator.load(recipe.init_from)
 
 
-def make_translator(recipe: Recipe, data: Data, start):
-    """A fresh model of the recipe's sizes, or the one of the run to start from."""
+def make_translator(recipe: Recipe, data: Data, initial):
+    """Returns a translator with a new model, or with that of the translator `initial`."""
     from keras_transformer import Translator
 
     source, target = data.tokenizers
-    if start is not None:
-        print(f"Going on from {recipe.init_from}: its sizes, precision and tokenizer are used.")
-        length = max(start.max_source_length, recipe.max_length)
-        shared = start.target_tokenizer is start.tokenizer
+    if initial is not None:
+        print(f"Starting from {recipe.init_from}: its sizes, precision and tokenizer are used.")
+        length = max(initial.max_source_length, recipe.max_length)
+        shared = initial.target_tokenizer is initial.tokenizer
         return Translator(
-            start.model,
-            start.tokenizer,
-            None if shared else start.target_tokenizer,
+            initial.model,
+            initial.tokenizer,
+            None if shared else initial.target_tokenizer,
             max_source_length=length,
-            about=start.about,
+            about=initial.about,
         )
     target = None if target is source else target
     target_size = target and target.vocabulary_size()
@@ -167,8 +177,8 @@ def make_translator(recipe: Recipe, data: Data, start):
     return Translator(model, source, target, max_source_length=recipe.max_length)
 
 
-def describe(recipe: Recipe, corpora, data: Data) -> dict:
-    """What a run folder tells of its making."""
+def describe_run(recipe: Recipe, corpora, data: Data) -> dict:
+    """Returns the training metadata of `run.json`."""
     source_language, target_language = corpora.languages
     return {
         "source_language": source_language,
@@ -181,7 +191,7 @@ def describe(recipe: Recipe, corpora, data: Data) -> dict:
 
 
 def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
-    """Trains, and leaves the weights to use in the model; returns which they are.
+    """Trains the model and loads the selected weights into it; returns a description of them.
 
     Raises:
         ValueError: Training has diverged.
@@ -192,19 +202,19 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
     model = translator.model
     with devices.scope():
         compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
-    choice = ModelSelection(
+    selection = ModelSelection(
         recipe, translator, data.validation_text, output / "checkpoints", devices
     )
     saver = SaveState(
-        states_of(output),
+        state_folder(output),
         recipe.checkpoint_steps,
         metadata,
         write=devices.is_chief,
         stop=None if devices.workers == 1 else NoStopSignal(),
     )
     print(
-        f"{model.count_params():,} parameters; batches of {_shapes(data)} (sentences x source x "
-        f"target), {data.batches.padding:.1%} of it padding",
+        f"{model.count_params():,} parameters; batches of {_format_shapes(data)} "
+        f"(sentences x source x target), {data.batches.padding:.1%} padding",
         flush=True,
     )
     history = resumable_fit(
@@ -215,7 +225,7 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
         epochs=recipe.epochs,
         state=state,
         validation_data=data.validation and data.validation.dataset(),
-        callbacks=[TokenRate(), *choice.callbacks, *_watchers(recipe, devices, output)],
+        callbacks=[TokenRate(), *selection.callbacks, *_keras_callbacks(recipe, devices, output)],
         verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief else 0,
     )
     loss = history.history["loss"][-1]
@@ -224,12 +234,12 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
             f"The loss became {loss} in epoch {len(history.epoch)}: training has diverged. "
             "With --optimizer adam, lower --learning-rate-scale or raise --warmup-steps."
         )
-    devices.from_chief(0.0)  # who is not the chief waits until the last files are written
-    return choice.decide()
+    devices.from_chief(0.0)  # other workers wait until the chief has written the last files
+    return selection.select_weights()
 
 
-def _watchers(recipe: Recipe, devices, output: Path) -> list:
-    """Callbacks that are Keras' own."""
+def _keras_callbacks(recipe: Recipe, devices, output: Path) -> list:
+    """Returns the callbacks that come from Keras."""
     import keras
 
     callbacks = [keras.callbacks.TerminateOnNaN()]
@@ -238,7 +248,7 @@ def _watchers(recipe: Recipe, devices, output: Path) -> list:
     return callbacks
 
 
-def _shapes(data: Data) -> str:
+def _format_shapes(data: Data) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in data.batches.shapes)
 
 

@@ -28,7 +28,7 @@ def test_the_words_of_a_sentence_are_found(sentences):
 
 
 def test_every_adjective_is_said_of_the_noun_that_the_corpus_means(sentences):
-    meant = coreference.referents(sentences)
+    meant = coreference.find_referents(sentences)
     animals = {adjective.en for adjective in patterns.OF_ANIMALS}
     assert {adjective for adjective, noun in meant.items() if noun == 0} <= animals
     assert not animals & {adjective for adjective, noun in meant.items() if noun == 1}
@@ -40,14 +40,14 @@ def test_an_adjective_that_is_said_of_both_is_refused(sentences):
         dataclasses.replace(one, genders=(one.genders[1], one.genders[0], one.genders[2]))
         for one in sentences
     ]
-    with pytest.raises(SystemExit, match="Cannot tell which noun is meant by"):
-        coreference.referents([*sentences, *turned])
+    with pytest.raises(SystemExit, match="These adjectives do not determine the noun"):
+        coreference.find_referents([*sentences, *turned])
 
 
 def test_places_of_pieces_are_those_of_their_text():
     assert doctest.testmod(coreference).failed == 0
     pieces = ["▁la", "▁for", "<0xC3>", "<0xAA>", "t"]
-    spans = coreference.places_of("la forêt", pieces)
+    spans = coreference.token_spans("la forêt", pieces)
     assert spans[1] == (3, 6)
     assert spans[3][1] == 7
     assert spans[4] == (7, 8)
@@ -88,9 +88,9 @@ class Planted:
         for row in range(B):
             one = self.sentences[self.seen + row]
             ids = source[row][source[row] > 2]
-            spans = coreference.spans_of(self.tokenizer, one.source, ids)
+            spans = coreference.id_spans(self.tokenizer, one.source, ids)
             for head, noun in (((1, 2), 0), ((0, 1), 1)):
-                right = one.nouns[abs(self.meant[coreference.adjective_of(one)] - noun)]
+                right = one.nouns[abs(self.meant[coreference.adjective_text(one)] - noun)]
                 pieces = [n for n, span in enumerate(spans) if coreference.overlap(span, right)]
                 for name in scores:
                     scores[name][row, *head, :, pieces] = 0.2  # a share for each piece
@@ -99,7 +99,7 @@ class Planted:
 
 
 def test_looks_are_counted_head_by_head_and_noun_by_noun(sentences):
-    some, meant = sentences[:46], coreference.referents(sentences)
+    some, meant = sentences[:46], coreference.find_referents(sentences)
     counts = coreference.measure(Planted(some, meant), some, meant)
     for found in counts.values():
         assert found.shape == (2, L, H, 4)
@@ -114,12 +114,12 @@ def test_looks_are_counted_head_by_head_and_noun_by_noun(sentences):
 
 def test_the_figure_is_drawn(tmp_path):
     counts = {"it": np.ones((2, L, H, 4)), "il, elle": np.zeros((2, L, H, 4))}
-    coreference.draw(counts, (1, 1), tmp_path / "shares.svg")
+    coreference.draw_figure(counts, (1, 1), tmp_path / "shares.svg")
     assert "<svg" in (tmp_path / "shares.svg").read_text()
 
 
 def test_sentences_of_another_form_are_refused(tmp_path):
-    with pytest.raises(SystemExit, match=r"not of the form that is measured: 'I am\.'"):
+    with pytest.raises(SystemExit, match=r"does not match the sentence pattern: 'I am\.'"):
         coreference.parse("I am.", "Je suis.")
     with pytest.raises(SystemExit, match=r"coreference.en: give a run of trainers/recipes"):
         coreference.read_sentences(tmp_path)

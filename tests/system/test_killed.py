@@ -146,7 +146,7 @@ def test_ten_kills_leave_no_trace(texts, tmp_path):
         stack.callback(last.process.kill)
         for run in (control, again, last):
             run.wait()
-    assert last.log.read_text().count("Going on from step") == len(MOMENTS) - 1
+    assert last.log.read_text().count("Resuming from step") == len(MOMENTS) - 1
     files = ["model.weights.h5", *(f"checkpoints/{name}.weights.h5" for name in KEPT)]
     for name in files:
         assert same_weights(control.output, again.output, name), f"no control: {name}"

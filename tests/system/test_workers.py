@@ -119,12 +119,12 @@ def test_a_worker_that_is_killed_ends_the_run_which_then_goes_on(texts, tmp_path
         assert chief.wait(timeout=300) == 75
         last = logs(output)[0].splitlines()[-1]
         assert "Another of the 2 workers has ended" in last
-        assert last.endswith("The same command goes on from there.")
+        assert last.endswith("The same command resumes the run.")
 
         again = start(output, texts)
         [stack.callback(process.kill) for process in again]
         finished(output, again)
-    assert "Going on from step" in logs(output)[0]
+    assert "Resuming from step" in logs(output)[0]
     assert same_weights(tmp_path / "control", output, "model.weights.h5")
     quiet = logs(tmp_path / "control")[1]
     assert "Epoch" not in quiet

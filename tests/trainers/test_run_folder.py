@@ -4,7 +4,7 @@ import pytest
 
 from trainers.recipe import Recipe
 from trainers.recipe_file import write_recipe
-from trainers.run_folder import REPLACED, clear, run_folder
+from trainers.run_folder import RUN_FILES, clear_run, run_folder
 
 
 def work(output, names):
@@ -47,15 +47,15 @@ def test_a_run_that_is_replaced_leaves_only_its_tokens(tmp_path):
         (tmp_path / name).write_text("old")
     for name in ("checkpoints", "held_out", "logs", "tokens"):
         (tmp_path / name).mkdir()
-    clear(tmp_path)
+    clear_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"tokens", *theirs}
 
 
-@pytest.mark.parametrize("name", REPLACED)
+@pytest.mark.parametrize("name", RUN_FILES)
 def test_what_is_not_a_run_s_is_not_replaced_unasked(name, tmp_path):
     theirs = tmp_path / name
     theirs.write_text("corpus: theirs\n") if "." in name else theirs.mkdir()
-    match = rf"^{tmp_path} is no run's folder but holds {name}, which"
+    match = rf"^{tmp_path} is not a run folder, but it holds {name}, which"
     with pytest.raises(ValueError, match=match), run_folder(Recipe(output=tmp_path)):
         pass
     assert theirs.exists()

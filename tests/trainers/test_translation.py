@@ -184,9 +184,9 @@ class Scores:
 def test_the_better_of_best_and_average_is_used(run, tmp_path, best, average, says, first):
     translator = Translator.load(run)
     model = translator.model
-    choice = ModelSelection.__new__(ModelSelection)
-    choice.model, choice.averages, choice.bleu = model, True, Scores(best, average)
-    choice.best_path = tmp_path / "best.weights.h5"
+    selection = ModelSelection.__new__(ModelSelection)
+    selection.model, selection.averages, selection.bleu = model, True, Scores(best, average)
+    selection.best_path = tmp_path / "best.weights.h5"
     for name, value in (("a", 1.0), ("b", 5.0), ("best", 11.0)):
         model.set_weights([np.full_like(weights, value) for weights in model.get_weights()])
         model.save_weights(tmp_path / f"{name}.weights.h5")
@@ -195,8 +195,8 @@ def test_the_better_of_best_and_average_is_used(run, tmp_path, best, average, sa
         def paths(self):
             return [tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"]
 
-    choice.checkpoints = Checkpoints()
-    assert choice.decide() == says
+    selection.checkpoints = Checkpoints()
+    assert selection.select_weights() == says
     assert model.get_weights()[0].flat[0] == first
 
 

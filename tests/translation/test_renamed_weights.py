@@ -10,7 +10,7 @@ import pytest
 
 import keras_transformer as kt
 from keras_transformer.translation.renamed_weights import with_current_paths
-from trainers.resume import states_of
+from trainers.resume import state_folder
 
 OLD_RUN = Path(__file__).parent / "run_of_version_1"
 
@@ -99,4 +99,4 @@ def test_a_state_of_version_1_is_refused_by_name():
     with pytest.raises(
         kt.StateError, match=f"^{path} has format 1; this package reads 2. Continue"
     ):
-        states_of(OLD_RUN).newest()
+        state_folder(OLD_RUN).newest()

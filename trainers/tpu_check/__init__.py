@@ -1,4 +1,4 @@
-"""The TPU's own compiler, on a machine without a TPU: what compiles, memory, operations."""
+"""Compilation for TPUs on a machine without one: compiler errors, memory and operations."""
 
 from trainers.tpu_check.compiler import Outcome, check_installed, compile_hlo, failure
 from trainers.tpu_check.fitting import Fitting, largest_batch

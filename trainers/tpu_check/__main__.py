@@ -1,12 +1,13 @@
-"""Compiles a recipe's programs for TPUs, with the TPU's own compiler, where there is no TPU.
+"""Compiles a recipe's programs with the TPU compiler, on a machine without a TPU.
 
     python -m trainers.tpu_check --config trainers/recipes/wmt14_en_de_base.yaml \
         --precision mixed_bfloat16
 
 What `fit` and `translate` run is lowered with the recipe's sizes and compiled: through TensorFlow
-for one chip, through JAX for slices with the batch spread over their chips. Nothing is run. Told
-are memory and operations of a chip and the largest batch that fits. Each backend has a process of
-its own. Half an hour on two processors; `--compilations 1` looks for no largest batch.
+for one chip, through JAX for slices, with the batch spread over their chips. Nothing is run. For
+each program the check reports memory and operations per chip, and for the training step the largest
+batch that fits. Each backend has a separate process. The check takes half an hour on two
+processors; `--compilations 1` skips the search for the largest batch.
 """
 
 import contextlib
@@ -31,18 +32,18 @@ SLICES = "v5e:2x2,v5e:4x4,v5e:16x16"
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Compiles a recipe's programs for TPUs, with the TPU's own compiler, where there is no TPU.
+    """Compiles a recipe's programs with the TPU compiler, on a machine without a TPU.
 
     Args:
-        config: A recipe, a YAML file.
+        config: Recipe, a YAML file.
         topology: Slices for the data-parallel step, separated by commas, such as v5e:2x2.
-        precision: float32 or mixed_bfloat16; left out, the recipe's.
-        rows: Packed rows of a batch; 0 takes the recipe's tokens_per_batch.
-        length: Tokens of each side of a packed row.
-        compilations: How many sizes are compiled to find the largest batch that fits; the first is
-            the recipe's.
-        backend: Which half is checked, tensorflow (one chip) or jax (slices); or both.
-        results: File that one backend's results are written to; with it, no process is started.
+        precision: float32 or mixed_bfloat16; the recipe's by default.
+        rows: Packed rows per batch; 0 computes them from the recipe's tokens_per_batch.
+        length: Tokens on each side of a packed row.
+        compilations: Maximum number of batch sizes to compile in search of the largest that fits.
+            The first is the recipe's.
+        backend: tensorflow (one chip), jax (slices), or both.
+        results: File for the results of one backend, which is then checked in this process.
 
     Raises:
         ValueError: A number is out of its range.
@@ -66,13 +67,13 @@ class Check:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line: returns the exit code."""
+    """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     return run(PROGRAM, lambda: check(read_check(arguments), arguments))
 
 
 def read_check(arguments: list[str]) -> Check:
-    """The options of a command line."""
+    """Parses the options of a command line."""
     parser = make_parser(PROGRAM, Check.__doc__.splitlines()[0])
     parser.add_class_arguments(Check, as_group=False)
     options = parser.parse_args(with_underscores(arguments))
@@ -80,43 +81,47 @@ def read_check(arguments: list[str]) -> Check:
 
 
 def check(options: Check, arguments: list[str]) -> None:
-    """Starts a process for each backend and tells what they found; or is one of them."""
+    """Checks each backend in a subprocess and prints a table; with `results`, checks one itself."""
     from trainers.tpu_check import Topology, check_installed, table
 
-    recipe = checked_recipe(options)
+    recipe = read_recipe_with_sizes(options)
     slices = [Topology(name) for name in options.topology.split(",")]
     check_installed()
     if options.results is not None:
-        return work(options, recipe, slices)
+        return compile_backend(options, recipe, slices)
     backends = BACKENDS if options.backend == "both" else (options.backend,)
-    with tempfile.TemporaryDirectory() as folder, ended_children():
+    with tempfile.TemporaryDirectory() as folder, sigterm_as_exit():
         lines = [
             line
             for backend in backends
-            for line in in_own_process(backend, arguments, Path(folder) / f"{backend}.jsonl")
+            for line in check_in_subprocess(backend, arguments, Path(folder) / f"{backend}.jsonl")
         ]
     print("\n" + table(lines, options.length))
     return None
 
 
-def checked_recipe(options: Check) -> Recipe:
-    """The recipe, if it tells the sizes without a corpus."""
+def read_recipe_with_sizes(options: Check) -> Recipe:
+    """Reads the recipe.
+
+    Raises:
+        ValueError: The recipe leaves the vocabulary size or the preset to the corpus.
+    """
     arguments = ["--config", str(options.config), "--output", "nowhere"]
     if options.precision != "recipe":
         arguments += ["--precision", options.precision]
     recipe = read_recipe(PROGRAM, arguments)
-    for name, open_value in {"vocabulary_size": 0, "preset": "auto"}.items():
-        if getattr(recipe, name) == open_value:
+    for name, unset in {"vocabulary_size": 0, "preset": "auto"}.items():
+        if getattr(recipe, name) == unset:
             raise ValueError(
                 f"{options.config} leaves {name} to the corpus, which this check does not read. "
-                f"Write it into the recipe. Received: {name}={open_value}"
+                f"Add it to the recipe. Received: {name}={unset}"
             )
     return recipe
 
 
 @contextlib.contextmanager
-def ended_children() -> Iterator[None]:
-    """If this process is told to end, so is the one that it waits for."""
+def sigterm_as_exit() -> Iterator[None]:
+    """Returns a context manager that turns SIGTERM into `SystemExit`, which ends the subprocess."""
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
@@ -124,8 +129,8 @@ def ended_children() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def in_own_process(backend: str, arguments: list[str], results: Path) -> list:
-    """Lets this program check one backend; shows what it prints, returns what it finds."""
+def check_in_subprocess(backend: str, arguments: list[str], results: Path) -> list:
+    """Runs this program for one backend; passes its output through and returns its results."""
     from trainers.tpu_check import ENVIRONMENT, Line
 
     options = ["--backend", backend, "--results", str(results)]
@@ -133,18 +138,18 @@ def in_own_process(backend: str, arguments: list[str], results: Path) -> list:
     result = subprocess.run(
         [sys.executable, "-m", "trainers.tpu_check", *arguments, *options],
         env=environment,
-        stderr=subprocess.PIPE,  # libtpu's notes, shown only if there is nothing else to show
+        stderr=subprocess.PIPE,  # libtpu's log; only its last line is shown, after a failure
         text=True,
         check=False,
     )
     if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["it did not say why"])[-1]
-        raise ValueError(f"The {backend} half ended with code {result.returncode}: {last}")
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"The {backend} check ended with code {result.returncode}: {last}")
     return [Line.from_json(line) for line in results.read_text("utf-8").splitlines()]
 
 
-def work(options: Check, recipe: Recipe, slices: list) -> None:
-    """Compiles the programs of the backend that Keras runs on."""
+def compile_backend(options: Check, recipe: Recipe, slices: list) -> None:
+    """Compiles the programs of one backend, which must be the one that Keras runs on."""
     from trainers.tpu_check.programs import Compilations, compile_data_parallel, compile_one_chip
 
     rows = options.rows or max(1, recipe.tokens_per_batch // options.length)

@@ -1,4 +1,4 @@
-"""Compiling a program with libtpu, and what the compiler tells of it."""
+"""Compiles programs with libtpu and reads the compiler's memory and cost analysis."""
 
 import dataclasses
 import importlib.util
@@ -7,11 +7,11 @@ import time
 
 from trainers.tpu_check.topologies import Topology
 
-# TensorFlow marks variables that it returns with a copy, which StableHLO has not: a barrier, an
-# identity too, takes its place. In the text it stands in one of two forms.
+# TensorFlow marks variables that it returns with `mhlo.copy`, which StableHLO lacks: it is replaced
+# by an optimization barrier, which is also an identity. The operation is printed in two forms.
 COPY = re.compile(r'"mhlo\.copy"\((%[^)]*)\)(?: <\{[^}]*\}>)?(?: \{[^}]*\})? : \((.*?)\) -> .*')
 SHORT_COPY = re.compile(r"mhlo\.copy (%\S+) : (.*)")
-# The compiler's two ways of saying that memory does not suffice: what is needed, what there is.
+# The two forms of the compiler's out-of-memory error: bytes needed and bytes available.
 OUT_OF_MEMORY = re.compile(
     r"Used ([\d.]+)([KMG]) of (\S+) hbm|\(([\d.]+)([KMG])\) exceeds available HBM \((\S+)\)"
 )
@@ -20,15 +20,16 @@ BYTES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a compilation.
+    """The result of a compilation.
 
     Attributes:
-        seconds: How long it took.
-        flops: Floating-point operations of one chip, as the compiler counts them: a product and a
-            sum are two, the body of a loop counts once.
-        memory: Bytes of one chip: arguments, results, the space between, and the program. Where
-            that was too much, as many as the compiler asked for; 0 if it does not say.
-        error: Why it did not compile, one line; `None` if it did.
+        seconds: Compilation time.
+        flops: Floating-point operations per chip, as the compiler counts them: a multiply-add is
+            two, the body of a loop counts once.
+        memory: Bytes per chip: arguments, results, temporaries and the program. After an
+            out-of-memory error, the bytes that the compiler asked for; 0 if it does not report
+            them.
+        error: Error message, one line; `None` if the program compiled.
     """
 
     seconds: float
@@ -38,17 +39,21 @@ class Outcome:
 
 
 def check_installed() -> None:
-    """Raises an `ImportError` that says what to install, if JAX or libtpu is missing."""
+    """Checks that JAX and libtpu are installed.
+
+    Raises:
+        ImportError: One of them is missing; the message says how to install it.
+    """
     for name in ("jax", "libtpu"):
         if importlib.util.find_spec(name) is None:
             raise ImportError(
-                f"{name} is not installed, which has the TPU's compiler. "
+                f"The TPU compiler needs {name}, which is not installed. "
                 'Install it with: pip install "keras-transformer[tpu-check]"'
             )
 
 
 def failure(error: Exception, seconds: float = 0.0) -> Outcome:
-    """The outcome of a compilation that ended with an exception.
+    """Returns the outcome of a compilation that raised an exception.
 
     Example:
 
@@ -64,7 +69,7 @@ def failure(error: Exception, seconds: float = 0.0) -> Outcome:
 
 
 def success(executable, seconds: float) -> Outcome:
-    """The outcome of a compilation that gave an executable of jaxlib."""
+    """Returns the outcome of a compilation that produced a jaxlib executable."""
     cost, memory = executable.cost_analysis(), executable.get_compiled_memory_stats()
     cost = cost[0] if isinstance(cost, list) else cost
     size = (
@@ -81,8 +86,8 @@ def compile_hlo(hlo: bytes, topology: Topology) -> Outcome:
     """Compiles a program for one chip.
 
     Args:
-        hlo: A serialised `HloModuleProto`, as `lower_by_tensorflow` gives it.
-        topology: `Topology` whose first chip is compiled for.
+        hlo: Serialized `HloModuleProto`, as `lower_by_tensorflow` returns it.
+        topology: `Topology`; the program is compiled for its first chip.
     """
     import jax
     import numpy as np
@@ -105,7 +110,7 @@ def compile_hlo(hlo: bytes, topology: Topology) -> Outcome:
 
 
 def stablehlo(hlo: bytes):
-    """HLO as a StableHLO module; call it in a context of `mlir.make_ir_context()`."""
+    """Converts HLO to a StableHLO module, within the context of `mlir.make_ir_context()`."""
     from jax.extend import mlir
     from jaxlib.mlir import ir
 

@@ -1,21 +1,21 @@
-"""The largest batch that still compiles, sought with few compilations."""
+"""Search for the largest batch that compiles, with few compilations."""
 
 import dataclasses
 from collections.abc import Callable
 
 from trainers.tpu_check.compiler import Outcome
 
-USABLE = 0.95  # share of a chip's memory that a guess counts on
-GROWTH = 1.1  # the least step to the next guess
+USABLE = 0.95  # share of a chip's memory that a guess assumes
+GROWTH = 1.1  # smallest factor between two guesses
 
 
 @dataclasses.dataclass(frozen=True)
 class Fitting:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        largest: The most rows that were tried and fitted; 0 if none did.
-        too_large: The fewest rows that were tried and did not; 0 if all did.
+        largest: Largest number of rows tried that fits; 0 if none does.
+        too_large: Smallest number of rows tried that does not fit; 0 if all do.
     """
 
     largest: int
@@ -25,19 +25,20 @@ class Fitting:
 def largest_batch(
     compile_rows: Callable[[int], Outcome], rows: int, hbm: int, compilations: int
 ) -> Fitting:
-    """The most rows that one chip has memory for, as far as a few compilations tell.
+    """Searches for the largest number of rows that fits into the memory of one chip.
 
-    Until there are sizes that fit and that do not, the next guess takes memory to be proportional
-    to rows; from then on it is the middle. The compiler saves memory only where it must, so it
-    often needs less than the guess; and nothing forbids that a size fits though a smaller does not.
+    Until one size that fits and one that does not are known, the next guess assumes memory in
+    proportion to the rows; after that the search bisects. The compiler saves memory only where it
+    must, so larger batches often need less than the guess, and a size may fit although a smaller
+    one does not.
 
     Args:
-        compile_rows: Function that compiles for so many rows a chip.
-        rows: Integer, at least 1. The first size.
-        hbm: Integer. Bytes of memory of a chip.
-        compilations: Integer, at least 1. How often `compile_rows` may be called.
+        compile_rows: Function that compiles a program for a number of rows per chip.
+        rows: Integer, at least 1. The first size to try.
+        hbm: Integer. Memory of a chip in bytes.
+        compilations: Integer, at least 1. Maximum number of calls of `compile_rows`.
 
-    Example: 100 bytes a row and 700 for the model, on a chip of 9,000.
+    Example: 100 bytes per row and 700 for the model, on a chip with 9,000 bytes.
 
     >>> def compile_rows(rows):
     ...     error = "out of memory" if 100 * rows + 700 > 9000 else None

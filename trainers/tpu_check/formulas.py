@@ -1,30 +1,30 @@
-"""How many floating-point operations a model must do, counted on paper."""
+"""Formulas for the floating-point operations of a model's matrix products."""
 
 
 def forward_flops(model, rows: int, source_length: int, target_length: int) -> int:
-    """Operations of one pass from ids to logits, of matrix products alone.
+    """Returns the operations of the matrix products in a forward pass, from ids to logits.
 
-    A product of an `(M, K)` by a `(K, N)` matrix is M N sums of K products: 2 M K N operations. So
-    each parameter of a matrix costs 2 operations a token that it is multiplied with:
+    The product of an `(M, K)` and a `(K, N)` matrix has M N sums of K products: 2 M K N operations.
+    So each parameter of a matrix costs 2 operations per token:
 
     - an encoder block has 4 D^2 in its attention (queries, keys, values, output) and 2 D F in its
       feed-forward network, for source tokens;
     - a decoder block has these for target tokens, and in its cross-attention 2 D^2 for target
       tokens (queries, output) and 2 D^2 for source tokens (keys, values);
-    - the table of vectors has D V as the output layer, for target tokens. The look-up of vectors
-      multiplies nothing.
+    - the output layer, which is the embedding table, has D V for target tokens. The embedding
+      look-up has no products.
 
     Attention also multiplies activations: Q K^T and then the scores with V, over all heads
-    2 D operations each for every pair of a query and a key, which makes 4 D T S a row. Masks, the
-    causal one too, are applied to full matrices and save nothing.
+    2 D operations each for every pair of a query and a key: 4 D T S per row. Masks, the causal one
+    included, are applied to full matrices and save nothing.
 
     Args:
-        model: A `Transformer`; its sizes are read.
+        model: `Transformer`, of which only the sizes are used.
         rows: Integer, B.
         source_length: Integer, S.
         target_length: Integer, T.
 
-    Example: the paper's base model does 2 operations a parameter a token, and 4 % more.
+    Example: the paper's base model needs 4 % more than 2 operations per parameter and token.
 
     >>> from types import SimpleNamespace
     >>> base = SimpleNamespace(d_model=512, d_ff=2048, num_layers=6, num_decoder_layers=None,
@@ -42,28 +42,29 @@ def forward_flops(model, rows: int, source_length: int, target_length: int) -> i
 
 
 def train_step_flops(model, rows: int, source_length: int, target_length: int) -> int:
-    """Operations of a training step: three times those of `forward_flops`.
+    """Returns the operations of a training step: three times those of `forward_flops`.
 
-    Going back, each product C = A B needs two of the same size, dA = dC B^T and dB = A^T dC: a
-    parameter costs 2 operations a token forward and 4 back, 6 in all, and attention's 4 D T S
-    become 12. Not counted: softmax, normalisation, dropout, loss, metrics, Adam.
+    In the backward pass each product C = A B needs two of the same size, dA = dC B^T and
+    dB = A^T dC. So a parameter costs 2 operations per token forward and 4 backward, 6 in all, and
+    attention 12 D T S. Softmax, normalization, dropout, loss, metrics and Adam are not counted.
     """
     return 3 * forward_flops(model, rows, source_length, target_length)
 
 
 def search_flops(model, sentences: int, slots: int, source_length: int, places: int) -> int:
-    """Operations of the encoder and of one step of a beam search, of matrix products alone.
+    """Returns the operations of the matrix products in the encoder and one step of a beam search.
 
-    A compiler does not know how often a loop goes round and counts its body once. One step takes
-    each beam's newest token through the decoder, with keys and values of the source made before
-    the loop; its self-attention looks at all places of the cache.
+    One step only, since the compiler does not know the number of iterations of a loop and counts
+    its body once. A step takes the newest token of each beam through the decoder. The
+    cross-attention's keys and values are computed before the loop; self-attention covers all slots
+    of the KV cache.
 
     Args:
-        model: A `Transformer`; its sizes are read.
-        sentences: Integer. How many are encoded.
-        slots: Integer. Beams that get a token in a step, those of all sentences at work.
+        model: `Transformer`, of which only the sizes are used.
+        sentences: Integer. Number of encoded sentences.
+        slots: Integer. Number of beams in a step, over all sentences that are searched at once.
         source_length: Integer, S.
-        places: Integer. Places of a sentence's cache: the greatest length times its beams.
+        places: Integer. Slots of a sentence's KV cache: maximum length times number of beams.
     """
     D, F, N, M, V = _sizes(model)
     S, T = sentences * source_length, slots  # tokens
@@ -74,7 +75,7 @@ def search_flops(model, sentences: int, slots: int, source_length: int, places: 
 
 
 def _sizes(model):
-    """D, F, blocks of the encoder and of the decoder, and V of the target."""
+    """Returns D, F, the numbers of encoder and decoder blocks, and V of the target."""
     layers = model.num_layers
     decoder_layers = layers if model.num_decoder_layers is None else model.num_decoder_layers
     vocabulary = model.target_vocabulary_size or model.vocabulary_size

@@ -1,4 +1,4 @@
-"""The data-parallel training step as Keras makes it under JAX."""
+"""Compilation of the data-parallel training step of Keras on JAX."""
 
 import time
 
@@ -7,16 +7,16 @@ from trainers.tpu_check.topologies import Topology
 
 
 def compile_train_step(model, batch: tuple, topology: Topology) -> Outcome:
-    """Compiles a model's training step for all chips of a slice, the batch spread over them.
+    """Compiles a model's training step for a slice, with the batch spread over its chips.
 
-    The step is `model.train_step(state, data)` over the whole batch, jitted as Keras' trainer does
-    it: what the chips have to tell one another is found by the compiler.
+    The step is `model.train_step(state, data)` on the whole batch, jitted as in Keras' trainer; the
+    compiler inserts the communication between chips.
 
     Args:
-        model: A built and compiled `keras.Model` under the JAX backend, with all its variables
-            (`make_all_variables`). They are only asked for their shapes.
-        batch: Shapes and types of the whole batch, as `packed_rows` gives them. The number of rows
-            must be a multiple of that of the chips.
+        model: Built and compiled `keras.Model` on the JAX backend, with all its variables
+            (`make_all_variables`), of which only the shapes are used.
+        batch: Shapes and dtypes of the whole batch, as `packed_rows` returns them. The number of
+            rows must be a multiple of the number of chips.
         topology: `Topology`.
 
     Returns:
@@ -27,14 +27,14 @@ def compile_train_step(model, batch: tuple, topology: Topology) -> Outcome:
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
     mesh = Mesh(np.array(topology.devices()), ("batch",))
-    everywhere, spread = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("batch",)))
+    replicated, sharded = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("batch",)))
 
     def shapes(variables):
-        return [jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=everywhere) for v in variables]
+        return [jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=replicated) for v in variables]
 
     inputs, labels = batch
-    inputs = {name: jax.ShapeDtypeStruct(*leaf, sharding=spread) for name, leaf in inputs.items()}
-    data = inputs, jax.ShapeDtypeStruct(*labels, sharding=spread)
+    inputs = {name: jax.ShapeDtypeStruct(*leaf, sharding=sharded) for name, leaf in inputs.items()}
+    data = inputs, jax.ShapeDtypeStruct(*labels, sharding=sharded)
     state = (
         shapes(model.trainable_variables),
         shapes(model.non_trainable_variables),

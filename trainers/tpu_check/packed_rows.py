@@ -1,4 +1,4 @@
-"""What a step on a TPU is given: packed rows of one static shape."""
+"""Inputs of a step on a TPU: packed rows of one static shape."""
 
 from keras import ops
 
@@ -7,7 +7,7 @@ PARTS = ("", "_segments", "_positions")
 
 
 def packed_rows(rows: int, length: int) -> tuple:
-    """Shapes and types of a batch of packed rows: inputs and labels.
+    """Returns the shapes and dtypes of a batch of packed rows: inputs and labels.
 
     Example:
 
@@ -20,10 +20,10 @@ def packed_rows(rows: int, length: int) -> tuple:
 
 
 def make_all_variables(model) -> None:
-    """Makes the variables that a compiled model's first step would make.
+    """Creates the optimizer's and metrics' variables, as the first training step would.
 
     Args:
-        model: A built `keras.Model` after `compile`, whose outputs are logits, `(B, T, V)`.
+        model: Built and compiled `keras.Model` whose outputs are logits, `(B, T, V)`.
     """
     model.optimizer.build(model.trainable_variables)
     V = model.target_vocabulary_size or model.vocabulary_size

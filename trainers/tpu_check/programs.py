@@ -1,4 +1,4 @@
-"""The programs of a recipe that `trainers/tpu_check/__main__.py` compiles for TPUs."""
+"""Programs of a recipe that are compiled for TPUs: searches, evaluation and training steps."""
 
 import dataclasses
 import functools
@@ -18,22 +18,22 @@ LARGE = 1_000_000  # pairs of a corpus, steps of an epoch
 
 @dataclasses.dataclass(frozen=True)
 class Compilations:
-    """What is compiled, told and written down.
+    """Runs compilations, prints their outcomes and writes them to a file.
 
     Args:
-        rows: Packed rows of the recipe's batch.
-        length: Tokens of each side of a row.
-        most: How many sizes are compiled to find the largest batch.
-        file: Where results are written to.
+        rows: Integer. Packed rows of the recipe's batch.
+        length: Integer. Tokens on each side of a row.
+        max_sizes: Integer. Maximum number of sizes to compile in search of the largest batch.
+        file: Text file that results are written to, in JSON lines.
     """
 
     rows: int
     length: int
-    most: int
+    max_sizes: int
     file: TextIO
 
     def run(self, program, topology, rows, expected, compilation: Callable, trial=False):
-        """Compiles, prints what comes of it and writes it down; returns the outcome."""
+        """Compiles a program, prints and writes its outcome, and returns it."""
         from trainers.tpu_check import Line
 
         print(f"{program}, {topology.name}, {rows} rows a chip: ", end="", flush=True)
@@ -44,25 +44,25 @@ class Compilations:
         return outcome
 
     def find_largest(self, topology, step: Callable, rows: int) -> int:
-        """Compiles a step for `rows` a chip and a few other sizes; the largest that fits, or 0."""
+        """Searches for the largest number of rows per chip that fits, starting from `rows`."""
         from trainers.tpu_check import largest_batch
 
-        found = largest_batch(step, rows, topology.hbm, self.most)
-        if self.most > 1:
+        found = largest_batch(step, rows, topology.hbm, self.max_sizes)
+        if self.max_sizes > 1:
             print(
                 f"Largest batch found for {topology.name}: {found.largest} rows a chip, "
                 f"{found.largest * topology.chips} in all; {found.too_large or 'none tried'} did "
-                f"not fit. At most {self.most} sizes were compiled.",
+                f"not fit. At most {self.max_sizes} sizes were compiled.",
                 flush=True,
             )
         return found.largest
 
 
-def compiled_model(recipe: Recipe):
-    """The recipe's model, compiled as the trainer does it, with all its variables.
+def make_compiled_model(recipe: Recipe):
+    """Returns the recipe's model, compiled as in the trainer, with all its variables.
 
-    What the recipe leaves to the size of the corpus is chosen as for a large one. A batch is
-    compiled as a whole, even where the recipe splits it.
+    Options that the recipe leaves to the size of the corpus are chosen for a large corpus. A batch
+    is one part, even where the recipe splits it into micro-batches.
     """
     from trainers.tpu_check import make_all_variables
 
@@ -77,7 +77,7 @@ def compiled_model(recipe: Recipe):
 
 
 def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
-    """Through TensorFlow: the searches and the steps, for one chip of each kind."""
+    """Compiles the searches and steps through TensorFlow, for one chip of each kind."""
     from trainers.tpu_check import (
         Topology,
         compile_hlo,
@@ -87,10 +87,10 @@ def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
         train_step_flops,
     )
 
-    model, length = compiled_model(recipe), compilations.length
+    model, length = make_compiled_model(recipe), compilations.length
 
     @functools.cache
-    def lowered(step, rows):
+    def lower_step(step, rows):
         function, batch = getattr(model, step), packed_rows(rows, length)
         return lower_by_tensorflow(lambda *data: function(data), *batch)
 
@@ -100,11 +100,11 @@ def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
             topology,
             rows,
             flops(model, rows, length, length),
-            lambda: compile_hlo(lowered(step, rows), topology),
+            lambda: compile_hlo(lower_step(step, rows), topology),
             trial=rows != compilations.rows,
         )
 
-    programs = searches(model, length)
+    programs = make_searches(model, length)
     for topology in map(Topology, CHIPS):
         for program, sentences, hlo, flops in programs:
             compilation = functools.partial(compile_hlo, hlo, topology)
@@ -116,8 +116,8 @@ def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
         compilations.find_largest(topology, step, compilations.rows)
 
 
-def searches(model, length: int) -> list[tuple]:
-    """What `translate` may run: names, how many sentences, the programs, their operations."""
+def make_searches(model, length: int) -> list[tuple]:
+    """Lowers the searches of `translate`; returns name, sentences, HLO and operations of each."""
     from keras_transformer import generate, generate_all
     from trainers.tpu_check import lower_by_tensorflow, search_flops
 
@@ -130,26 +130,31 @@ def searches(model, length: int) -> list[tuple]:
     def search(*arrays):
         return generate(model, *arrays, **options)
 
-    def queue(*arrays):
+    def continuous_search(*arrays):
         return generate_all(model, *arrays, slots=SLOTS, **options)
 
     def flops(sentences):
         return search_flops(model, sentences, SLOTS * BEAMS, length, max_decode_len * BEAMS)
 
-    one_by_one = ids(SLOTS, length), ids(SLOTS)
-    waiting = ids(SENTENCES, length), ids(SENTENCES), ids(SENTENCES), ids(SENTENCES, 0)
+    batch_ids = ids(SLOTS, length), ids(SLOTS)
+    queued = ids(SENTENCES, length), ids(SENTENCES), ids(SENTENCES), ids(SENTENCES, 0)
     return [
-        ("beam search", SLOTS, lower_by_tensorflow(search, *one_by_one), flops(SLOTS)),
-        ("queue of searches", SENTENCES, lower_by_tensorflow(queue, *waiting), flops(SENTENCES)),
+        ("beam search", SLOTS, lower_by_tensorflow(search, *batch_ids), flops(SLOTS)),
+        (
+            "continuous beam search",
+            SENTENCES,
+            lower_by_tensorflow(continuous_search, *queued),
+            flops(SENTENCES),
+        ),
     ]
 
 
 def compile_data_parallel(recipe: Recipe, slices: list, compilations: Compilations) -> None:
-    """Through JAX: the training step with its batch spread over the chips of each slice."""
+    """Compiles the data-parallel training step through JAX, for each slice."""
     from trainers.tpu_check import compile_train_step, packed_rows, train_step_flops
 
-    model, length = compiled_model(recipe), compilations.length
-    largest: dict[str, int] = {}  # rows a chip, of each kind: they hardly depend on how many chips
+    model, length = make_compiled_model(recipe), compilations.length
+    largest: dict[str, int] = {}  # rows per chip, by kind: hardly dependent on the number of chips
     for topology in slices:
         recipe_rows = math.ceil(compilations.rows / topology.chips)
 
@@ -167,6 +172,6 @@ def compile_data_parallel(recipe: Recipe, slices: list, compilations: Compilatio
 
         step(recipe_rows)
         known = largest.get(topology.kind, 0)
-        if compilations.most == 1 or (known and not step(known).error):
+        if compilations.max_sizes == 1 or (known and not step(known).error):
             continue
         largest[topology.kind] = compilations.find_largest(topology, step, recipe_rows)

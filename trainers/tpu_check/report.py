@@ -1,4 +1,4 @@
-"""What was compiled, a line a program, and the table of it."""
+"""Report of compiled programs: one line per program, and a table of them."""
 
 import dataclasses
 import json
@@ -19,12 +19,12 @@ class Line:
     """One program, compiled for one topology.
 
     Attributes:
-        program: Its name.
+        program: Name of the program.
         topology: Name of the topology.
-        rows: Rows of the batch that one chip gets.
-        expected: Operations of one chip by the formula.
-        outcome: `Outcome` of one chip.
-        trial: Whether it was compiled in looking for the largest batch only.
+        rows: Rows of the batch per chip.
+        expected: Operations per chip by the formula.
+        outcome: `Outcome` of the compilation, per chip.
+        trial: Whether the program was compiled only in search of the largest batch.
     """
 
     program: str
@@ -35,7 +35,7 @@ class Line:
     trial: bool = False
 
     def __str__(self):
-        """What the compiler says, in words."""
+        """Returns the outcome in words."""
         outcome = self.outcome
         if outcome.error:
             return f"does not compile: {outcome.error}"
@@ -45,27 +45,27 @@ class Line:
         )
 
     def memory(self) -> str:
-        """Memory of a chip that is used, and how much there is."""
-        there_is = Topology(self.topology).hbm
-        return f"{self.outcome.memory / GIB:.1f} of {there_is / GIB:.0f} GiB"
+        """Returns the used and the available memory of a chip."""
+        available = Topology(self.topology).hbm
+        return f"{self.outcome.memory / GIB:.1f} of {available / GIB:.0f} GiB"
 
     def as_json(self) -> str:
-        """This line as JSON."""
+        """Returns this line as JSON."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Line":
-        """The line that `as_json` gave."""
+        """Returns the line that `as_json` encoded."""
         fields = json.loads(text)
         return cls(**{**fields, "outcome": Outcome(**fields["outcome"])})
 
 
 def table(lines: list[Line], length: int) -> str:
-    """Lines in Markdown; of the trials of a program, only the largest that compiled.
+    """Formats a Markdown table; of a program's trials, it has only the largest that compiled.
 
     Args:
-        lines: What was compiled.
-        length: Tokens of each side of a row.
+        lines: List of `Line`.
+        length: Integer. Tokens on each side of a row.
     """
     largest: dict[tuple, Line] = {}
     for line in lines:
@@ -77,10 +77,10 @@ def table(lines: list[Line], length: int) -> str:
         for line in lines
         if not line.trial or line is largest.get((line.program, line.topology))
     ]
-    return "\n".join([*HEAD, *(_row(line, length) for line in kept)])
+    return "\n".join([*HEAD, *(_format_row(line, length) for line in kept)])
 
 
-def _row(line: Line, length: int) -> str:
+def _format_row(line: Line, length: int) -> str:
     tokens = line.rows * length * Topology(line.topology).chips
     cells = [f"{count / 1e9:,.0f}" for count in (line.outcome.flops, line.expected)]
     cells = [line.outcome.error, "", ""] if line.outcome.error else [*cells, line.memory()]

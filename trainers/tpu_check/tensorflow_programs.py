@@ -1,20 +1,20 @@
-"""Programs as TensorFlow makes them for XLA."""
+"""Lowers functions to XLA programs through TensorFlow."""
 
 from collections.abc import Callable
 
 
 def lower_by_tensorflow(function: Callable, *arguments) -> bytes:
-    """A function as XLA gets it from `tf.function(jit_compile=True)`, before it is compiled.
+    """Lowers a function to the HLO that `tf.function(jit_compile=True)` passes to XLA.
 
-    Nothing is run. Variables become arguments of the program.
+    The function is traced but not run. Variables become arguments of the program.
 
     Args:
         function: Function of tensors, or of nested structures of them.
-        *arguments: Its arguments' shapes and types: `(shape, dtype)` at each leaf, such as those of
-            `packed_rows`.
+        *arguments: Shapes and dtypes of the arguments: `(shape, dtype)` at each leaf, as
+            `packed_rows` returns them.
 
     Returns:
-        A serialised `HloModuleProto`.
+        A serialized `HloModuleProto`.
     """
     import tensorflow as tf
 

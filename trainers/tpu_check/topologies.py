@@ -1,21 +1,21 @@
-"""The slices of TPUs that there are, by name."""
+"""TPU slices, by name."""
 
 import dataclasses
 import math
 import os
 
 GIB = 2**30
-HBM_GIB = {"v5e": 16, "v6e": 32}  # of one chip
+HBM_GIB = {"v5e": 16, "v6e": 32}  # per chip
 GRIDS = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 TOPOLOGIES = tuple(f"{kind}:{grid}" for kind in HBM_GIB for grid in GRIDS)
 
-# Read when libtpu is loaded. The type of accelerator is asked for and then not used.
+# Read when libtpu is loaded. The accelerator type is required, but not used.
 ENVIRONMENT = {
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # without it a lock file is left in /tmp
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # otherwise a lock file is left in /tmp
     "JAX_PLATFORMS": "cpu",  # there is no TPU to run on
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_LOG_DIR": "disabled",
-    "TPU_SKIP_MDS_QUERY": "1",  # do not look for a cloud's metadata server
+    "TPU_SKIP_MDS_QUERY": "1",  # do not query a metadata server
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_WORKER_ID": "0",
 }
@@ -23,13 +23,13 @@ ENVIRONMENT = {
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """A grid of chips of one kind.
+    """A grid of TPU chips of one kind.
 
     Args:
-        name: Kind and grid, one of `TOPOLOGIES`.
+        name: Kind of chip and grid, one of `TOPOLOGIES`.
 
     Raises:
-        ValueError: There is no such topology.
+        ValueError: The name is unknown.
 
     Example:
 
@@ -48,23 +48,23 @@ class Topology:
 
     @property
     def kind(self) -> str:
-        """The kind of chip, such as `"v5e"`."""
+        """Kind of chip, such as `"v5e"`."""
         return self.name.partition(":")[0]
 
     @property
     def chips(self) -> int:
-        """How many chips there are."""
+        """Number of chips."""
         return math.prod(map(int, self.name.partition(":")[2].split("x")))
 
     @property
     def hbm(self) -> int:
-        """Bytes of memory of one chip."""
+        """Memory of one chip in bytes."""
         return HBM_GIB[self.kind] * GIB
 
     def devices(self) -> list:
-        """The chips as JAX devices that can be compiled for, and nothing else.
+        """Returns the chips as JAX devices to compile for; nothing can run on them.
 
-        `ENVIRONMENT` should be set before JAX is imported; here it is the latest.
+        `ENVIRONMENT` should be set before JAX is imported; this method sets what is missing.
         """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)

@@ -88,7 +88,7 @@ def test_a_tiny_recipe_compiles_for_a_chip_and_for_four(recipe, capfd):
     assert main(options) == 0
     printed = capfd.readouterr().out
     rows = [line for line in printed.splitlines() if line.startswith("| ")][1:]
-    names = ["beam search", "queue of searches", "evaluation step", "training step"]
+    names = ["beam search", "continuous beam search", "evaluation step", "training step"]
     expected = [f"| {name} | {kind}:1x1 |" for kind in ("v5e", "v6e") for name in names]
     expected.append("| data-parallel training step | v5e:2x2 | 4 | 2,048 |")  # 15 rows on 4 chips
     assert len(rows) == len(expected) == printed.count(": compiles in ")
@@ -102,5 +102,5 @@ def test_a_half_that_fails_is_told_with_its_last_words(recipe, capfd):
     recipe.write_text(RECIPE.replace("d_model: 64", "d_model: 63"))
     assert main(["--config", str(recipe), "--backend", "jax"]) == 1
     error = capfd.readouterr().err
-    assert "The jax half ended with code 1: " in error
+    assert "The jax check ended with code 1: " in error
     assert "Received: d_model=63, num_heads=2" in error

@@ -13,8 +13,8 @@ from trainers.tpu_check.programs import (
     Compilations,
     compile_data_parallel,
     compile_one_chip,
-    compiled_model,
-    searches,
+    make_compiled_model,
+    make_searches,
 )
 
 TINY = {"preset": "tiny", "num_layers": 1, "d_model": 6, "num_heads": 2, "d_ff": 7}
@@ -22,8 +22,8 @@ RECIPE = Recipe(output="nowhere", vocabulary_size=13, dropout_rate=0.25, **TINY)
 GIB = 2**30
 
 
-def compilations(rows, most):
-    return Compilations(rows, length=11, most=most, file=io.StringIO())
+def compilations(rows, max_sizes):
+    return Compilations(rows, length=11, max_sizes=max_sizes, file=io.StringIO())
 
 
 def lines(done):
@@ -55,7 +55,7 @@ def batches(monkeypatch):
 
 def test_the_batch_is_spread_over_the_chips_of_every_slice(batches):
     slices = [Topology(name) for name in ("v5e:2x2", "v5e:4x4", "v6e:16x16")]
-    done = compilations(rows=19, most=1)
+    done = compilations(rows=19, max_sizes=1)
     compile_data_parallel(RECIPE, slices, done)
     assert batches == [("v5e:2x2", 5 * 4), ("v5e:4x4", 2 * 16), ("v6e:16x16", 1 * 256)]
     assert [line.rows for line in lines(done)] == [5, 2, 1]
@@ -64,7 +64,7 @@ def test_the_batch_is_spread_over_the_chips_of_every_slice(batches):
 
 def test_a_larger_slice_starts_from_what_a_smaller_one_of_its_kind_had_memory_for(batches, capsys):
     slices = [Topology(name) for name in ("v5e:2x2", "v5e:2x4", "v5e:4x4", "v6e:2x2")]
-    done = compilations(rows=19, most=20)
+    done = compilations(rows=19, max_sizes=20)
     compile_data_parallel(RECIPE, slices, done)
     tried = {
         topology.name: [line.rows for line in lines(done) if line.topology == topology.name]
@@ -95,9 +95,9 @@ def test_one_chip_runs_both_searches_and_both_steps(monkeypatch):
 
     monkeypatch.setattr(tpu_check, "lower_by_tensorflow", lower)
     monkeypatch.setattr(tpu_check, "compile_hlo", compile_hlo)
-    done = compilations(rows=5, most=1)
+    done = compilations(rows=5, max_sizes=1)
     compile_one_chip(RECIPE, done)
-    programs = [("beam search", 16), ("queue of searches", 64)]
+    programs = [("beam search", 16), ("continuous beam search", 64)]
     programs += [("evaluation step", 5), ("training step", 5)]
     assert [(line.program, line.rows, line.topology) for line in lines(done)] == [
         (*program, topology) for topology in ("v5e:1x1", "v6e:1x1") for program in programs
@@ -114,7 +114,9 @@ def test_the_searches_take_what_translate_gives_them(monkeypatch):
     import numpy as np
 
     monkeypatch.setattr(tpu_check, "lower_by_tensorflow", lambda *program: program)
-    for _, sentences, (function, *shapes), flops in searches(compiled_model(RECIPE), length=3):
+    for _, sentences, (function, *shapes), flops in make_searches(
+        make_compiled_model(RECIPE), length=3
+    ):
         source = np.full(shapes[0][0], 4, shapes[0][1])
         limits = np.full(shapes[1][0], 2, shapes[1][1])
         others = [np.zeros(shape, dtype) for shape, dtype in shapes[2:]]
@@ -130,7 +132,7 @@ def test_the_model_is_the_recipes():
         label_smoothing=0.375, warmup_steps=17, learning_rate_scale=3.0, norm="pre",
         dropout_rate=0.5, **TINY,
     )  # fmt: skip
-    model = compiled_model(recipe)
+    model = make_compiled_model(recipe)
     assert (model.d_ff, model.norm, model.dropout_rate) == (7, "pre", 0.5)
     assert model.target_vocabulary_size == 13
     assert model.compute_dtype == "bfloat16"
@@ -142,9 +144,9 @@ def test_the_model_is_the_recipes():
 
 def test_the_optimizer_is_the_recipes_or_as_for_a_large_corpus():
     recipe = Recipe(output="x", vocabulary_size=13, **TINY)
-    schedule = compiled_model(recipe).optimizer.get_config()["learning_rate"]["config"]
+    schedule = make_compiled_model(recipe).optimizer.get_config()["learning_rate"]["config"]
     assert schedule == {"d_model": 6, "warmup_steps": 4000, "scale": 1.0}
     recipe = dataclasses.replace(recipe, optimizer="adafactor", accumulate_steps=3)
-    model = compiled_model(recipe)
+    model = make_compiled_model(recipe)
     assert isinstance(model.optimizer, Adafactor)
     assert model.accumulate_steps == 1
