@@ -9,10 +9,10 @@ HELD_OUT := $(RUN)/held_out
 
 help:
 	@echo "make demo        install into .venv, train on the built-in corpus, translate (5 minutes on 2 cores)"
-	@echo "make test        lint, format, unit and conformance tests"
-	@echo "make test-all    these and the slow system tests"
-	@echo "make test-matrix the tests on the oldest and newest TensorFlow and Keras that are supported"
-	@echo "make docs        the documentation as a site, in site/"
+	@echo "make test        check lint and format, run unit and conformance tests"
+	@echo "make test-all    the same, then the slow system tests"
+	@echo "make test-matrix run the tests with the oldest and newest supported TensorFlow and Keras"
+	@echo "make docs        build the documentation site in site/"
 	@echo "make multi30k    train English to German on DATA=$(DATA)"
 
 $(VENV)/bin/python:
@@ -31,10 +31,10 @@ install: $(VENV)/installed
 demo: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/phrasebook.yaml \
 	  --output $(RUN) --overwrite true
-	@echo; echo "Everyday sentences that were never seen:"
+	@echo; echo "Everyday sentences that were not in the training text:"
 	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
 	  --source $(HELD_OUT)/everyday.en --reference $(HELD_OUT)/everyday.fr
-	@echo; echo "What does it stand for? Pairs of nouns that never met in training:"
+	@echo; echo "What does it stand for? Pairs of nouns that never occurred together in training:"
 	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
 	  --source $(HELD_OUT)/coreference.en --reference $(HELD_OUT)/coreference.fr --words il,elle
 	@echo; echo "The sentences of The Illustrated Transformer:"

@@ -1,7 +1,7 @@
-"""The engines that `benchmarks.accelerator` times, each in a process of its own.
+"""Engines that `benchmarks.accelerator` times, each in a separate process.
 
-`python -m benchmarks.accelerator_engines` is one; `benchmarks.worker` says how it is spoken to. The
-models are those of `benchmarks.training_engines`. None needs TensorFlow: ours runs on JAX.
+`python -m benchmarks.accelerator_engines` starts one; `benchmarks.worker` defines the protocol. The
+models are those of `benchmarks.training_engines`. No engine needs TensorFlow: ours runs on JAX.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from benchmarks.training_engines import (
     PAD,
     SIZES,
     SMOOTHING,
-    by_name,
+    dispatch,
     make_torch_model,
     read_batches,
 )
@@ -21,14 +21,14 @@ from benchmarks.worker import work
 
 
 def ceiling(make_multiply):
-    """Operations a second of products of two large matrices.
+    """Returns a request handler that measures the operations per second of matrix products.
 
     Args:
-        make_multiply: Function of a number of rows and columns, which returns a function that
-            multiplies two such matrices as often as told, and waits for the last.
+        make_multiply: Function of a matrix size, which returns a function of a number: it
+            multiplies two such square matrices that many times and waits for the last product.
     """
 
-    def ready(size):
+    def prepare(size):
         multiply = make_multiply(size)
 
         def run():
@@ -39,11 +39,11 @@ def ceiling(make_multiply):
 
         return run
 
-    return ready
+    return prepare
 
 
 def start_ours(job):
-    """Our model on the JAX backend, by `fit`."""
+    """Starts our model on the JAX backend, trained with `fit`."""
     import jax
     import keras
 
@@ -82,7 +82,7 @@ def start_ours(job):
         matrix = jax.numpy.ones((size, size), job["precision"])
         return lambda times: jax.block_until_ready([product(matrix, matrix) for _ in range(times)])
 
-    return by_name(
+    return dispatch(
         {
             "steps": steps,
             "ceiling": ceiling(make_multiply),
@@ -93,7 +93,7 @@ def start_ours(job):
 
 
 def start_torch(job):
-    """PyTorch's own `nn.Transformer`, compiled by `torch.compile`."""
+    """Starts PyTorch's `nn.Transformer`, compiled with `torch.compile` if `job["compiled"]`."""
     import torch
     from torch import nn
 
@@ -108,9 +108,9 @@ def start_torch(job):
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
 
     @torch.compile(dynamic=False, disable=not job["compiled"])
-    def loss_of(source, target, labels):
-        low = torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext()
-        with low:
+    def compute_loss(source, target, labels):
+        precision = torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext()
+        with precision:
             logits = model(source, target)
         return cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
@@ -118,7 +118,7 @@ def start_torch(job):
         def run():
             for _ in range(count):
                 optimizer.zero_grad()
-                loss = loss_of(*arrays)
+                loss = compute_loss(*arrays)
                 loss.backward()
                 optimizer.step()
             return float(loss.detach())
@@ -136,10 +136,10 @@ def start_torch(job):
 
         return multiply
 
-    return by_name({"steps": steps, "ceiling": ceiling(make_multiply)})
+    return dispatch({"steps": steps, "ceiling": ceiling(make_multiply)})
 
 
-ENGINES = {  # what starts it, and the packages that it is made of
+ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
     "keras_transformer": (start_ours, ("keras", "jax")),
     "torch": (lambda job: start_torch({**job, "compiled": False}), ("torch",)),
     "torch-compiled": (lambda job: start_torch({**job, "compiled": True}), ("torch",)),

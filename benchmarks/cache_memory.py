@@ -1,9 +1,9 @@
-"""Peak memory and time of making token batches out of a corpus of many lines.
+"""Measures peak memory and time of the data pipeline on a generated corpus of many lines.
 
     python -m benchmarks.cache_memory --lines 5000000
 
-A generated corpus goes through `TokenCache.build` and `TokenBatches` in this process, whose largest
-resident memory is then printed. Linux; on macOS `ru_maxrss` counts bytes.
+The corpus goes through `TokenCache.build` and `TokenBatches` in this process, whose peak resident
+memory is printed after each step. For Linux: on macOS `ru_maxrss` counts bytes.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.parser import parser_of
+from benchmarks.parser import make_parser
 from keras_transformer.data import Corpus, Entry, TokenBatches, TokenCache
 from keras_transformer.text import Tokenizer
 
@@ -22,7 +22,7 @@ SYLLABLES = ("ba", "de", "ki", "lo", "mu", "na", "po", "ri", "sa", "tu", "ve", "
 
 
 class GeneratedCorpus(Corpus):
-    """Random sentences of invented words, 22 words in the mean, nearly all different."""
+    """Corpus of random sentences of invented words, 22 words on average, nearly all distinct."""
 
     def __init__(self, lines: int, seed: int = 0):
         self.lines = lines
@@ -42,12 +42,12 @@ class GeneratedCorpus(Corpus):
 
 
 def peak_gib() -> float:
-    """Largest resident memory of this process so far."""
+    """Returns the peak resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main() -> None:
-    parser = parser_of("cache_memory", __doc__)
+    parser = make_parser("cache_memory", __doc__)
     parser.add_argument("--lines", type=int, default=5_000_000)
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     arguments = parser.parse_args()

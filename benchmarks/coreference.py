@@ -22,7 +22,7 @@ Notes:
 
     - *it*: no head of the encoder finds its noun. The best, layer 2, head 3, gives the right noun
       the largest weight in 22.5 % of the sentences and the wrong one in 18.9 %, and prefers the
-      right noun to the wrong one no more often than chance.
+      right noun to the wrong one about as often as chance would.
     - *il*, *elle*: the best head, layer 2, head 0, gives it to the right noun in 49.9 %: to the
       animal in 99.8 % of the sentences where the animal is meant, to the place in none where the
       place is meant.
@@ -250,12 +250,12 @@ def report(counts: dict[str, np.ndarray], sizes: tuple[int, int]) -> list[str]:
         sizes: Numbers of sentences in which the animal is meant and in which the place is.
     """
     lines = [f"{sum(sizes)} sentences; a head finds a noun if no other word gets more weight"]
-    for name, found in counts.items():
-        shares = found.sum(axis=0) / sum(sizes)
+    for name, counted in counts.items():
+        shares = counted.sum(axis=0) / sum(sizes)
         layer, head = np.unravel_index(shares[..., 0].argmax(), shares.shape[:2])
         lines.append(f"{name}: best head: layer {layer}, head {head}")
-        groups = [("all", shares), ("animal meant", found[0] / sizes[0])]
-        for group, some in [*groups, ("place meant", found[1] / sizes[1])]:
+        groups = [("all", shares), ("animal meant", counted[0] / sizes[0])]
+        for group, some in [*groups, ("place meant", counted[1] / sizes[1])]:
             roles = zip(ROLES, some[layer, head], strict=True)
             lines.append(f"  {group:<13}" + ", ".join(f"{role} {x:.1%}" for role, x in roles))
         for number, row in enumerate(shares[..., 0]):
@@ -269,8 +269,8 @@ def draw_figure(counts: dict[str, np.ndarray], sizes: tuple[int, int], path: Pat
 
     plot = Figure(figsize=(3.4 * len(counts), 2.9), layout="constrained")
     axes = plot.subplots(1, len(counts), squeeze=False)[0]
-    for axis, (name, found) in zip(axes, counts.items(), strict=True):
-        shares = found.sum(axis=0)[..., 0] / sum(sizes)
+    for axis, (name, counted) in zip(axes, counts.items(), strict=True):
+        shares = counted.sum(axis=0)[..., 0] / sum(sizes)
         axis.imshow(shares, cmap="Purples", vmin=0, vmax=1)
         for (layer, head), share in np.ndenumerate(shares):
             color = "white" if share > 0.6 else "black"

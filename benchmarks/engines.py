@@ -1,7 +1,7 @@
-"""The engines that `benchmarks.decoding` times, each in a process of its own.
+"""Engines that `benchmarks.decoding` times, each in a separate process.
 
-`python -m benchmarks.engines` is one; `benchmarks.worker` says how it is spoken to. Imports are
-where they are needed, so that a peer needs nothing of ours.
+`python -m benchmarks.engines` starts one; `benchmarks.worker` defines the protocol. Each engine
+imports what it needs, so that peers do not need this package's dependencies.
 """
 
 import functools
@@ -10,17 +10,17 @@ import random
 from benchmarks.worker import work
 
 SEARCH = {"beam_size": 4, "length_penalty": 0.0}
-SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, vocabulary
+SIZES = {  # layers of encoder and decoder each, d_model, d_ff, heads, vocabulary
     "tiny": (4, 128, 256, 4, 8192),
     "base": (6, 512, 2048, 8, 32000),
-    "toy": (1, 16, 32, 2, 64),  # to try the program
+    "toy": (1, 16, 32, 2, 64),  # to test the program
 }
-MAX_BATCH = 64  # sentences of similar length that CTranslate2 takes at once from a file
+MAX_BATCH = 64  # sentences of similar length per CTranslate2 batch of a file
 PAD, BOS, EOS, UNK = range(4)
 
 
 class NumberTokenizer:
-    """Stands for a tokenizer where words are `t` and their ids."""
+    """Tokenizer whose words are `t` followed by their ids."""
 
     pad_id, bos_id, eos_id, unk_id = PAD, BOS, EOS, UNK
 
@@ -41,14 +41,14 @@ class NumberTokenizer:
 
 
 def random_rows(job, request):
-    """The source's ids, without the EOS that ends each row."""
+    """Returns random source ids, without the EOS that ends each row."""
     generator, vocabulary = random.Random(0), SIZES[job["size"]][-1]
     columns = range(request["source"] - 1)
     return [[generator.randrange(4, vocabulary) for _ in columns] for _ in range(request["batch"])]
 
 
 def start_ours(job):
-    """Our engine, as every other: a function that makes a request ready to be run."""
+    """Starts our engine; returns a function that prepares a request, as all engines do."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
@@ -64,8 +64,8 @@ def start_ours(job):
 
     def write(texts, length):
         limits = {"min_length": length, "max_length": length}
-        written = translator.translate(texts, **limits, **SEARCH)
-        return sum(len(one.hypotheses[0].tokens) for one in written)
+        translations = translator.translate(texts, **limits, **SEARCH)
+        return sum(len(one.hypotheses[0].tokens) for one in translations)
 
     def prepare(request):
         if "export" in request:
@@ -79,11 +79,11 @@ def start_ours(job):
 
 
 def start_ctranslate2(compute_type, job):
-    """CTranslate2 with our weights, and for texts with our tokenizer."""
+    """Starts CTranslate2 with our weights, and with our tokenizer for texts."""
     import ctranslate2
     import sentencepiece
 
-    # A batch of its own is shared by the threads; of a file's batches each takes one.
+    # The threads share a single batch; of a file, each thread takes whole batches.
     kind = "inter_threads" if "run" in job else "intra_threads"
     threads = {"inter_threads": 1, "intra_threads": 1, kind: job["threads"]}
     translator = ctranslate2.Translator(job["converted"], compute_type=compute_type, **threads)
@@ -98,7 +98,8 @@ def start_ctranslate2(compute_type, job):
         results = translator.translate_batch(
             tokens,
             max_batch_size=MAX_BATCH,
-            max_decoding_length=max(map(len, tokens)) + 51,  # as ours: 50 more than with EOS
+            max_decoding_length=max(map(len, tokens))
+            + 51,  # as ours: 50 more than the source with EOS
             **SEARCH,
         )
         return target.decode([result.hypotheses[0] for result in results])
@@ -115,7 +116,7 @@ def start_ctranslate2(compute_type, job):
 
 
 def start_hugging_face(job):
-    """Hugging Face's `generate` with random weights."""
+    """Starts Hugging Face's `generate` with random weights."""
     import torch
     from transformers import MarianConfig, MarianMTModel
 
@@ -143,15 +144,15 @@ def start_hugging_face(job):
 
         def run():
             with torch.inference_mode():
-                written = model.generate(source, do_sample=False, **limits, **search)
-            return written.shape[0] * (written.shape[1] - 1)  # without BOS
+                outputs = model.generate(source, do_sample=False, **limits, **search)
+            return outputs.shape[0] * (outputs.shape[1] - 1)  # without BOS
 
         return run
 
     return prepare
 
 
-ENGINES = {  # what starts it, and the packages that it is made of
+ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
     "keras_transformer": (start_ours, ("keras", "tensorflow")),
     "ctranslate2-float32": (functools.partial(start_ctranslate2, "float32"), ("ctranslate2",)),
     "ctranslate2-int8": (functools.partial(start_ctranslate2, "int8"), ("ctranslate2",)),
@@ -161,6 +162,7 @@ OURS, *PEERS = ENGINES
 
 
 def has_our_weights(peer):
+    """Returns whether an engine runs our weights, converted."""
     return peer.startswith("ctranslate2")
 
 

@@ -1,10 +1,10 @@
-"""The parser that every benchmark's program begins with."""
+"""Argument parser of the benchmark programs."""
 
 import argparse
 
 
-def parser_of(program, documentation):
-    """A parser without options, whose help is the program's own documentation."""
+def make_parser(program, documentation):
+    """Returns a parser without options, whose help shows the program's documentation."""
     return argparse.ArgumentParser(
         prog=f"python -m benchmarks.{program}",
         description=documentation,

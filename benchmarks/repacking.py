@@ -1,4 +1,4 @@
-"""The pairs of a batch side by side in longer rows: less padding, the same loss."""
+"""Repacks the pairs of padded batches into longer rows: less padding, the same loss."""
 
 from types import SimpleNamespace
 
@@ -6,36 +6,36 @@ import numpy as np
 
 
 def repack(batches, length):
-    """Batches of the same pairs as others, with as many pairs in a row as it holds.
+    """Packs the pairs of each batch into rows that hold several pairs.
 
-    The loss is a mean over real tokens, and the pairs of a row do not see each other: so a step on
-    such a batch is the step on the padded one, up to rounding and to what dropout draws. Batches
-    that had one shape have one shape again.
+    The loss is a mean over real tokens, and the pairs of a row do not attend to each other. So a
+    step on a packed batch equals the step on the padded one, up to rounding and the random numbers
+    of dropout. Batches of equal shape have equal shapes again.
 
     Args:
-        batches: Tuples of `source` `(B, S)`, `target` and `labels` `(B, T)`, padded with 0.
-        length: Positions of a row on each side.
+        batches: List of tuples of `source` `(B, S)`, `target` and `labels` `(B, T)`, padded with 0.
+        length: Integer. Positions on each side of a row.
 
     Returns:
-        For each, `({"source": (R, length), ...}, labels)`, as `PackedBatches` makes them.
+        List of `({"source": (R, length), ...}, labels)`, as `PackedBatches` yields them.
     """
     from keras_transformer.data import PackedBatches
 
     packed = []
     for batch in batches:
-        rows = PackedBatches(_cache_of(*batch), length, length, batch_multiple=1)
+        rows = PackedBatches(_make_cache(*batch), length, length, batch_multiple=1)
         packed.append(list(rows.epoch(0)))  # batches of one row
-    most = {}  # rows that batches of a shape take
+    max_rows = {}  # by the shape of the source
     for (source, *_), rows in zip(batches, packed, strict=True):
-        most[source.shape] = max(most.get(source.shape, 0), len(rows))
+        max_rows[source.shape] = max(max_rows.get(source.shape, 0), len(rows))
     return [
-        _joined(rows, most[source.shape])
+        _join_rows(rows, max_rows[source.shape])
         for (source, *_), rows in zip(batches, packed, strict=True)
     ]
 
 
-def _joined(rows, size):
-    """One batch of `size` rows, the last of which may be padding from end to end."""
+def _join_rows(rows, size):
+    """Joins single rows to a batch of `size` rows; rows of padding fill it up."""
     inputs, labels = zip(*rows, strict=True)
     empty = ((0, size - len(rows)), (0, 0))
     names = inputs[0]
@@ -44,8 +44,8 @@ def _joined(rows, size):
     return padded, np.pad(np.concatenate(labels), empty)
 
 
-def _cache_of(source, target, labels):
-    """What `PackedBatches` reads of a `TokenCache`, for the pairs of one batch."""
+def _make_cache(source, target, labels):
+    """Returns the attributes of a `TokenCache` that `PackedBatches` reads, for one batch."""
     sources = [row[row != 0] for row in source]
     targets = [np.append(row[:1], ids[ids != 0]) for row, ids in zip(target, labels, strict=True)]
     lengths = np.array([[len(s), len(t) - 1] for s, t in zip(sources, targets, strict=True)])

@@ -1,15 +1,16 @@
-"""How fast a SavedModel serves a run, against the live translator, and what int8 saves.
+"""Times SavedModels against the live `Translator`, and measures the effect of int8.
 
     python -m benchmarks.serving --run RUN --source FILE --reference FILE
 
-The run is exported with `--xla`, with `--xla --quantize int8`, and plain. Every one of these, and
-`Translator.translate`, is a process of its own that stays loaded; they take turns of half a second
-or one round of `--requests` requests, while the others wait. Requests are of 1 and of 32 sentences
-of the file in its order (`--batches`), 4 beams, length penalty 0.6; sentences a second are medians
-of `--repeats` turns, after one round that compiles every shape. Beside them: loading, and the first
-request of 1 sentence, which compiles. Then the whole file is translated, and scored by cased BLEU.
+The run is exported with `--xla`, with `--xla --quantize int8`, and without options. Each of these,
+and `Translator.translate`, runs in a separate process that stays loaded. The processes take turns
+of half a second or one round of `--requests` requests, while the others wait. Requests have 1 and
+32 sentences of the file, in its order (`--batches`), with 4 beams and length penalty 0.6. Sentences
+per second are medians of `--repeats` turns, after one round that compiles every shape. The table
+also has the loading time, and the time of the first request of 1 sentence, which compiles. Then the
+whole file is translated and scored with cased BLEU.
 
-Sizes are of the folders' variables: the rest, graph and tokenizer, is the same for all.
+Sizes are those of the variables: graph and tokenizer are the same for all.
 """
 
 import subprocess
@@ -18,9 +19,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.decoding import read_lines
-from benchmarks.parser import parser_of
+from benchmarks.parser import make_parser
 from benchmarks.serving_engines import LIVE, OPTIONS
-from benchmarks.turns import ROOT, print_table, seconds_of, take_turns, workers
+from benchmarks.turns import ROOT, median_seconds, print_table, start_workers, take_turns
 
 SPAN = 0.5  # seconds of a turn
 VARIABLES = Path("variables", "variables.data-00000-of-00001")
@@ -31,30 +32,36 @@ def export(run, folder, options):
     subprocess.run([*command, "--output", str(folder), *options], cwd=ROOT, check=True)
 
 
-def requests_of(texts, batch, count):
-    """So many requests of so many texts each, the file again and again."""
+def make_requests(texts, batch, count):
+    """Returns `count` requests of `batch` texts each, cycling through the texts."""
     texts = texts * (1 + batch * count // len(texts))
     return [texts[n * batch : (n + 1) * batch] for n in range(count)]
 
 
-def time_engines(found, texts, arguments):
-    """A row for every engine: loading, first request, sentences a second at every batch size."""
-    rows = {name: [worker.first_answer["seconds"]] for name, worker in found.items()}
-    for name, worker in found.items():
+def time_engines(engines, texts, arguments):
+    """Times all engines.
+
+    Returns:
+        Dict of engine name to loading time, time of the first request, and sentences per second at
+        each batch size.
+    """
+    rows = {name: [worker.first_answer["seconds"]] for name, worker in engines.items()}
+    for name, worker in engines.items():
         rows[name].append(worker.ask({"requests": [texts[:1]]})["seconds"])
     for batch in arguments.batches:
-        round_of_them = {"requests": requests_of(texts, batch, arguments.requests)}
-        answers = take_turns(found, round_of_them, arguments.repeats, SPAN)
-        for name, its in answers.items():
-            rows[name].append(batch * arguments.requests / seconds_of(its))
+        request = {"requests": make_requests(texts, batch, arguments.requests)}
+        answers = take_turns(engines, request, arguments.repeats, SPAN)
+        for name, rounds in answers.items():
+            rows[name].append(batch * arguments.requests / median_seconds(rounds))
     return rows
 
 
-def bleu_of(found, texts, references):
+def score_outputs(engines, texts, references):
+    """Returns BLEU, and the number of translations equal to the live ones, of each engine."""
     import sacrebleu
 
-    everything = {"requests": [texts]}
-    outputs = {name: worker.ask(everything)["output"] for name, worker in found.items()}
+    request = {"requests": [texts]}
+    outputs = {name: worker.ask(request)["output"] for name, worker in engines.items()}
     scores = {
         name: sacrebleu.BLEU().corpus_score(output, [references]).score
         for name, output in outputs.items()
@@ -76,9 +83,9 @@ def main(arguments=None):
         sizes = {name: (folder / VARIABLES).stat().st_size for name, folder in folders.items()}
         paths = {name: str(path) for name, path in {LIVE: arguments.run, **folders}.items()}
         pythons = dict.fromkeys(paths, sys.executable)
-        with workers("benchmarks.serving_engines", pythons, folders=paths) as found:
-            rows = time_engines(found, texts, arguments)
-            scores, same = bleu_of(found, texts, references)
+        with start_workers("benchmarks.serving_engines", pythons, folders=paths) as engines:
+            rows = time_engines(engines, texts, arguments)
+            scores, same = score_outputs(engines, texts, references)
     head = ["", "loading s", "first request s"]
     for batch in arguments.batches:
         head += [f"sentences/s, batch {batch}", "times live"]
@@ -89,17 +96,17 @@ def main(arguments=None):
             line += [f"{speed:,.1f}", f"{speed / live:.2f}"]
         size = f"{sizes[name] / 1e6:.2f}" if name in sizes else ""
         lines.append([*line, size, f"{scores[name]:.2f}", f"{same[name]}"])
-    print_table([*head, "variables MB", "BLEU", f"as live, of {len(texts)}"], lines)
+    print_table([*head, "variables MB", "BLEU", f"equal to live, of {len(texts)}"], lines)
 
 
 def parse(arguments):
-    parser = parser_of("serving", __doc__)
+    parser = make_parser("serving", __doc__)
     option = parser.add_argument
-    option("--run", type=lambda path: Path(path).resolve(), required=True, help="a finished run")
-    option("--source", type=Path, required=True, help="text, a sentence a line, plain or .gz")
-    option("--reference", type=Path, required=True, help="its translation, line by line")
+    option("--run", type=lambda path: Path(path).resolve(), required=True, help="finished run")
+    option("--source", type=Path, required=True, help="text, one sentence per line, plain or .gz")
+    option("--reference", type=Path, required=True, help="reference translation, line by line")
     option("--batches", nargs="+", type=int, default=[1, 32])
-    option("--requests", type=int, default=30, help="requests in a round")
+    option("--requests", type=int, default=30, help="requests per round")
     option("--repeats", type=int, default=5)
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The engines of `benchmarks.serving`: a run's translator, and what was exported of it."""
+"""Engines that `benchmarks.serving` times: a run's `Translator` and its SavedModels."""
 
 from benchmarks.worker import work
 
@@ -7,14 +7,16 @@ OPTIONS = {XLA: ["--xla"], f"{XLA} int8": ["--xla", "--quantize", "int8"], "save
 SEARCH = {"beam_size": 4, "length_penalty": 0.6}
 
 
-def live(job):
+def start_live(job):
+    """Starts the `Translator` of a run."""
     from keras_transformer import Translator
 
     translator = Translator.load(job["folders"][LIVE])
-    return answering(lambda texts: [one.text for one in translator.translate(texts, **SEARCH)])
+    return make_prepare(lambda texts: [one.text for one in translator.translate(texts, **SEARCH)])
 
 
-def served(job):
+def start_saved_model(job):
+    """Starts a SavedModel of the run."""
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
 
@@ -22,14 +24,14 @@ def served(job):
     serve = loaded.signatures["serving_default"]
 
     def translate(texts):
-        found = serve(text=tf.constant(texts))["translation"].numpy()
-        return [one.decode() for one in found[:, 0]]
+        translations = serve(text=tf.constant(texts))["translation"].numpy()
+        return [translation.decode() for translation in translations[:, 0]]
 
-    return answering(translate)
+    return make_prepare(translate)
 
 
-def answering(translate):
-    """What makes requests ready: each is a list of texts, answered one after the other."""
+def make_prepare(translate):
+    """Returns a function that prepares a request, which translates several batches in a row."""
 
     def prepare(request):
         return lambda: [one for texts in request["requests"] for one in translate(texts)]
@@ -37,8 +39,8 @@ def answering(translate):
     return prepare
 
 
-ENGINES = {LIVE: (live, ["tensorflow", "keras"])}
-ENGINES |= {name: (served, ["tensorflow", "tensorflow-text"]) for name in OPTIONS}
+ENGINES = {LIVE: (start_live, ["tensorflow", "keras"])}
+ENGINES |= {name: (start_saved_model, ["tensorflow", "tensorflow-text"]) for name in OPTIONS}
 
 if __name__ == "__main__":
     work(ENGINES)

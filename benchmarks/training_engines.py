@@ -1,10 +1,10 @@
-"""The engines that `benchmarks.training` times, each in a process of its own.
+"""Engines that `benchmarks.training` times, each in a separate process.
 
-`python -m benchmarks.training_engines` is one; `benchmarks.worker` says how it is spoken to. All
-have the same model: post-norm, one table for source, target and output, scaled, sinusoids added;
-dropout of the embeddings and of each sub-layer's result, nowhere else; the source's padding masked,
-the target's future too; smoothed cross-entropy, mean over real tokens; Adam; float32.
-`keras_transformer-packed` puts the pairs of each batch side by side in longer rows
+`python -m benchmarks.training_engines` starts one; `benchmarks.worker` defines the protocol. All
+have the same model: post-norm; one embedding table for source, target and output, scaled, with
+sinusoids added; dropout on the embeddings and on the output of each sub-layer only; a padding mask
+on the source, a causal mask on the target; label-smoothed cross-entropy, averaged over real tokens;
+Adam; float32. `keras_transformer-packed` packs the pairs of each batch into longer rows
 (`benchmarks/repacking.py`): the same steps with less padding.
 """
 
@@ -14,19 +14,19 @@ import time
 
 from benchmarks.worker import work
 
-SIZES = {  # layers of encoder and of decoder, d_model, d_ff, heads, ids of the output layer
+SIZES = {  # layers of encoder and decoder each, d_model, d_ff, heads, vocabulary
     "tiny": (4, 128, 256, 4, 8192),
     "base": (6, 512, 2048, 8, 32000),
     "big": (6, 1024, 4096, 16, 32000),
-    "toy": (1, 16, 32, 2, 300),  # to try the program
+    "toy": (1, 16, 32, 2, 300),  # to test the program
 }
 DROPOUT, SMOOTHING, PAD = 0.1, 0.1, 0
-ROW = 96  # positions of a side of a packed row, or as many as the longest sentence has
+ROW = 96  # positions on each side of a packed row; more if a sentence is longer
 ADAM = {"learning_rate": 1e-4, "beta_1": 0.9, "beta_2": 0.98, "epsilon": 1e-9}
 
 
 def read_batches(path):
-    """Source, target and labels of each batch, as they were written by `benchmarks.training`."""
+    """Reads source, target and labels of each batch that `benchmarks.training` wrote."""
     import numpy as np
 
     with np.load(path) as arrays:
@@ -40,7 +40,7 @@ def _as_inputs(source, target, labels):
 
 
 def sinusoids(length, d_model):
-    """The paper's positions, `(length, d_model)`."""
+    """Returns the paper's position encodings, `(length, d_model)`."""
     import numpy as np
 
     rates = 10000 ** (-np.arange(0, d_model, 2) / d_model)
@@ -48,26 +48,30 @@ def sinusoids(length, d_model):
     return np.stack([np.sin(angles), np.cos(angles)], -1).reshape(length, d_model).astype("float32")
 
 
-def real_tokens(batches):
+def count_real_tokens(batches):
+    """Returns the number of target tokens that are not padding."""
     return sum(int((labels != PAD).sum()) for *_, labels in batches)
 
 
-def by_name(questions):
-    """A function that makes a request ready to be run: the name of a question, and its value."""
+def dispatch(handlers):
+    """Returns a function that prepares a request `{name: value}` with the handler of that name."""
 
     def prepare(request):
         ((name, value),) = request.items()
-        return questions[name](value)
+        return handlers[name](value)
 
     return prepare
 
 
-def answering(multiply, **questions):
-    """What every engine can be asked: to train, how fast it multiplies, its highest memory.
+def make_prepare(multiply, **handlers):
+    """Returns a function that prepares requests: `ceiling`, `memory` and those of `handlers`.
+
+    `ceiling` measures the speed of matrix products, `memory` the peak resident memory.
 
     Args:
-        multiply: Function that multiplies two float32 matrices of 2,048 x 2,048 as often as told.
-        **questions: Functions of a request's value that make a run ready, by the request's name.
+        multiply: Function of a number, which multiplies two float32 matrices of 2,048 x 2,048 that
+            many times.
+        **handlers: Functions that prepare a request, given its value, by the request's name.
     """
 
     def ceiling(_):
@@ -82,11 +86,17 @@ def answering(multiply, **questions):
     def memory(_):
         return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    return by_name({**questions, "ceiling": ceiling, "memory": memory})
+    return dispatch({**handlers, "ceiling": ceiling, "memory": memory})
 
 
-def fit_in_order(model, batches, **questions):
-    """An engine that trains on the first `(inputs, labels)` in their order, by Keras' `fit`."""
+def prepare_fit(model, batches, **handlers):
+    """Returns a function that prepares requests, for a model that trains with Keras' `fit`.
+
+    Args:
+        model: Compiled `keras.Model`.
+        batches: List of `(inputs, labels)`; a pass trains on the first ones, in this order.
+        **handlers: Further request handlers; see `make_prepare`.
+    """
     import tensorflow as tf
 
     def steps(count):
@@ -100,12 +110,12 @@ def fit_in_order(model, batches, **questions):
         signature = (dict.fromkeys(chosen[0][0], ids), ids)
         data = tf.data.Dataset.from_generator(endless, output_signature=signature)
         options = tf.data.Options()
-        options.autotune.enabled = False  # the end of a pass would wait for its thread
+        options.autotune.enabled = False  # otherwise the end of a pass may wait for its thread
         data = data.with_options(options).prefetch(2)
 
         def run():
             history = model.fit(data, steps_per_epoch=len(chosen), verbose=0)
-            return {"tokens": real_tokens(chosen), "loss": float(history.history["loss"][-1])}
+            return {"tokens": count_real_tokens(chosen), "loss": float(history.history["loss"][-1])}
 
         return run
 
@@ -116,11 +126,11 @@ def fit_in_order(model, batches, **questions):
             product = tf.matmul(matrix, matrix)
         return product.numpy()
 
-    return answering(multiply, steps=steps, **questions)
+    return make_prepare(multiply, steps=steps, **handlers)
 
 
 def start_ours(job):
-    """Our model, as a recipe makes and compiles it."""
+    """Starts our model, compiled as in a recipe; `job["packed"]` packs the batches."""
     import keras
     import tensorflow as tf
 
@@ -146,11 +156,11 @@ def start_ours(job):
         shapes = [(*inputs["source"].shape, labels.shape[1]) for inputs, labels in batches[:count]]
         return lambda: sum(train_step_flops(model, *shape) for shape in shapes)
 
-    return fit_in_order(model, batches, flops=flops)
+    return prepare_fit(model, batches, flops=flops)
 
 
 def start_keras_hub(job):
-    """keras-hub's layers, put together as its documentation does."""
+    """Starts a model of keras-hub's layers, assembled as in its documentation."""
     import keras
     import tensorflow as tf
     from keras import ops
@@ -163,8 +173,8 @@ def start_keras_hub(job):
     positions = sinusoids(max(array.shape[1] for batch in batches for array in batch), d_model)
     table = keras_hub.layers.ReversibleEmbedding(vocabulary, d_model, reverse_dtype="float32")
 
-    def without_dropout_of_scores(block, *shapes):
-        """Its dropout has one rate for everything, and no argument to leave that out."""
+    def without_attention_dropout(block, *shapes):
+        """Builds a block and disables dropout on its attention scores; no argument does that."""
         block.build(*shapes)
         for name in ("_self_attention_layer", "_cross_attention_layer"):
             for attention in filter(None, [vars(block).get(name)]):
@@ -183,11 +193,11 @@ def start_keras_hub(job):
     x = keras.layers.Dropout(DROPOUT)(Positions()(table(source)))
     for _ in range(layers):
         block = keras_hub.layers.TransformerEncoder(d_ff, heads, **options)
-        x = without_dropout_of_scores(block, shape)(x, padding_mask=mask)
+        x = without_attention_dropout(block, shape)(x, padding_mask=mask)
     y = keras.layers.Dropout(DROPOUT)(Positions()(table(target)))
     for _ in range(layers):
         block = keras_hub.layers.TransformerDecoder(d_ff, heads, **options)
-        y = without_dropout_of_scores(block, shape, shape)(y, x, encoder_padding_mask=mask)
+        y = without_attention_dropout(block, shape, shape)(y, x, encoder_padding_mask=mask)
     model = keras.Model({"source": source, "target": target}, table(y, reverse=True))
 
     def loss(labels, logits):
@@ -198,11 +208,11 @@ def start_keras_hub(job):
         return -ops.sum(losses * real) / ops.sum(real)
 
     model.compile(keras.optimizers.Adam(**ADAM), loss, jit_compile=job["xla"])
-    return fit_in_order(model, [_as_inputs(*batch) for batch in batches])
+    return prepare_fit(model, [_as_inputs(*batch) for batch in batches])
 
 
 def make_torch_model(size, length):
-    """`nn.Transformer` between embeddings, ids in, logits out."""
+    """Returns an `nn.Transformer` with tied embeddings, which maps ids to logits."""
     import torch
     from torch import nn
 
@@ -219,7 +229,7 @@ def make_torch_model(size, length):
             self.dropout = nn.Dropout(DROPOUT)
             self.register_buffer("positions", torch.tensor(sinusoids(length, d_model)))
             for block in (*self.transformer.encoder.layers, *self.transformer.decoder.layers):
-                block.dropout.p = 0.0  # that between the two products
+                block.dropout.p = 0.0  # between the two linear layers
                 block.self_attn.dropout = 0.0
                 if hasattr(block, "multihead_attn"):
                     block.multihead_attn.dropout = 0.0
@@ -245,7 +255,7 @@ def make_torch_model(size, length):
 
 
 def start_torch(job):
-    """PyTorch's own `nn.Transformer`."""
+    """Starts PyTorch's `nn.Transformer`, compiled with `torch.compile` if `job["compiled"]`."""
     import torch
     from torch import nn
 
@@ -257,11 +267,11 @@ def start_torch(job):
     optimizer = torch.optim.Adam(model.parameters(), rate, betas, ADAM["epsilon"], fused=True)
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
 
-    def loss_of(source, target, labels):
+    def compute_loss(source, target, labels):
         return cross_entropy(model(source, target).flatten(0, 1), labels.flatten())
 
     if job["compiled"]:
-        loss_of = torch.compile(loss_of, dynamic=False)
+        compute_loss = torch.compile(compute_loss, dynamic=False)
     tensors = [tuple(torch.tensor(array).long() for array in batch) for batch in batches]
 
     def steps(count):
@@ -271,11 +281,11 @@ def start_torch(job):
             total = 0.0
             for batch in chosen:
                 optimizer.zero_grad()
-                loss = loss_of(*batch)
+                loss = compute_loss(*batch)
                 loss.backward()
                 optimizer.step()
                 total += float(loss.detach())
-            return {"tokens": real_tokens(chosen), "loss": total / len(chosen)}
+            return {"tokens": count_real_tokens(chosen), "loss": total / len(chosen)}
 
         return run
 
@@ -285,23 +295,26 @@ def start_torch(job):
         for _ in range(times):
             matrix @ matrix
 
-    return answering(multiply, steps=steps)
+    return make_prepare(multiply, steps=steps)
 
 
-def _with(start, **mode):
+def _with_mode(start, **mode):
     return lambda job: start({**job, **mode})
 
 
-ENGINES = {  # what starts it, and the packages that it is made of
-    "keras_transformer": (_with(start_ours, xla=True, packed=False), ("keras", "tensorflow")),
+ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
+    "keras_transformer": (_with_mode(start_ours, xla=True, packed=False), ("keras", "tensorflow")),
     "keras_transformer-packed": (
-        _with(start_ours, xla=True, packed=True),
+        _with_mode(start_ours, xla=True, packed=True),
         ("keras", "tensorflow"),
     ),
-    "torch": (_with(start_torch, compiled=False), ("torch",)),
-    "torch-compiled": (_with(start_torch, compiled=True), ("torch",)),
-    "keras-hub": (_with(start_keras_hub, xla=True), ("keras-hub", "keras", "tensorflow")),
-    "keras-hub-plain": (_with(start_keras_hub, xla=False), ("keras-hub", "keras", "tensorflow")),
+    "torch": (_with_mode(start_torch, compiled=False), ("torch",)),
+    "torch-compiled": (_with_mode(start_torch, compiled=True), ("torch",)),
+    "keras-hub": (_with_mode(start_keras_hub, xla=True), ("keras-hub", "keras", "tensorflow")),
+    "keras-hub-plain": (
+        _with_mode(start_keras_hub, xla=False),
+        ("keras-hub", "keras", "tensorflow"),
+    ),
 }
 
 

@@ -1,18 +1,18 @@
-"""How much memory a training step takes: a formula, and what XLA says when it compiles the step.
+"""Compares a formula for the memory of a training step with XLA's figure for the compiled step.
 
     python -m benchmarks.training_memory --sizes tiny base --tokens 1024 2048 4096 --lengths 16 128
 
-The step is the one of `fit` on the JAX backend, float32, Adam, dropout, on a processor. It is only
-compiled, so that sizes can be asked for that would not fit. The program needs JAX.
+The step is that of `fit` on the JAX backend on a CPU, with float32, Adam and dropout. It is only
+compiled, not run, so sizes that would not fit can be compared, too. The program needs JAX.
 
 Notes:
-    The whole numbers of `step_bytes` were found by least squares on steps of 26 random sizes (1 to
+    The coefficients of `step_bytes` were fitted by least squares on steps of 26 random sizes (1 to
     6 layers, d_model 64 to 512, d_ff one to four times that, 2 to 8 heads, 1,000 to 16,000 ids, 8
-    to 64 rows of 8 to 64 tokens) and five of tiny and base, then rounded, so that they fit these
-    within -17 and +21 %, 8 % in the root of the mean square. XLA decides what it keeps and in which
-    order it works, so no formula of whole numbers is exact.
+    to 64 rows of 8 to 64 tokens) and five of tiny and base, then rounded. They fit these within -17
+    and +21 %, with a root mean square of 8 %. XLA decides what it keeps and in which order it
+    works, so no such formula is exact.
 
-    The step on TensorFlow takes 0.82 to 0.89 of the formula, by the report of XLA's buffers
+    The step on TensorFlow takes 0.82 to 0.89 of the formula, by XLA's report of its buffers
     (XLA_FLAGS=--xla_dump_to): tiny 192 x 20 + 21 tokens 560 MB, 64 x 32 + 32 308 MB, base
     32 x 32 + 32 1,594 MB, 8 x 128 + 128 1,654 MB.
 """
@@ -20,25 +20,28 @@ Notes:
 import os
 import sys
 
-from benchmarks.parser import parser_of
+from benchmarks.parser import make_parser
 from benchmarks.training_engines import ADAM, DROPOUT, SIZES, SMOOTHING
 from benchmarks.turns import print_table
 
 
 def step_bytes(parameters, size, rows, source_length, target_length):
-    """Bytes of a training step in float32, batch and program apart.
+    """Estimates the bytes of a training step in float32, without the batch and the program.
 
-    Weights and the two means of Adam are there all the time. During the step come three gradients
-    of the table, which are summed (as source, as target, as output layer); what the forward pass
-    keeps for the way back, for each block and token: 10 vectors of `d_model` in the encoder and 16
-    in the decoder, 2 of `d_ff`, and 4 times the attention scores; and twice the logits, of which
-    the loss makes four parts, but XLA several at a time. The blocks' own gradients come when much
-    of that is gone.
+    Weights and Adam's two moments are always allocated. During the step, these are added:
+
+    - three gradients of the embedding table (as source, target and output layer), which are summed;
+    - the activations that the forward pass keeps for the backward pass, for each block and token:
+      10 vectors of `d_model` in the encoder and 16 in the decoder, 2 of `d_ff`, and 4 times the
+      attention scores;
+    - twice the logits: the loss computes them in four parts, but XLA several parts at a time.
+
+    The gradients of the blocks are allocated when much of this has been freed.
 
     Args:
-        parameters: Integer. Of the model.
-        size: Layers, d_model, d_ff, heads and vocabulary, as in `SIZES`.
-        rows: Integer. Pairs in the batch.
+        parameters: Integer. Number of parameters of the model.
+        size: Tuple of layers, d_model, d_ff, heads and vocabulary, as in `SIZES`.
+        rows: Integer. Number of pairs in the batch.
         source_length: Integer, S.
         target_length: Integer, T.
 
@@ -51,12 +54,12 @@ def step_bytes(parameters, size, rows, source_length, target_length):
     source, target = rows * source_length, rows * target_length
     scores = heads * (source * source_length + target * (source_length + target_length))
     block = d_model * (10 * source + 16 * target) + 2 * d_ff * (source + target) + 4 * scores
-    during_the_step = 3 * d_model * vocabulary + layers * block + 2 * target * vocabulary
-    return 4 * (3 * parameters + during_the_step)
+    temporary = 3 * d_model * vocabulary + layers * block + 2 * target * vocabulary
+    return 4 * (3 * parameters + temporary)
 
 
 def compiled_bytes(size, rows, source_length, target_length):
-    """What XLA will take for the step, and the model's number of parameters."""
+    """Compiles the step; returns XLA's figure for its bytes and the number of parameters."""
     import jax
     import keras
 
@@ -70,7 +73,7 @@ def compiled_bytes(size, rows, source_length, target_length):
     make_all_variables(model)
 
     def shapes(variables):
-        return [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in variables]
+        return [jax.ShapeDtypeStruct(v.shape, v.dtype) for v in variables]
 
     def ids(length):
         return jax.ShapeDtypeStruct((rows, length), "int32")
@@ -88,11 +91,15 @@ def compiled_bytes(size, rows, source_length, target_length):
 
 
 def parse(arguments):
-    parser = parser_of("training_memory", __doc__)
+    parser = make_parser("training_memory", __doc__)
     option = parser.add_argument
     option("--sizes", nargs="+", choices=SIZES, default=["tiny", "base"])
-    option("--tokens", nargs="+", type=int, default=[1024, 4096], help="of a side of a batch")
-    option("--lengths", nargs="+", type=int, default=[16, 32, 128], help="of both sides of a row")
+    option(
+        "--tokens", nargs="+", type=int, default=[1024, 4096], help="tokens on each side of a batch"
+    )
+    option(
+        "--lengths", nargs="+", type=int, default=[16, 32, 128], help="tokens on each side of a row"
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""Engines in processes of their own, which take turns: what all benchmarks of speed share."""
+"""Starts engines in separate processes and times them in turns, for all speed benchmarks."""
 
 import contextlib
 import json
@@ -11,11 +11,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-PAUSE = 0.3  # seconds before a call: the threads of the engine before go on spinning for a while
+PAUSE = 0.3  # seconds before a call: the threads of the previous engine keep spinning for a while
 
 
 class Worker:
-    """An engine in a process of its own, which waits until it is asked."""
+    """An engine in a separate process, which waits for requests.
+
+    Args:
+        python: Python interpreter.
+        module: Module of the engines.
+        job: Dict sent at the start; `job["engine"]` names the engine.
+        errors: Binary file for the stderr of the process.
+        environment: Additional environment variables.
+    """
 
     def __init__(self, python, module, job, errors, environment=None):
         self.engine, self.errors = job["engine"], errors
@@ -31,6 +39,7 @@ class Worker:
         self.first_answer = self.ask(job)
 
     def ask(self, request):
+        """Sends a request and returns the answer."""
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(request), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
@@ -45,17 +54,19 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(module, pythons, environment=None, **job):
-    """Those engines that are installed, by name; what is not is told.
+def start_workers(module, pythons, environment=None, **job):
+    """Returns a context manager that yields the `Worker` of each installed engine, by name.
+
+    Engines that are not installed are reported and skipped.
 
     Args:
-        module: The module of the engines.
-        pythons: The interpreter of each engine, by its name.
-        environment: Environment variables that they get besides.
-        **job: What all are told at the start.
+        module: Module of the engines.
+        pythons: Dict of engine name to Python interpreter.
+        environment: Additional environment variables.
+        **job: Fields of the job that all engines receive.
     """
     with contextlib.ExitStack() as stack:
-        found = {}
+        engines = {}
         for engine, python in pythons.items():
             errors = stack.enter_context(tempfile.TemporaryFile())
             worker = Worker(python, module, {**job, "engine": engine}, errors, environment)
@@ -63,40 +74,46 @@ def workers(module, pythons, environment=None, **job):
             if "missing" in worker.first_answer:
                 print(f"{engine} is skipped: {worker.first_answer['missing']}", flush=True)
             else:
-                found[engine] = worker
-        made_of = {k: v for one in found.values() for k, v in one.first_answer["made_of"].items()}
-        print(", ".join(f"{name} {version}" for name, version in made_of.items()), flush=True)
-        yield found
+                engines[engine] = worker
+        versions = {
+            k: v for one in engines.values() for k, v in one.first_answer["versions"].items()
+        }
+        print(", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
+        yield engines
 
 
-def take_turns(found, request, repeats, span=0.0):
-    """Every engine's answers, first the one for which it had to compile.
+def take_turns(engines, request, repeats, span=0.0):
+    """Sends a request to all engines in turns; returns the list of answers of each engine.
+
+    The first answer of each list includes compilation.
 
     Args:
-        found: `Worker` of each engine, by name.
-        request: What they are asked, all the same.
-        repeats: How many turns count.
-        span: Seconds that such a turn takes at least: a shorter call is made again and again, and
-            the median counts. After the pause an engine's threads sleep, and to wake them takes
-            longer than a sentence.
+        engines: Dict of engine name to `Worker`.
+        request: The request, the same for all engines.
+        repeats: Integer. Number of turns after the first.
+        span: Minimum duration of these turns in seconds: shorter calls are repeated, and their
+            median is the result. After the pause the threads of an engine sleep, and waking them
+            takes longer than translating a sentence.
     """
-    answers = {engine: [] for engine in found}
+    answers = {engine: [] for engine in engines}
     for turn in range(1 + repeats):
-        for engine, worker in found.items():
+        for engine, worker in engines.items():
             time.sleep(PAUSE)
             answers[engine].append(worker.ask({**request, "span": span if turn else 0.0}))
     return answers
 
 
-def seconds_of(answers):
+def median_seconds(answers):
+    """Returns the median time of all answers but the first, which includes compilation."""
     return statistics.median(answer["seconds"] for answer in answers[1:])
 
 
 def print_table(head, lines):
-    """A table in Markdown."""
+    """Prints a Markdown table."""
     for line in (head, ["---"] * len(head), *lines):
         print(f"| {' | '.join(line)} |", flush=True)
 
 
 def usable_processors():
+    """Returns the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,8 +1,9 @@
-"""An engine that is timed, in a process of its own that needs nothing of ours.
+"""Worker side of a timed engine: a process that needs no other part of this package.
 
-It reads a job, then requests, and answers each, all in lines of JSON. A job names the engine; a
-request is what its `prepare` makes ready, once, and each time it comes only the run is timed: once,
-or as often as the `span` of the request allows, a number of seconds; then the median counts.
+The worker reads lines of JSON from stdin, a job and then requests, and answers each with a line of
+JSON. The job names the engine. The engine's `prepare` function prepares each request the first time
+it is received; only the run itself is timed. The run is repeated until the `span` of the request, a
+number of seconds, has passed, and the median is reported; without a span it runs once.
 """
 
 import importlib.metadata
@@ -14,7 +15,7 @@ import time
 
 
 def repeat(run, span):
-    """How long each of some runs in a row took, and the output of the last."""
+    """Runs a function for at least `span` seconds; returns all times and the last output."""
     times = []
     while not times or sum(times) < span:
         started = time.perf_counter()
@@ -24,9 +25,14 @@ def repeat(run, span):
 
 
 def work(engines):
-    """Serves one of the engines: name to (function that starts it, packages it is made of)."""
+    """Serves the engine that the job names.
+
+    Args:
+        engines: Dict of name to `(function that starts the engine, packages to report the versions
+            of)`.
+    """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries goes to stderr
 
     def answer(function, *arguments):
         try:
@@ -37,24 +43,24 @@ def work(engines):
 
     job = json.loads(sys.stdin.readline())
     start, packages = engines[job["engine"]]
-    prepare, ready = None, {}
+    prepare, prepared = None, {}
 
-    def begin():
+    def start_engine():
         nonlocal prepare
         started = time.perf_counter()
         prepare = start(job)
         seconds = time.perf_counter() - started
-        made_of = {name: importlib.metadata.version(name) for name in packages}
-        return {"seconds": seconds, "made_of": made_of}
+        versions = {name: importlib.metadata.version(name) for name in packages}
+        return {"seconds": seconds, "versions": versions}
 
     def call(line):
         request = json.loads(line)
         span, key = request.pop("span", 0.0), json.dumps(request)
-        if key not in ready:
-            ready[key] = prepare(request)
-        times, output = repeat(ready[key], span)
+        if key not in prepared:
+            prepared[key] = prepare(request)
+        times, output = repeat(prepared[key], span)
         return {"seconds": statistics.median(times), "output": output}
 
-    answer(begin)
+    answer(start_engine)
     for request in sys.stdin:
         answer(call, request)

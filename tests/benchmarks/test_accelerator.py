@@ -55,7 +55,7 @@ def test_shares_are_of_the_time_of_one_step(monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(accelerator, "workers", lambda *_, **__: Found())
+    monkeypatch.setattr(accelerator, "start_workers", lambda *_, **__: Found())
     options = ["--rows", "3", "--length", "5", "--steps", "10", "--repeats", "3", "--peak", "4"]
     ours, theirs = accelerator.time_size(accelerator.parse(options), "toy")
     assert (ours["step"], ours["ceiling"], ours["peak"]) == (2, 0.75, 0.375)

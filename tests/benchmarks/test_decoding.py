@@ -64,7 +64,7 @@ def rows(monkeypatch):
     }
     answers = turns.take_turns(found, {}, repeats=3, span=0.5)
     assert log == [("ours", 0), ("theirs", 0)] + [("ours", 0.5), ("theirs", 0.5)] * 3
-    return decoding.rows_of(answers, ("toy", 3, 1), lambda output: 2 * output)
+    return decoding.make_rows(answers, ("toy", 3, 1), lambda output: 2 * output)
 
 
 def test_engines_take_turns_and_calls_that_compile_do_not_count(rows):
@@ -91,15 +91,15 @@ def test_the_file_has_the_faster_of_an_engines_rows(rows):
 
 
 def test_another_number_of_tokens_than_asked_for_is_an_error():
-    assert decoding.exactly(24, 24) == 24
-    with pytest.raises(SystemExit, match="23 tokens were written instead of 24"):
-        decoding.exactly(24, 23)
+    assert decoding.check_token_count(24, 24) == 24
+    with pytest.raises(SystemExit, match=r"23 tokens were written\. Expected: 24"):
+        decoding.check_token_count(24, 23)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "say what to time"),
+        ((), "nothing to time: give --shapes"),
         (("--lengths", "--run", "x"), "--run, --source and --reference go together"),
         (("--reference", "x"), "--run, --source and --reference go together"),
         (("--shapes", "--peers-python", "no/python"), "there is no interpreter no/python"),

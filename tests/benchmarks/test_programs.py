@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import ROOT, run_python
 
 PROGRAMS = sorted(
-    file.stem for file in (ROOT / "benchmarks").glob("*.py") if "= parser_of(" in file.read_text()
+    file.stem for file in (ROOT / "benchmarks").glob("*.py") if "= make_parser(" in file.read_text()
 )
 
 

@@ -108,4 +108,4 @@ def loss_and_gradients(model, inputs, labels):
 def test_it_says_what_is_missing(capsys):
     with pytest.raises(SystemExit):
         training.main(["--source", "a.en"])
-    assert "say what to time" in capsys.readouterr().err
+    assert "nothing to time: give --source with --target" in capsys.readouterr().err
