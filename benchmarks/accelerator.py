@@ -12,7 +12,8 @@ compiles and is reported separately.
 
 `ceiling` is the share of the speed at which the same device multiplies two square matrices with
 `--matrix` rows (the faster of JAX and PyTorch). `peak` is the share of the manufacturer's figure,
-where `--peak` gives it. Both count the model's matrix products only.
+where `--peak` gives it. Both count the model's matrix products only. `gigabytes` is each engine's
+own count of its peak memory, compilation included.
 
 Notes:
     Measured on one NVIDIA H100; the results are in docs/performance.md.
@@ -41,6 +42,7 @@ COLUMNS = {  # with the format of their values
     "peak": "{:.0%}",
     "step": "{:.4f}",
     "first_pass": "{:.1f}",
+    "gigabytes": "{:.1f}",
 }
 
 
@@ -56,6 +58,9 @@ def time_size(arguments, size):
             "benchmarks.accelerator_engines", pythons, ENVIRONMENT, **job
         ) as engines:
             answers = take_turns(engines, {"steps": arguments.steps}, arguments.repeats)
+            memory = {
+                name: worker.ask({"memory": True})["output"] for name, worker in engines.items()
+            }
             ceiling = max(
                 worker.ask({"ceiling": arguments.matrix})["output"] for worker in engines.values()
             )
@@ -79,6 +84,8 @@ def time_size(arguments, size):
             "step": step,
             "first_pass": passes[0]["seconds"],
         }
+        if memory[engine]:
+            row["gigabytes"] = memory[engine] / 1e9
         if arguments.peak:
             row["peak"] = flops / step / (arguments.peak * 1e12)
         table.append(row)

@@ -23,6 +23,8 @@ from benchmarks.worker import work
 def ceiling(make_multiply):
     """Returns a request handler that measures the operations per second of matrix products.
 
+    The matrices are random: a GPU multiplies ones with less power, and therefore faster.
+
     Args:
         make_multiply: Function of a matrix size, which returns a function of a number: it
             multiplies two such square matrices that many times and waits for the last product.
@@ -79,7 +81,7 @@ def start_ours(job):
     product = jax.jit(jax.numpy.matmul)
 
     def make_multiply(size):
-        matrix = jax.numpy.ones((size, size), job["precision"])
+        matrix = jax.random.normal(jax.random.key(0), (size, size), job["precision"])
         return lambda times: jax.block_until_ready([product(matrix, matrix) for _ in range(times)])
 
     return dispatch(
@@ -88,12 +90,18 @@ def start_ours(job):
             "ceiling": ceiling(make_multiply),
             "flops": lambda _: lambda: train_step_flops(model, *source.shape, target.shape[1]),
             "device": lambda _: lambda: jax.devices()[0].device_kind,
+            "memory": lambda _: (
+                lambda: (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+            ),
         }
     )
 
 
 def start_torch(job):
-    """Starts PyTorch's `nn.Transformer`, compiled with `torch.compile` if `job["compiled"]`."""
+    """Starts PyTorch's `nn.Transformer`, compiled with `torch.compile` if `job["compiled"]`.
+
+    With `job["mode"]` `"reduce-overhead"` it runs in CUDA graphs.
+    """
     import torch
     from torch import nn
 
@@ -107,7 +115,7 @@ def start_torch(job):
     optimizer = torch.optim.Adam(model.parameters(), rate, betas, ADAM["epsilon"], fused=True)
     cross_entropy = nn.CrossEntropyLoss(label_smoothing=SMOOTHING, ignore_index=PAD)
 
-    @torch.compile(dynamic=False, disable=not job["compiled"])
+    @torch.compile(dynamic=False, disable=not job["compiled"], mode=job.get("mode"))
     def compute_loss(source, target, labels):
         precision = torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext()
         with precision:
@@ -127,7 +135,7 @@ def start_torch(job):
 
     def make_multiply(size):
         precision = torch.bfloat16 if half else torch.float32
-        matrix = torch.ones((size, size), device=device, dtype=precision)
+        matrix = torch.randn((size, size), device=device, dtype=precision)
 
         def multiply(times):
             for _ in range(times):
@@ -136,13 +144,20 @@ def start_torch(job):
 
         return multiply
 
-    return dispatch({"steps": steps, "ceiling": ceiling(make_multiply)})
+    def memory(_):
+        return lambda: torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+    return dispatch({"steps": steps, "ceiling": ceiling(make_multiply), "memory": memory})
 
 
 ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
     "keras_transformer": (start_ours, ("keras", "jax")),
     "torch": (lambda job: start_torch({**job, "compiled": False}), ("torch",)),
     "torch-compiled": (lambda job: start_torch({**job, "compiled": True}), ("torch",)),
+    "torch-graphs": (
+        lambda job: start_torch({**job, "compiled": True, "mode": "reduce-overhead"}),
+        ("torch",),
+    ),
 }
 
 

@@ -241,10 +241,11 @@ def make_torch_model(size, length):
         def forward(self, source, target):
             padding = source == PAD
             padding = padding.float().masked_fill(padding, -torch.inf)
+            T, device = target.shape[1], target.device
             hidden = self.transformer(
                 self.embed(source),
                 self.embed(target),
-                tgt_mask=torch.full((target.shape[1],) * 2, -torch.inf).triu(1),
+                tgt_mask=torch.full((T, T), -torch.inf, device=device).triu(1),
                 src_key_padding_mask=padding,
                 memory_key_padding_mask=padding,
                 tgt_is_causal=True,

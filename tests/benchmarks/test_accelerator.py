@@ -37,7 +37,7 @@ class Clock:
         self.seconds = iter(seconds)
 
     def ask(self, request):
-        answers = {"ceiling": 2e12, "flops": 3e12, "device": "a clock"}
+        answers = {"ceiling": 2e12, "flops": 3e12, "device": "a clock", "memory": 5e9}
         for name, answer in answers.items():
             if name in request:
                 return {"output": answer}
@@ -60,4 +60,4 @@ def test_shares_are_of_the_time_of_one_step(monkeypatch):
     ours, theirs = accelerator.time_size(accelerator.parse(options), "toy")
     assert (ours["step"], ours["ceiling"], ours["peak"]) == (2, 0.75, 0.375)
     assert (ours["target_tokens_per_second"], ours["first_pass"]) == (7.5, 90)
-    assert (theirs["step"], theirs["times_ours"]) == (4, 2)
+    assert (theirs["step"], theirs["times_ours"], theirs["gigabytes"]) == (4, 2, 5)
