@@ -31,10 +31,10 @@ install: $(VENV)/installed
 demo: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/phrasebook.yaml \
 	  --output $(RUN) --overwrite true
-	@echo; echo "Everyday sentences that were not in the training text:"
+	@echo; echo "Everyday sentences that were never seen:"
 	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
 	  --source $(HELD_OUT)/everyday.en --reference $(HELD_OUT)/everyday.fr
-	@echo; echo "What does it stand for? Pairs of nouns that never occurred together in training:"
+	@echo; echo "What does it stand for? Pairs of nouns that never met in training:"
 	@$(IN_VENV) -m keras_transformer evaluate --run $(RUN) \
 	  --source $(HELD_OUT)/coreference.en --reference $(HELD_OUT)/coreference.fr --words il,elle
 	@echo; echo "The sentences of The Illustrated Transformer:"

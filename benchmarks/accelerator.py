@@ -12,8 +12,8 @@ compiles and is reported separately.
 
 `ceiling` is the share of the speed at which the same device multiplies two square matrices with
 `--matrix` rows (the faster of JAX and PyTorch). `peak` is the share of the manufacturer's figure,
-where `--peak` gives it. Both count the model's matrix products only. `gigabytes` is each engine's
-own count of its peak memory, compilation included.
+where `--peak` gives it. Both count the model's matrix products only. `gigabytes` is the
+peak memory that each engine reports, compilation included.
 
 Notes:
     Measured on one NVIDIA H100; the results are in docs/performance.md.

@@ -98,8 +98,7 @@ def start_ctranslate2(compute_type, job):
         results = translator.translate_batch(
             tokens,
             max_batch_size=MAX_BATCH,
-            max_decoding_length=max(map(len, tokens))
-            + 51,  # as ours: 50 more than the source with EOS
+            max_decoding_length=max(map(len, tokens)) + 51,  # as ours: source with EOS + 50
             **SEARCH,
         )
         return target.decode([result.hypotheses[0] for result in results])

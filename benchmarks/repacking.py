@@ -1,4 +1,4 @@
-"""Repacks the pairs of padded batches into longer rows: less padding, the same loss."""
+"""Padded batches repacked into rows of several pairs: less padding, the same loss."""
 
 from types import SimpleNamespace
 

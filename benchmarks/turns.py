@@ -1,4 +1,4 @@
-"""Starts engines in separate processes and times them in turns, for all speed benchmarks."""
+"""Engines in separate processes that are timed in turns, for all speed benchmarks."""
 
 import contextlib
 import json

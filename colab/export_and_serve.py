@@ -16,13 +16,13 @@
 #
 # A run folder becomes a SavedModel that takes strings and returns strings, with tokenizer and beam
 # search inside; the same in int8; a `.keras` file; and a CTranslate2 model. Each is loaded again
-# and asked for the same sentences. A CPU is enough.
+# and translates the same sentences. A CPU is enough.
 
 # %%
-# Settings. PACKAGE is what pip shall install: the folder of a checkout of keras_transformer, or
-# "git+" and the address of its repository; "" if the package is installed already.
+# Settings. PACKAGE is what pip installs: the folder of a checkout of keras_transformer, or "git+"
+# and the address of its repository; "" if the package is installed already.
 PACKAGE = ""
-RUN = ""  # a run folder of yours; "": a translator is trained here, in a few minutes
+RUN = ""  # your run folder; "" trains a translator here, in a few minutes
 SMALL = False  # True: all cells in about a minute
 OUTPUT = "exported"  # where everything is written
 
@@ -42,13 +42,13 @@ from pathlib import Path
 
 if PACKAGE:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", PACKAGE], check=True)
-logging.getLogger("tensorflow").setLevel("ERROR")  # it tells of every file
+logging.getLogger("tensorflow").setLevel("ERROR")  # no message for every file
 
 # %% [markdown]
 # ## A translator
 #
-# Yours, or one that is trained here on a part of the built-in phrasebook. So little text makes no
-# good translator; it is there to be exported.
+# Yours, or one that is trained here on a part of the built-in phrasebook. So little text does not
+# make a good translator, but one that can be exported.
 
 # %%
 import keras
@@ -60,8 +60,8 @@ from keras_transformer.data.phrasebook import phrasebook
 folder = Path(OUTPUT).resolve()
 
 
-def trained():
-    """A small translator, and the losses of its training."""
+def train():
+    """Trains and returns a small translator."""
     keras.utils.set_random_seed(0)
     corpus = InMemoryCorpus(phrasebook(seed=0).train[:PAIRS])
     tokenizer = kt.Tokenizer.train(corpus.sentences(), VOCABULARY, model_type="bpe")
@@ -81,7 +81,7 @@ def trained():
     return kt.Translator(model, tokenizer, max_source_length=48)
 
 
-translator = kt.Translator.load(RUN) if RUN else trained()
+translator = kt.Translator.load(RUN) if RUN else train()
 texts = ["I am a student.", "The doctor is tired.", "The cups are on the table."]
 live = [translation.text for translation in translator.translate(texts)]
 print("\n".join(live))
@@ -89,8 +89,8 @@ print("\n".join(live))
 # %% [markdown]
 # ## SavedModel
 #
-# Beam size, length penalty and longest translation are fixed when it is written. The `1` at the end
-# of the folder's name is its version, as TensorFlow Serving wants it. In a shell:
+# Beam size, length penalty and maximum length are fixed when it is written. The `1` at the end
+# of the folder's name is its version, as TensorFlow Serving expects it. In a shell:
 #
 # ```
 # python -m keras_transformer export --run RUN --output exported/served/mine/1
@@ -111,14 +111,14 @@ import tensorflow as tf
 import tensorflow_text  # registers the tokenizer's operations
 
 loaded = tf.saved_model.load(sys.argv[1])
-found = loaded.signatures["serving_default"](text=tf.constant(sys.argv[2:]))
-texts = [row[0].decode() for row in found["translation"].numpy()]
+outputs = loaded.signatures["serving_default"](text=tf.constant(sys.argv[2:]))
+texts = [row[0].decode() for row in outputs["translation"].numpy()]
 print(json.dumps({"texts": texts, "with_our_package": "keras_transformer" in sys.modules}))
 """
 
 
 def ask(saved_model):
-    """What another process makes of the texts, with a SavedModel alone."""
+    """Translates the texts in another process, with a SavedModel alone."""
     command = [sys.executable, "-c", CLIENT, str(saved_model), *texts]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout.splitlines()[-1])
@@ -149,25 +149,25 @@ print(f"{sizes[0]:.2f} MB of weights, and {sizes[1]:.2f} MB")
 # %% [markdown]
 # ## A `.keras` file
 #
-# For those who go on in Keras: the model, and the tokenizer beside it.
+# For further work in Keras: the model, and the tokenizer in a file next to it.
 
 # %%
 kt.export(translator, folder / "keras", format="keras")
 model = keras.saving.load_model(folder / "keras" / "model.keras")
-tokenizers = [  # the second is there if source and target have vocabularies of their own
+tokenizers = [  # the second exists if source and target have separate vocabularies
     kt.Tokenizer.load(folder / "keras" / name)
     for name in ("tokenizer.model", "target_tokenizer.model")
     if (folder / "keras" / name).exists()
 ]
-again = kt.Translator(model, *tokenizers, max_source_length=translator.max_source_length)
-reloaded = [translation.text for translation in again.translate(texts)]
+rebuilt = kt.Translator(model, *tokenizers, max_source_length=translator.max_source_length)
+reloaded = [translation.text for translation in rebuilt.translate(texts)]
 print("the same as live:", reloaded == live)
 
 # %% [markdown]
 # ## CTranslate2
 #
-# A fast engine in C++ (`pip install ctranslate2`). It takes and gives tokens, and its search is its
-# own: with the same number of beams, scores near a tie may come out the other way.
+# A fast engine in C++ (`pip install ctranslate2`). Its input and output are tokens, and it has its
+# own search: with the same number of beams, near ties may be decided the other way.
 
 # %%
 other = []
@@ -177,8 +177,8 @@ if importlib.util.find_spec("ctranslate2"):
     kt.export(translator, folder / "ctranslate2", format="ctranslate2")
     engine = ctranslate2.Translator(str(folder / "ctranslate2"), compute_type="int8")
     reader, writer = translator.tokenizer, translator.target_tokenizer
-    pieces = [list(map(reader.id_to_token, reader.tokenize(text))) for text in texts]
-    for result in engine.translate_batch(pieces, beam_size=4, length_penalty=0.6):
+    tokens = [list(map(reader.id_to_token, reader.tokenize(text))) for text in texts]
+    for result in engine.translate_batch(tokens, beam_size=4, length_penalty=0.6):
         ids = map(writer.token_to_id, result.hypotheses[0])
         other.append(writer.detokenize(list(ids)))
     print("\n".join(other))
@@ -198,14 +198,14 @@ else:
 #     http://localhost:8501/v1/models/mine:predict
 # ```
 #
-# The answer has `outputs`, with `translation` and `score`, a row a text and a column a hypothesis.
-# The same from Python:
+# The answer has `outputs` with `translation` and `score`: one row per text, one column per
+# hypothesis. The same from Python:
 #
 # ```
 # import requests
 #
-# asked = {"inputs": {"text": ["Good morning."]}}
-# answer = requests.post("http://localhost:8501/v1/models/mine:predict", json=asked, timeout=60)
+# request = {"inputs": {"text": ["Good morning."]}}
+# answer = requests.post("http://localhost:8501/v1/models/mine:predict", json=request, timeout=60)
 # print(answer.json()["outputs"]["translation"])
 # ```
 #

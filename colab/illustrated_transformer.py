@@ -25,8 +25,8 @@
 # bottom.
 
 # %%
-# Settings. PACKAGE is what pip shall install: the folder of a checkout of keras_transformer, or
-# "git+" and the address of its repository; "" if the package is installed already.
+# Settings. PACKAGE is what pip installs: the folder of a checkout of keras_transformer, or "git+"
+# and the address of its repository; "" if the package is installed already.
 PACKAGE = ""
 SMALL = False  # True: all cells in about a minute, with a model that has learnt next to nothing
 
@@ -155,7 +155,7 @@ history = model.fit(
     batches.dataset(),
     steps_per_epoch=batches.steps_per_epoch,
     epochs=EPOCHS,
-    shuffle=False,  # the batches come in an order of their own
+    shuffle=False,  # the batches are already shuffled
     verbose=2,
 )
 
@@ -212,9 +212,9 @@ print(f"{len(source)} tokens became an array of shape {tuple(x.shape)}.")
 HEAD = 0
 block = model.encoder.blocks[0]
 attention = block.self_attention
-own = slice(HEAD * attention.key_dim, (HEAD + 1) * attention.key_dim)
-query = ops.convert_to_numpy(attention.query_projection(x))[0, :, own]
-key, value = (ops.convert_to_numpy(one)[0, HEAD] for one in attention.project_key_value(x))
+columns = slice(HEAD * attention.key_dim, (HEAD + 1) * attention.key_dim)
+query = ops.convert_to_numpy(attention.query_projection(x))[0, :, columns]
+key, value = (ops.convert_to_numpy(array)[0, HEAD] for array in attention.project_key_value(x))
 it = tokens_of(source).index("▁it")
 
 steps = attention_steps_figure(
@@ -247,7 +247,7 @@ print(f"the most that a score differs: {np.abs(scores - seen['encoder'][0, 0, HE
 
 # %%
 def attention_of(text, target):
-    """All scores of a sentence and a translation of it."""
+    """Returns all attention scores of a sentence and a translation of it."""
     ids, target_ids = ids_of(text), ids_of(target)
     read = [tokenizer.bos_id, *target_ids[:-1]]
     scores = model.attention(np.array([ids]), np.array([read]))
@@ -293,14 +293,14 @@ for layer in range(NUM_LAYERS):
         print(f"layer {layer} head {head}:  {looks[0]:<40}|  {looks[1]}")
 
 # %% [markdown]
-# Be prepared for a surprise. For the project's own model, trained like this one, it was counted on
-# 1,040 sentences (`benchmarks/coreference.py`). It writes the right pronoun in all of them, yet the
-# best head of the encoder looks from *it* most at the right noun in 22.5 % only. When the decoder
-# writes *il* or *elle*, the best head does in 49.9 %: in nearly all where that is the animal, in
-# none where it is the place; there it often looks at the adjective instead, which gives the answer
-# away too. Which head looks where is an accident of the training. What a word has gathered in lower
-# blocks travels with it, so a block above need not look for it again. Attention shows where
-# information flows in one step. It is not the whole explanation.
+# Be prepared for a surprise. For the project's model, trained like this one, the looks were counted
+# on 1,040 sentences (`benchmarks/coreference.py`). It writes the right pronoun in all of them, yet
+# the best head of the encoder looks most from *it* at the right noun in only 22.5 %. When the
+# decoder writes *il* or *elle*, the best head does so in 49.9 %: in nearly all where that is the
+# animal, in none where it is the place; there it often looks at the adjective instead, which gives
+# the answer away too. Which head looks where is an accident of the training. What a word has
+# gathered in lower blocks travels with it, so a block above need not look for it again. Attention
+# shows where information flows in one step. It is not the whole explanation.
 #
 # ## The rest of a block
 #
@@ -318,10 +318,11 @@ print(f"the most that a number differs: {difference:.0e}")
 # %% [markdown]
 # ## The decoder
 #
-# The decoder reads what has been written so far and says what comes next. Its blocks have a part
-# more: besides looking at the words written before, each position looks at the encoder's output, at
-# the source. And it must not look ahead, or training would teach it to copy. A *mask* sees to that:
-# scores of later positions are made so small that nothing is left of them after the softmax.
+# The decoder reads what has been written so far and says what comes next. Its blocks have one more
+# part: each position looks not only at the words written before, but also at the encoder's output,
+# that is, at the source. And it must not look ahead, or training would teach it to copy. A *mask*
+# sees to that: scores of later positions are made so small that nothing is left of them after the
+# softmax.
 #
 # Below, tokens that the decoder writes (right) look at those that it has read (left). No line leads
 # downwards to a later token. In the menu, *Input - Output* shows what they look at in the source.
@@ -345,8 +346,8 @@ print(f"those after it by {changes[-1]:.1f}")
 #
 # The decoder's last vector is compared with every row of the table of embeddings: a number for each
 # token, a *logit*. A softmax makes probabilities of them. Before training they mean nothing; after
-# it, each position should be sure of the next word. Dark is probable; the first table is what was
-# wanted.
+# it, each position should be sure of the next word. Dark means probable; the first table is the
+# right answer.
 
 # %%
 student, wanted = ids_of("I am a student."), ids_of("Je suis étudiant.")
@@ -354,7 +355,7 @@ words = tokens_of(range(tokenizer.vocabulary_size()))
 
 
 def logits_of(one):
-    """What a model gives where it should write the French sentence, (T, V)."""
+    """Returns the logits of a model that should write the French sentence, (T, V)."""
     read = [tokenizer.bos_id, *wanted[:-1]]
     return one({"source": np.array([student]), "target": np.array([read])})[0]
 
@@ -367,10 +368,10 @@ display(comparison)
 # ## The loss
 #
 # What training makes small is the *cross-entropy*: minus the logarithm of the probability that the
-# right word got, averaged over all words that are not padding. Whoever knows nothing and gives all
-# `V` words the same chance has `log V`. In training, a tenth of what each right word should get was
-# spread over all others (*label smoothing*), so that the model does not become too sure of itself;
-# here it is not.
+# right word got, averaged over all words that are not padding. A model that knows nothing and gives
+# all `V` words the same chance has `log V`. In training, a tenth of what each right word should get
+# was spread over all others (*label smoothing*), so that the model does not become too sure of
+# itself; here it is not.
 
 # %%
 by_hand = -np.log(after[np.arange(len(wanted)), wanted]).mean()
@@ -390,7 +391,7 @@ print(f"with even chances {np.log(len(words)):.4f}")
 
 # %%
 def search(text, beam_size=2, longest=24):
-    """The steps of a beam search, and what it found, best first."""
+    """Returns the steps of a beam search, and the sentences that it found, best first."""
     encoder_output, encoder_mask = model.encode(ops.array([ids_of(text)]))
     beams, found, steps = [((), 0.0)], [], []
     while beams and len(steps) < longest and len(found) < beam_size:
@@ -406,16 +407,18 @@ def search(text, beam_size=2, longest=24):
             ((*beams[beam][0], int(token)), float(totals[beam, token]))
             for beam, token in zip(*np.unravel_index(order, totals.shape), strict=True)
         ]
-        ended = [one for one in candidates if one[0][-1] == tokenizer.eos_id]
-        alive = [one for one in candidates if one not in ended][:beam_size]
+        finished = [one for one in candidates if one[0][-1] == tokenizer.eos_id]
+        live = [one for one in candidates if one not in finished][:beam_size]
         steps.append(
-            SearchStep(*map(list, zip(*beams, strict=True)), np.array(rows), [a[0] for a in alive])
+            SearchStep(
+                *map(list, zip(*beams, strict=True)), np.array(rows), [one[0] for one in live]
+            )
         )
         found += [
             {"ids": ids, "log_prob": total, "finished": True, "score": total / len(ids) ** 0.6}
-            for ids, total in ended
+            for ids, total in finished
         ]
-        beams = alive
+        beams = live
     return steps, sorted(found, key=lambda one: -one["score"])
 
 
@@ -425,9 +428,9 @@ display(
 )
 
 # %% [markdown]
-# The package's own search weighs lengths with the formula that the paper uses, stops as soon as
-# nothing better can come, remembers what it has computed for the beginning, and works on many
-# sentences at once.
+# The package's search weighs lengths with the formula that the paper uses, stops as soon as nothing
+# better can come, remembers what it has computed for the beginning, and works on many sentences at
+# once.
 
 # %%
 for hypothesis in translator.translate(["I am a student."], beam_size=2, top_beams=2)[0].hypotheses:
@@ -474,7 +477,7 @@ class RelativeAttention(kt.MultiHeadAttention):
 
 
 def learn(attention=None):
-    """Trains one block to repeat the word before; its share of right words, and its scores."""
+    """Trains one block to repeat the word before; returns its accuracy and attention scores."""
     keras.utils.set_random_seed(0)
     block = kt.EncoderBlock(d_model=16, num_heads=2, d_ff=32, dropout_rate=0.0)
     if attention is not None:

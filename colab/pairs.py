@@ -2,8 +2,8 @@
 
     python -m colab.pairs
 
-Edit the text. The same text gives the same bytes: cells are named by their number, and there are
-neither outputs nor execution counts.
+Edit the text only. The same text always gives the same bytes: cell ids are numbers, and outputs and
+execution counts are left out.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.name != Path(__file__).name)
 
 
-def notebook_of(name: str) -> nbformat.NotebookNode:
-    """The notebook that a text makes."""
+def make_notebook(name: str) -> nbformat.NotebookNode:
+    """Converts a paired text to a notebook."""
     notebook = jupytext.read(FOLDER / f"{name}.py")
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"
@@ -25,22 +25,22 @@ def notebook_of(name: str) -> nbformat.NotebookNode:
     return nbformat.from_dict({**notebook, "nbformat": 4, "nbformat_minor": 5})
 
 
-def written(notebook: nbformat.NotebookNode) -> str:
-    """What stands in the notebook's file."""
+def serialize(notebook: nbformat.NotebookNode) -> str:
+    """Returns the content of a notebook's `.ipynb` file."""
     return nbformat.writes(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def with_settings(notebook: nbformat.NotebookNode, **settings) -> nbformat.NotebookNode:
-    """A notebook whose settings cell, the first of code, has other values; nothing else changes."""
+    """Sets values in the settings cell of a notebook, which is its first code cell."""
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
     lines = cell.source.split("\n")
     for name, value in settings.items():
-        (place,) = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
-        lines[place] = f"{name} = {value!r}"
+        (index,) = [n for n, line in enumerate(lines) if line.startswith(f"{name} = ")]
+        lines[index] = f"{name} = {value!r}"
     cell.source = "\n".join(lines)
     return notebook
 
 
 if __name__ == "__main__":
     for name in NAMES:
-        (FOLDER / f"{name}.ipynb").write_text(written(notebook_of(name)), encoding="utf-8")
+        (FOLDER / f"{name}.ipynb").write_text(serialize(make_notebook(name)), encoding="utf-8")

@@ -20,13 +20,13 @@
 # TensorFlow's `MirroredStrategy`: each GPU has the whole model and a share of every batch. It is
 # done twice here: by the trainer, with one option, and in Python, with `model.fit`.
 #
-# On a machine without GPUs the CPU is cut into two parts, which shows all of it and is not faster.
-# With one GPU, such as Colab's, the strategy has one replica. No machine with several GPUs was at
-# hand when this was written: that several devices give what one gives is tested on parts of a CPU.
+# On a machine without GPUs the CPU is split into two parts, which shows all of it but is not
+# faster. With one GPU, such as Colab's, the strategy has one replica. This notebook was never run
+# on several GPUs: the tests that several devices give the result of one use parts of a CPU.
 
 # %%
-# Settings. PACKAGE is what pip shall install: the folder of a checkout of keras_transformer, or
-# "git+" and the address of its repository; "" if the package is installed already.
+# Settings. PACKAGE is what pip installs: the folder of a checkout of keras_transformer, or "git+"
+# and the address of its repository; "" if the package is installed already.
 PACKAGE = ""
 CHECKOUT = ".."  # the folder of a checkout: the trainer is part of it, and not of what pip installs
 SMALL = False  # True: all cells in about a minute
@@ -50,7 +50,7 @@ if PACKAGE:
 
 
 class NoTrainerError(RuntimeError):
-    """Ends the run of all cells; what is shown is its sentence, and no traceback."""
+    """Error that stops the notebook; its message is shown without a traceback."""
 
     def _render_traceback_(self):
         return [str(self)]
@@ -63,18 +63,18 @@ if not Path(CHECKOUT, "trainers", "translation.py").is_file():
     )
 
 # %% [markdown]
-# ## What there is
+# ## The devices
 
 # %%
 import tensorflow as tf
 
-tf.get_logger().setLevel("ERROR")  # it tells of every reduction
+tf.get_logger().setLevel("ERROR")  # no message for every reduction
 gpus = tf.config.list_physical_devices("GPU")
 count = len(gpus) or 2
 if gpus:
     print(f"{count} GPUs: each gets an equal share of every batch.")
 else:
-    print("There is no GPU: the CPU is cut into 2 parts, to show what several devices do.")
+    print("There is no GPU: the CPU is split into 2 parts, to show what several devices do.")
 
 # %% [markdown]
 # ## By the trainer
@@ -114,14 +114,14 @@ if training.returncode:
 # %% [markdown]
 # ## In Python
 #
-# The same with `model.fit`. `choose_devices` comes before anything else of TensorFlow, since a CPU
-# can only be cut up before it is used. The model is made and compiled in the strategy's scope, and
-# every batch is cut into equal `parts`.
+# The same with `model.fit`. `choose_devices` comes before any other use of TensorFlow, since a CPU
+# can only be split before it is used. The model is made and compiled in the strategy's scope, and
+# every batch is split into equal `parts`.
 #
 # Gradients are summed over all tokens of all devices and divided once by the number of real tokens,
 # so a device with shorter sentences does not count for more than its share; they are clipped, if at
-# all, after that; and each device has dropout of its own. Text, settings and seed are those of
-# above, so the losses should be, too, but for rounding.
+# all, after that; and each device draws its own dropout. Text, settings and seed are those of
+# above, so the losses should agree up to rounding.
 
 # %%
 import keras
@@ -157,7 +157,7 @@ history = model.fit(
     batches.dataset(),
     steps_per_epoch=batches.steps_per_epoch,
     epochs=EPOCHS,
-    shuffle=False,  # the batches come in an order of their own
+    shuffle=False,  # the batches are already shuffled
     callbacks=[kt.TokenRate()],
     verbose=2,
 )

@@ -21,19 +21,19 @@
 # to bottom. Training runs on JAX, which is what Colab's TPU machines have. A variant with
 # TensorFlow's `TPUStrategy` is described at the end.
 #
-# **What was checked.** No TPU was at hand when this was written. The training step, the evaluation
-# step and the search were compiled for v5e and v6e by the TPU's own compiler, and their memory and
-# operations counted (`python -m trainers.tpu_check`). All cells were run on a CPU. The speed on a
-# TPU, the sizes below and the installation on Colab's TPU machines were not tried.
+# **What was checked.** No TPU was available when this was written. The training step, the
+# evaluation step and the search were compiled for v5e and v6e by the TPU's own compiler, and their
+# memory and operations counted (`python -m trainers.tpu_check`). All cells were run on a CPU. The
+# speed on a TPU, the sizes below and the installation on Colab's TPU machines were not tried.
 
 # %%
-# Settings. PACKAGE is what pip shall install: the folder of a checkout of keras_transformer, or
-# "git+" and the address of its repository; "" if the package is installed already.
+# Settings. PACKAGE is what pip installs: the folder of a checkout of keras_transformer, or "git+"
+# and the address of its repository; "" if the package is installed already.
 PACKAGE = ""
 BACKEND = "jax"  # or "tensorflow": see the end
-REQUIRE_TPU = True  # False: the cells run on what there is
+REQUIRE_TPU = True  # False: the cells run on any device
 SMALL = False  # True: all cells in about a minute on a CPU
-SOURCE, TARGET = "", ""  # two files, line by line translations; "": the built-in phrasebook
+SOURCE, TARGET = "", ""  # two parallel text files; "": the built-in phrasebook
 OUTPUT = "runs/tpu"  # where the trained translator is saved
 
 PAIRS = 1000 if SMALL else None  # how many pairs of the phrasebook; None takes all
@@ -41,8 +41,8 @@ VOCABULARY = 800 if SMALL else 2600
 NUM_LAYERS = 1 if SMALL else 3
 EPOCHS = 5 if SMALL else 20
 WARMUP = 40 if SMALL else 400  # steps in which the learning rate rises
-LENGTH = 64  # tokens of a row, and the most of a sentence
-TOKENS = 2048 if SMALL else 8192  # tokens of a batch, on either side
+LENGTH = 64  # tokens of a row, and maximum length of a sentence
+TOKENS = 2048 if SMALL else 8192  # tokens of a batch, on each side
 
 # %%
 import os
@@ -51,8 +51,8 @@ import sys
 
 os.environ["KERAS_BACKEND"] = BACKEND  # before keras is imported
 
-# The only versions of TensorFlow for TPUs that were found to load together, and what else the
-# package needs: the lines of colab/requirements-tpu.txt.
+# The only versions of TensorFlow for TPUs that were found to load together, and the other packages
+# that are needed: the lines of colab/requirements-tpu.txt.
 TENSORFLOW_ON_TPU = [
     *("tensorflow-tpu==2.20.0", "libtpu==0.0.21.1", "keras==3.13.2", "importlib_resources"),
     *("jsonargparse[signatures]>=4.40", "pyyaml", "sacrebleu>=2.4", "sentencepiece>=0.2"),
@@ -65,7 +65,7 @@ def pip_install(*wanted):
 
 
 if PACKAGE and BACKEND == "jax":
-    pip_install(PACKAGE, "tensorflow==2.20.*")  # the one of Colab's other machines
+    pip_install(PACKAGE, "tensorflow==2.20.*")  # the version of Colab's other machines
 elif PACKAGE:
     pip_install(*TENSORFLOW_ON_TPU)
     pip_install("--no-deps", "tensorflow-text==2.20.1", PACKAGE)
@@ -73,14 +73,14 @@ elif PACKAGE:
 # %% [markdown]
 # ## Is there a TPU?
 #
-# If not, everything stops here, with a sentence, so that no hours are spent on a CPU by mistake.
+# If not, everything stops here, with a message, so that no hours are spent on a CPU by mistake.
 
 # %%
 from keras_transformer.distribution import DeviceError, choose_devices
 
 
 class NoTpuError(RuntimeError):
-    """Ends the run of all cells; what is shown is its sentence, and no traceback."""
+    """Error that stops the notebook; its message is shown without a traceback."""
 
     def _render_traceback_(self):
         return [str(self)]
@@ -104,7 +104,7 @@ print(f"Training on {devices.description}.")
 #
 # A TPU's program is compiled for one shape of its input, and every other shape means compiling
 # again. So all batches have the same: rows of `LENGTH` tokens, in which several sentence pairs lie
-# side by side. Each token knows its pair, and attention never crosses from one to another.
+# side by side. Each token knows its pair, and attention never crosses from one pair to another.
 
 # %%
 import itertools
@@ -158,7 +158,7 @@ with devices.scope():
 
 
 def endless():
-    """All batches, epoch after epoch."""
+    """Yields all batches, epoch after epoch."""
     for epoch in itertools.count():
         yield from batches.epoch(epoch)
 
@@ -167,7 +167,7 @@ history = model.fit(
     endless() if BACKEND == "jax" else batches.dataset(),
     steps_per_epoch=batches.steps_per_epoch,
     epochs=EPOCHS,
-    shuffle=False,  # the batches come in an order of their own
+    shuffle=False,  # the batches are already shuffled
     callbacks=[kt.TokenRate()],
     verbose=2,
 )
@@ -189,7 +189,7 @@ if not SOURCE:
     print(scores)
 
 # %% [markdown]
-# ## Translating, and taking it home
+# ## Translating, and saving the translator
 #
 # The search runs on the TPU as well. The folder that is saved can be used on any machine, with
 # TensorFlow or JAX: `kt.Translator.load(OUTPUT)`, or `python -m keras_transformer export --run ...`
@@ -206,13 +206,13 @@ translator.save(OUTPUT)
 # ## With TensorFlow
 #
 # Set `BACKEND = "tensorflow"`, restart the runtime, and run all cells: `choose_devices("tpu")` then
-# sets TensorFlow's TPU up and returns `TPUStrategy`; nothing else changes. The newest
-# `tensorflow-tpu` is 2.20.0, and with some versions of `libtpu` it dies at its start, so those
+# sets up TensorFlow's TPU and returns `TPUStrategy`; nothing else changes. The newest
+# `tensorflow-tpu` is 2.20.0, and with some versions of `libtpu` it crashes at start-up, so those
 # named above are installed and no others.
 #
-# What was checked of it is that these versions load together and say that there is no TPU, that the
-# step compiles for v5e and v6e, and that the cells run on a CPU. No step was ever run on a TPU. On
-# Colab, JAX is the way that is more likely to work.
+# Three things were checked: these versions load together and report that there is no TPU, the step
+# compiles for v5e and v6e, and the cells run on a CPU. No step was ever run on a TPU. On Colab, JAX
+# is more likely to work.
 #
 # Without a notebook, the same is done by
 #

@@ -1,4 +1,4 @@
-"""Builds the batches of a run: filters, tokenizes and caches text, splits it for the devices."""
+"""Data of a run: text that is filtered, tokenized, cached on disk and split for the devices."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Opens the corpora of a recipe and writes their held-out texts."""
+"""The corpora of a recipe, and their held-out texts as files."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Makes and compiles the model of a recipe."""
+"""The model of a recipe and its compilation: optimizer, loss and metrics."""
 
 from trainers.recipe import Recipe
 

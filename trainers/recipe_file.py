@@ -1,4 +1,4 @@
-"""Reads recipes from command lines and YAML files, and writes them into run folders."""
+"""Parsing of recipes from command lines and YAML files; recipes in run folders."""
 
 import dataclasses
 from pathlib import Path

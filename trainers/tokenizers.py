@@ -1,4 +1,4 @@
-"""Trains, saves and loads the tokenizers of a run."""
+"""Training, saving and loading of a run's tokenizers."""
 
 import re
 from pathlib import Path

@@ -11,7 +11,7 @@ import nbclient
 import nbformat
 import pytest
 
-from colab.pairs import notebook_of, with_settings
+from colab.pairs import make_notebook, with_settings
 from tests.conftest import QUICK_TO_COMPILE, ROOT
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def run(name, folder, facts, **settings):
         facts: Python: a dict of what is to be known of the kernel's variables in the end.
         **settings: What stands in the settings cell.
     """
-    notebook = with_settings(notebook_of(name), SMALL=True, **settings)
+    notebook = with_settings(make_notebook(name), SMALL=True, **settings)
     asking = nbformat.v4.new_code_cell(f"import json\nprint(json.dumps({facts}))", id="facts")
     notebook.cells.append(asking)
     execute(notebook, folder)
@@ -117,7 +117,7 @@ def test_training_as_on_a_tpu(backend, tmp_path):
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_without_a_tpu_all_stops_with_a_sentence(backend, tmp_path):
-    notebook = with_settings(notebook_of("train_on_tpu"), BACKEND=backend)
+    notebook = with_settings(make_notebook("train_on_tpu"), BACKEND=backend)
     with pytest.raises(nbclient.exceptions.CellExecutionError):
         execute(notebook, tmp_path)
     *before, last = [cell for cell in notebook.cells if cell.get("execution_count")]
@@ -140,7 +140,7 @@ def test_training_on_several_devices(tmp_path):
     done = run("train_on_gpus", tmp_path, wanted, CHECKOUT=str(ROOT))
     check_training(done.facts)
     assert done.facts["replicas"] == 2
-    assert "There is no GPU: the CPU is cut into 2 parts" in done.printed()
+    assert "There is no GPU: the CPU is split into 2 parts" in done.printed()
     printed = [float(loss) for loss in re.findall(r" - loss: ([\d.]+)", done.printed())]
     by_trainer, by_fit = printed[:5], printed[5:]
     assert by_fit == pytest.approx(by_trainer, abs=1e-3)
@@ -150,7 +150,7 @@ def test_training_on_several_devices(tmp_path):
 
 def test_without_a_checkout_there_is_no_trainer(tmp_path):
     with pytest.raises(nbclient.exceptions.CellExecutionError, match="set CHECKOUT in the settin"):
-        execute(with_settings(notebook_of("train_on_gpus"), CHECKOUT="."), tmp_path)
+        execute(with_settings(make_notebook("train_on_gpus"), CHECKOUT="."), tmp_path)
 
 
 def test_what_is_exported_says_the_same(tmp_path):

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 import keras_transformer as kt
-from colab.pairs import FOLDER, NAMES, notebook_of, with_settings, written
+from colab.pairs import FOLDER, NAMES, make_notebook, serialize, with_settings
 
 every_notebook = pytest.mark.parametrize("name", NAMES)
 LESSONS = {"RelativeAttention"}  # the layers that notebooks may define
@@ -24,7 +24,7 @@ def tree_of(name):
 
 def settings_of(name):
     """The names that the first cell of code sets, with the source of their values."""
-    cell = next(cell for cell in notebook_of(name).cells if cell.cell_type == "code")
+    cell = next(cell for cell in make_notebook(name).cells if cell.cell_type == "code")
     found = {}
     for node in ast.parse(cell.source).body:
         assert isinstance(node, ast.Assign), "the settings cell holds settings alone"
@@ -40,7 +40,7 @@ def test_there_are_four():
 @every_notebook
 def test_a_notebook_is_what_its_text_makes(name):
     found = (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
-    assert found == written(notebook_of(name)), "write it anew: python -m colab.pairs"
+    assert found == serialize(make_notebook(name)), "write it anew: python -m colab.pairs"
 
 
 @every_notebook
@@ -58,7 +58,7 @@ def test_a_notebook_is_valid_and_was_not_run(name):
 
 @every_notebook
 def test_a_notebook_starts_with_words_and_every_cell_of_code_parses(name):
-    cells = notebook_of(name).cells
+    cells = make_notebook(name).cells
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
     for cell in cells:
@@ -82,8 +82,8 @@ def test_settings_are_in_one_cell_and_install_nothing_by_themselves(name):
 
 @every_notebook
 def test_settings_change_their_cell_alone(name):
-    before = notebook_of(name).cells
-    after = with_settings(notebook_of(name), SMALL=True, PACKAGE=".").cells
+    before = make_notebook(name).cells
+    after = with_settings(make_notebook(name), SMALL=True, PACKAGE=".").cells
     changed = [
         (one.source, other.source)
         for one, other in zip(before, after, strict=True)

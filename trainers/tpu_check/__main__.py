@@ -101,7 +101,7 @@ def check(options: Check, arguments: list[str]) -> None:
 
 
 def read_recipe_with_sizes(options: Check) -> Recipe:
-    """Reads the recipe.
+    """Reads the recipe and checks that it defines the sizes of the model.
 
     Raises:
         ValueError: The recipe leaves the vocabulary size or the preset to the corpus.

@@ -1,4 +1,4 @@
-"""Compiles programs with libtpu and reads the compiler's memory and cost analysis."""
+"""Compilation with libtpu, and the compiler's memory and cost analysis."""
 
 import dataclasses
 import importlib.util

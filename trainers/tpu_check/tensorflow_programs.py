@@ -1,4 +1,4 @@
-"""Lowers functions to XLA programs through TensorFlow."""
+"""Lowering of functions to XLA programs through TensorFlow."""
 
 from collections.abc import Callable
 
