@@ -36,7 +36,7 @@ def searches_without_xla():
         return tf.function(function, autograph=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_transformer.translation.compilation._by_tensorflow", graph)
+        patch.setattr("keras_transformer.translation.compilation._compile_with_tensorflow", graph)
         yield
 
 

@@ -278,13 +278,14 @@ USING = {
     "a beam and a half": (f"{TRANSLATE} --beam-size 1.5 one", "beam_size"),
     "a penalty below 0": (
         f"{TRANSLATE} --length-penalty -0.7 one",
-        "`length_penalty` must be at least 0: 0 for none, 0.6 in the paper. Received: -0.7",
+        "`length_penalty` must be at least 0 and finite: 0 for no length normalization, 0.6 as in "
+        "the paper. Received: -0.7",
     ),
     "a penalty that is no number": (f"{TRANSLATE} --length-penalty nan one", "length_penalty"),
     "a penalty without end": (f"{TRANSLATE} --length-penalty .inf one", "Received: inf"),
     "translations of nothing": (
         f"{TRANSLATE} --max-length 0 one",
-        "`max_length` must be at least 1, for EOS. Received: 0",
+        "`max_length` must be at least 1, since it includes EOS. Received: 0",
     ),
     "longer than the longest": (
         f"{TRANSLATE} --min-length 8 --max-length 7 one",
@@ -296,7 +297,7 @@ USING = {
     ),
     "less than no repeats": (
         f"{TRANSLATE} --no-repeat-ngram-size -2 one",
-        "`no_repeat_ngram_size` must be at least 0, for no rule. Received: -2",
+        "`no_repeat_ngram_size` must be at least 0, where 0 allows repetition. Received: -2",
     ),
     "a prefix that is too long": (
         f"{TRANSLATE} --max-length 1 --prefix two one",
@@ -308,7 +309,7 @@ USING = {
     ),
     "a sample of nothing": (
         f"{TRANSLATE} --sample --top-p 0 one",
-        "greater than 0, and 1 for all. Received: 0.0",
+        "greater than 0, at most 1, where 1 means all tokens. Received: 0.0",
     ),
     "a sample of more than all": (f"{TRANSLATE} --sample --top-p 1.5 one", "Received: 1.5"),
     "a sample of less than nothing": (

@@ -1,4 +1,4 @@
-"""Decoding: beam search, continuous batching and sampling over a step function of ids."""
+"""Decoding: beam search, continuous batching and sampling, given a step function over token ids."""
 
 from keras_transformer.decoding.beam_search import BeamSearch, beam_search
 from keras_transformer.decoding.generate import generate, generate_all

@@ -1,4 +1,4 @@
-"""From a model and source ids to target ids."""
+"""Generation of target ids from source ids, by a model and a search."""
 
 import keras
 from keras import ops
@@ -8,24 +8,27 @@ from keras_transformer.decoding.continuous_batching import continuous_beam_searc
 
 
 def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_search, **options):
-    """Translates a batch of ids: encodes once, then searches with the cache.
+    """Generates target sentences for a batch of source ids.
+
+    The source is encoded and projected to the keys and values of the cross-attention once. Each
+    step of the search then computes a single target position, with a KV cache.
 
     Args:
         model: A `Transformer`.
-        source: Integer tensor of shape `(B, S)`, rows ending with EOS.
-        max_lengths: Integer tensor of shape `(B,)`: most tokens of each result, EOS included.
-        length: Integer, L. Room for so many tokens.
-        beam_size: Integer. How many beginnings of each sentence are kept.
-        search: `beam_search`, or `sample`.
-        **options: The search's other options, `bos_id` and `eos_id` among them.
+        source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
+        max_lengths: Integer tensor of shape `(B,)`: maximum number of target tokens, EOS included.
+        length: Integer L. Static length of the results, at least the largest of `max_lengths`.
+        beam_size: Integer W. Number of live beams, or of samples, per sentence.
+        search: `beam_search` or `sample`, or a function with the same arguments.
+        **options: Other options of the search, `bos_id` and `eos_id` among them.
 
     Returns:
         `Hypotheses`.
 
     Raises:
-        ValueError: `beam_size` is less than 1, or the search refuses its options.
+        ValueError: If `beam_size` is less than 1, or another option is invalid.
     """
-    if beam_size < 1:  # before a cache for so many
+    if beam_size < 1:  # checked here, since the cache is allocated before the search
         raise ValueError(f"`beam_size` must be at least 1. Received: {beam_size}")
     encoder_output, memory_mask = model.encode(source)
     memory = model.decoder.project_memory(encoder_output)
@@ -51,40 +54,46 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
 def generate_all(
     model, source, max_lengths, min_lengths=None, prefix=None, *, length, slots, **options
 ):
-    """Translates many sentences, a few at a time: `generate` without waiting for the longest.
+    """Generates target sentences by beam search with continuous batching.
+
+    Unlike `generate`, the sentences do not wait for the one that takes the most steps; see
+    `continuous_beam_search`.
 
     Args:
         model: A `Transformer`.
-        source: Integer tensor of shape `(N, S)`, rows ending with EOS.
-        max_lengths: Integer tensor of shape `(N,)`: most tokens of each result, EOS included.
-        min_lengths: Integer tensor of shape `(N,)`, or `None`.
-        prefix: Integer tensor of shape `(N, P)`, or `None`.
-        length: Integer, L. Room for so many tokens. A sentence that needs more is given up.
-        slots: Integer. How many sentences are at work at a time.
-        **options: The other options of `beam_search`, `bos_id` and `eos_id` among them.
+        source: Integer tensor of shape `(N, S)`, rows ending with EOS, then padding.
+        max_lengths: Integer tensor of shape `(N,)`: maximum number of target tokens, EOS included.
+        min_lengths: Integer tensor of shape `(N,)`: minimum number of target tokens, or `None`.
+        prefix: Integer tensor of shape `(N, P)`: tokens that the targets start with, followed by
+            padding, or `None`.
+        length: Integer L. Static length of the results. The search for a sentence that needs more
+            steps is abandoned.
+        slots: Integer. Number of sentences that are decoded at the same time.
+        **options: Other options of `beam_search`, `bos_id` and `eos_id` among them.
 
     Returns:
-        `Hypotheses`, and which sentences had room enough, `(N,)`.
+        A tuple of `Hypotheses` and a boolean tensor of shape `(N,)`: whether the search for each
+        sentence is complete. If it is `False`, search again with a larger `length`.
 
     Raises:
-        ValueError: The search refuses its options.
+        ValueError: If an option is invalid.
     """
     search = BeamSearch(length, pad_id=model.pad_id, **options)
     encoder_output, memory_mask = model.encode(source)
-    everything = model.decoder.project_memory(encoder_output), memory_mask
+    sources = model.decoder.project_memory(encoder_output), memory_mask
     output_weights = model.target_embedding.output_weights()
 
-    def load(numbers, state):
+    def load(indices, state):
         cache, _ = state
-        rows = ops.minimum(numbers, source.shape[0] - 1)
-        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), everything)
+        rows = ops.minimum(indices, source.shape[0] - 1)
+        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), sources)
 
     def step(tokens, positions, place, ancestry, state):
-        cache, (memory, mask) = state
+        cache, (memory, memory_mask) = state
         logits, _, cache = model.decode_step(
-            tokens, place, ancestry, cache, memory, mask, positions, output_weights
+            tokens, place, ancestry, cache, memory, memory_mask, positions, output_weights
         )
-        return logits, (cache, (memory, mask))
+        return logits, (cache, (memory, memory_mask))
 
     cache = model.decoder.init_cache(slots, length * search.beam_size)
     state = load(ops.zeros((slots,), "int32"), (cache, None))

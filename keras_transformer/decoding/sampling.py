@@ -1,4 +1,4 @@
-"""Sampling: sentences drawn at random, each as often as the model finds it probable."""
+"""Sampling of whole sentences from the distribution of a model."""
 
 from typing import NamedTuple
 
@@ -16,14 +16,14 @@ from keras_transformer.decoding.token_sampling import Sampling, sample_token
 
 
 class Samples(NamedTuple):
-    """Sentences while they are drawn, W for each source.
+    """Partial or finished samples, W for each of B source sentences.
 
     Attributes:
-        ids: `(B, W, L)`: what each has written, then padding.
-        tokens: `(B, W)`: the last token of each; at first BOS.
-        log_probs: `(B, W)`: the sums of their tokens' log-probabilities; -inf if nothing could
-            come next.
-        finished: `(B, W)`: whether each ended with EOS.
+        ids: Integer tensor of shape `(B, W, L)`: the tokens so far, followed by padding.
+        tokens: Integer tensor of shape `(B, W)`: the last token of each sample; initially BOS.
+        log_probs: Tensor of shape `(B, W)`: sums of the tokens' log-probabilities; -inf for a dead
+            sample, to which no next token was possible.
+        finished: Boolean tensor of shape `(B, W)`: whether the sample ends with EOS.
     """
 
     ids: object
@@ -51,81 +51,85 @@ def sample(
     prefix=None,
     no_repeat_ngram_size=0,
 ):
-    """Draws `beam_size` sentences for each source, independently of one another, token by token.
+    """Draws `beam_size` independent samples for each source sentence, token by token.
 
-    Tokens that may not come next are left out first; then come `temperature`, `top_k` and `top_p`,
-    in this order. What is left is drawn from. Log-probabilities and scores are the model's own, so
-    a sentence has those that `beam_search` would give it.
+    At each step, forbidden tokens are masked first; then `temperature`, `top_k` and `top_p` are
+    applied, in this order, and a token is drawn from the resulting distribution. Log-probabilities
+    and scores are those of the unmodified model, so a sentence has the same score as in
+    `beam_search`.
 
-    A sentence's random numbers are `uniforms` of its seed: they depend on no other sentence and on
-    no backend.
+    The random numbers of a sentence depend on its seed alone (see `uniforms`), not on the rest of
+    the batch or on the backend.
 
-    Top-k is section 5 in [Fan et al., 2018](https://arxiv.org/abs/1805.04833), top-p section 3 in
-    [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751).
+    Top-k sampling is from section 5 in [Fan et al., 2018](https://arxiv.org/abs/1805.04833), top-p
+    sampling from section 3 in [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751).
 
     Args:
         step: Function `(tokens, index, ancestry, state) -> (logits, state)`, as in `beam_search`.
-            Every sample stays in its slot, and `ancestry` says so.
-        state: Any nested structure of tensors: what `step` wants to remember.
-        max_lengths: Integer tensor of shape `(B,)`: the most tokens, EOS included.
-        length: Integer, L. Room for so many tokens, at least the greatest of `max_lengths`.
-        bos_id: Integer. Starts every sentence; not part of the result.
-        eos_id: Integer. Ends a sentence; part of the result.
-        pad_id: Integer. Fills the result up; never drawn.
-        beam_size: Integer, W. How many sentences are drawn for each source, and returned.
-        temperature: Float, greater than 0. See `Sampling`, also for `top_k` and `top_p`.
-        top_k: Integer. How many tokens may be drawn; 0 for all.
-        top_p: Float. How probable the tokens that may be drawn are together; 1 for all.
-        seeds: Integer tensor of shape `(B,)`. `None` for each sentence's place in the batch.
-        length_penalty: Float, at least 0. See `length_normalizer`.
-        min_lengths: Integer tensor of shape `(B,)`: the fewest tokens, EOS included.
-        prefix: Integer tensor of shape `(B, P)`: tokens to start with, then `pad_id`. They are
-            part of the result, and their log-probabilities of the score.
-        no_repeat_ngram_size: Integer, n. No n tokens in a row occur twice; 0 allows it.
+            Every sample stays in its slot; `ancestry` is constant except for growing with `index`.
+        state: Any nested structure of tensors: the initial state of `step`, such as its KV cache.
+        max_lengths: Integer tensor of shape `(B,)`: maximum number of tokens, EOS included.
+        length: Integer L. Static length of the results, at least the largest of `max_lengths`.
+        bos_id: Integer. The beginning-of-sentence id, which is not part of the results.
+        eos_id: Integer. The end-of-sentence id, which is part of the results.
+        pad_id: Integer. The padding id, which is never drawn.
+        beam_size: Integer W. Number of samples per source sentence, all of which are returned.
+        temperature: Float, greater than 0. Divisor of the logits; see `Sampling`.
+        top_k: Integer. Number of most probable tokens to sample from; 0 means all.
+        top_p: Float, in (0, 1]. Total probability of the most probable tokens to sample from; 1
+            means all.
+        seeds: Integer tensor of shape `(B,)`. `None` means the index of each sentence in the batch.
+        length_penalty: Float, at least 0. Strength of the normalization; see `length_normalizer`.
+        min_lengths: Integer tensor of shape `(B,)`: minimum number of tokens, EOS included.
+        prefix: Integer tensor of shape `(B, P)`: tokens that all samples start with, followed by
+            `pad_id`. They are part of the results and count in log-probability and score.
+        no_repeat_ngram_size: Integer n. No n-gram of tokens may occur twice in a sample; 0 allows
+            repetition.
 
     Returns:
-        `Hypotheses`: all that were drawn, best first, the same sentence perhaps more than once.
-        Those that reached their `max_lengths` without EOS are not `finished`; one that no token
-        could follow does not exist.
+        `Hypotheses`: all samples, best first, possibly with duplicates. A sample that reached its
+        maximum length without EOS is not `finished`. A sample to which no next token was possible
+        is missing: its score is -inf.
 
     Raises:
-        ValueError: `beam_size`, `length_penalty`, `no_repeat_ngram_size`, `temperature`, `top_k` or
-            `top_p` makes no sense.
+        ValueError: If `beam_size`, `length_penalty`, `no_repeat_ngram_size`, `temperature`,
+            `top_k` or `top_p` is out of range.
 
-    Example: 3 comes in 7 of 10 sentences, else 4.
+    Example: Token 3 has probability 0.7, token 4 has 0.3.
 
     >>> logits = keras.ops.log(keras.ops.array([0, 0, 0, 0.7, 0.3]))
     >>> def step(tokens, index, ancestry, state):
     ...     return keras.ops.broadcast_to(logits, (1, 1000, 5)), state
-    >>> found = sample(step, (), keras.ops.array([1]), length=1, bos_id=1, eos_id=2, beam_size=1000)
-    >>> round(float(keras.ops.mean(found.ids == 3)), 1), found.ids.shape[1]
+    >>> options = {"length": 1, "bos_id": 1, "eos_id": 2, "beam_size": 1000}
+    >>> samples = sample(step, (), keras.ops.array([1]), **options)
+    >>> round(float(keras.ops.mean(samples.ids == 3)), 1), samples.ids.shape[1]
     (0.7, 1000)
     """
-    given = {"length_penalty": length_penalty, "no_repeat_ngram_size": no_repeat_ngram_size}
-    BeamSearch(length, bos_id, eos_id, pad_id, beam_size, **given)  # checks them
+    options = {"length_penalty": length_penalty, "no_repeat_ngram_size": no_repeat_ngram_size}
+    BeamSearch(length, bos_id, eos_id, pad_id, beam_size, **options)  # validates the arguments
     sampling = Sampling(temperature, top_k, top_p)
     rules = LogitsRules(eos_id, pad_id, min_lengths, prefix, no_repeat_ngram_size)
     limits = ops.cast(max_lengths, "int32")
     B = limits.shape[0]
     seeds = ops.arange(B, dtype="int32") if seeds is None else seeds
 
-    def write_one(index, samples, state):
-        ancestry = own_slots(index, *samples.ids.shape)
+    def decode_one(index, samples, state):
+        ancestry = constant_ancestry(index, *samples.ids.shape)
         logits, state = step(samples.tokens, index, ancestry, state)
         new = extend(samples, index, logits, seeds, rules, sampling)
         return index + 1, select(is_active(samples, index, limits), new, samples), state
 
     _, samples, _ = ops.while_loop(
         lambda index, samples, state: ops.any(is_active(samples, index, limits)),
-        write_one,
+        decode_one,
         (ops.zeros((), "int32"), initialize(B, beam_size, length, bos_id, pad_id), state),
         maximum_iterations=length,
     )
-    return best_first(samples, pad_id, length_penalty)
+    return finalize(samples, pad_id, length_penalty)
 
 
 def initialize(batch, beam_size, length, bos_id, pad_id):
-    """`Samples` without a token."""
+    """Returns `Samples` without tokens."""
     return Samples(
         ids=ops.full((batch, beam_size, length), pad_id, "int32"),
         tokens=ops.full((batch, beam_size), bos_id, "int32"),
@@ -135,29 +139,29 @@ def initialize(batch, beam_size, length, bos_id, pad_id):
 
 
 def is_active(samples, index, max_lengths):
-    """Whether samples are neither finished nor dead, and have room, `(B, W)`."""
+    """Returns whether each sample is not yet finished, dead or at its maximum length, `(B, W)`."""
     alive = ops.logical_and(samples.log_probs > IMPOSSIBLE, ops.logical_not(samples.finished))
     return ops.logical_and(alive, index < max_lengths[:, None])
 
 
-def own_slots(index, batch, beam_size, length):
-    """The `ancestry`, `(B, W, L, W)`, of samples that stay in their slots, up to `index`."""
-    known = (ops.arange(length, dtype="int32") <= index)[:, None]
-    own = ops.logical_and(known, ops.eye(beam_size, dtype="bool")[:, None])
-    return ops.broadcast_to(own, (batch, beam_size, length, beam_size))
+def constant_ancestry(index, batch, beam_size, length):
+    """Returns the ancestry, `(B, W, L, W)`, of samples that never change slots, up to `index`."""
+    visible = (ops.arange(length, dtype="int32") <= index)[:, None]
+    own_slot = ops.logical_and(visible, ops.eye(beam_size, dtype="bool")[:, None])
+    return ops.broadcast_to(own_slot, (batch, beam_size, length, beam_size))
 
 
 def extend(samples, index, logits, seeds, rules, sampling):
-    """Samples with one more token, or, where none is possible, dead."""
+    """Extends `Samples` by one token; a sample without a possible next token becomes dead."""
     logits = ops.cast(logits, "float32")
     allowed = mask_logits(logits, index, samples.ids, rules)
     tokens = sample_token(allowed, index, seeds, sampling)
-    drawn = ops.take_along_axis(allowed, tokens[..., None], axis=-1)[..., 0]
-    totals = samples.log_probs + (drawn - ops.logsumexp(logits, axis=-1))
-    possible = totals > IMPOSSIBLE  # nor is it if this is NaN: the model allows nothing, either
-    here = ops.equal(ops.arange(samples.ids.shape[-1], dtype="int32"), index)
+    token_logits = ops.take_along_axis(allowed, tokens[..., None], axis=-1)[..., 0]
+    totals = samples.log_probs + (token_logits - ops.logsumexp(logits, axis=-1))
+    possible = totals > IMPOSSIBLE  # also `False` for NaN, the total if all logits are -inf
+    at_index = ops.equal(ops.arange(samples.ids.shape[-1], dtype="int32"), index)
     return Samples(
-        ids=ops.where(here, tokens[..., None], samples.ids),
+        ids=ops.where(at_index, tokens[..., None], samples.ids),
         tokens=tokens,
         log_probs=ops.where(possible, totals, IMPOSSIBLE),
         finished=ops.logical_and(possible, ops.equal(tokens, rules.eos_id)),
@@ -165,14 +169,14 @@ def extend(samples, index, logits, seeds, rules, sampling):
 
 
 def select(active, new, old):
-    """Selects `new` for active samples, `(B, W)`, and `old` for the rest."""
+    """Selects `new` for active samples, boolean `(B, W)`, else `old`."""
     ids = ops.where(active[..., None], new.ids, old.ids)
-    rest = (ops.where(active, *both) for both in zip(new[1:], old[1:], strict=True))
-    return Samples(ids, *rest)
+    others = (ops.where(active, *pair) for pair in zip(new[1:], old[1:], strict=True))
+    return Samples(ids, *others)
 
 
-def best_first(samples, pad_id, length_penalty):
-    """The `Hypotheses` that samples came to; the dead ones last, and empty."""
+def finalize(samples, pad_id, length_penalty):
+    """Returns samples as `Hypotheses`, best first; dead samples come last, without tokens."""
     exists = samples.log_probs > IMPOSSIBLE
     ids = ops.where(exists[..., None], samples.ids, pad_id)
     lengths = ops.sum(ops.cast(ops.not_equal(ids, pad_id), "int32"), axis=-1)

@@ -1,4 +1,4 @@
-"""How one token is drawn from the distribution that a model gives."""
+"""Sampling of one token: temperature, top-k, top-p and reproducible random numbers."""
 
 import dataclasses
 
@@ -9,28 +9,28 @@ from keras_transformer.decoding.hypotheses import IMPOSSIBLE
 from keras_transformer.decoding.top_k import top_k_two_stage
 from keras_transformer.layers.dropout import mix_bits
 
-START = np.uint32(0x9E3779B9)  # any number but 0, which the mixing leaves as it is
-COLDEST = 1e-30  # colder makes no difference, and is 0 in float32 in the end
-RAREST = 1e-30  # a smaller `top_p` makes no difference, and is 0 in float32 in the end
-HALVINGS = 48  # until two numbers of float32 are left, or nearly
+HASH_SEED = np.uint32(0x9E3779B9)  # arbitrary, but not 0, which `mix_bits` maps to 0
+MIN_TEMPERATURE = 1e-30  # lower ones are equivalent, and may underflow to 0 in float32
+MIN_TOP_P = 1e-30  # lower ones are equivalent, and may underflow to 0 in float32
+BISECTION_STEPS = 48  # enough to narrow an interval down to about two float32 numbers
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. As it stands: from all of them, as probable as the model says.
+    """Sampling options. The defaults sample from the unmodified distribution of the model.
 
     Args:
-        temperature: Float, greater than 0. Logits are divided by it: below 1 what is probable gets
-            more so, above 1 less.
-        top_k: Integer. Only the so many most probable tokens may be drawn; 0 for all.
+        temperature: Float, greater than 0. Divisor of the logits. Values below 1 make probable
+            tokens more probable, values above 1 less.
+        top_k: Integer. Samples from the `top_k` most probable tokens; 0 disables it.
             [Fan et al., 2018](https://arxiv.org/abs/1805.04833).
-        top_p: Float, in (0, 1]. Only the most probable tokens may be drawn that together, and no
-            fewer of them, are so probable; 1 for all. The nucleus of
+        top_p: Float, in (0, 1]. Samples from the smallest set of most probable tokens whose total
+            probability reaches `top_p`; 1 disables it. Also called nucleus sampling,
             [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751).
-        seed: Integer. The same seed draws the same sentences.
+        seed: Integer. Seed of the random numbers; the same seed draws the same sentences.
 
     Raises:
-        ValueError: `temperature`, `top_k` or `top_p` is out of its range.
+        ValueError: If `temperature`, `top_k` or `top_p` is out of range.
 
     Example:
 
@@ -46,32 +46,34 @@ class Sampling:
     def __post_init__(self):
         if not self.temperature > 0:
             raise ValueError(
-                "`temperature` divides the logits: it must be greater than 0, and is 1 for the "
-                f"model's own probabilities. Received: {self.temperature}"
+                "`temperature` divides the logits: it must be greater than 0, where 1 keeps the "
+                f"probabilities of the model. Received: {self.temperature}"
             )
         if not self.top_k >= 0:
             raise ValueError(
-                "`top_k` is how many of the most probable tokens may be drawn: at least 1, or 0 "
+                "`top_k` is the number of most probable tokens to sample from: at least 1, or 0 "
                 f"for all. Received: {self.top_k}"
             )
         if not 0 < self.top_p <= 1:
             raise ValueError(
-                "`top_p` is how probable the tokens that may be drawn are together: greater than "
-                f"0, and 1 for all. Received: {self.top_p}"
+                "`top_p` is the total probability of the most probable tokens to sample from: "
+                f"greater than 0, at most 1, where 1 means all tokens. Received: {self.top_p}"
             )
 
 
 def sample_token(logits, index, seeds, sampling):
-    """Draws a token each from the softmax of logits, which `sampling` changes and filters.
+    """Draws a token for each of B x W samples from the softmax of the filtered logits.
 
-    Of logits to which independent noise of the Gumbel distribution is added, each is the greatest
-    as often as its softmax says ([Maddison et al., 2014](https://arxiv.org/abs/1411.0030)).
+    Uses the Gumbel-max trick: with independent Gumbel noise added to the logits, the probability
+    that a logit is the largest equals its softmax
+    ([Maddison et al., 2014](https://arxiv.org/abs/1411.0030)).
 
     Args:
-        logits: Tensor of shape `(B, W, V)`, float32; -inf is never drawn if anything else is there.
-        index: Integer scalar tensor: the position that is written.
+        logits: Float32 tensor of shape `(B, W, V)`. A token with logit -inf is never drawn, unless
+            all logits are -inf.
+        index: Integer scalar tensor: the position of the token in its sentence.
         seeds: Integer tensor of shape `(B,)`.
-        sampling: `Sampling`. Its seed is not used.
+        sampling: `Sampling`, whose `seed` is ignored.
 
     Returns:
         Integer tensor of shape `(B, W)`.
@@ -82,7 +84,7 @@ def sample_token(logits, index, seeds, sampling):
     >>> sample_token(logits, 0, keras.ops.array([5]), Sampling(top_k=1)).numpy().tolist()
     [[2]]
     """
-    logits, tokens = filtered(logits, sampling)
+    logits, tokens = filter_logits(logits, sampling)
     samples = ops.arange(logits.shape[1], dtype="int32")[:, None]
     noise = -ops.log(-ops.log(uniforms(ops.reshape(seeds, (-1, 1, 1)), samples, index, tokens)))
     best = ops.argmax(logits + noise, axis=-1)[..., None]
@@ -90,28 +92,30 @@ def sample_token(logits, index, seeds, sampling):
     return ops.cast(ops.take_along_axis(tokens, best, axis=-1)[..., 0], "int32")
 
 
-def filtered(logits, sampling):
-    """The logits that `sampling` leaves, and the tokens, K of V, that they are of.
+def filter_logits(logits, sampling):
+    """Applies temperature, top-k and top-p to logits.
 
     Args:
         logits: Tensor of shape `(B, W, V)`.
         sampling: `Sampling`.
 
     Returns:
-        Logits of shape `(B, W, K)`, -inf where a token may not be drawn, and the tokens, of a
-        shape that can be broadcast to that.
+        A tuple of the logits of K of the V tokens, `(B, W, K)`, -inf for tokens that must not be
+        drawn; and the ids of these tokens, an integer tensor that can be broadcast to the same
+        shape.
 
     Example:
 
     >>> logits = keras.ops.log(keras.ops.array([[[0.1, 0.6, 0.3]]]))
-    >>> logits, tokens = filtered(logits, Sampling(top_k=2))
+    >>> logits, tokens = filter_logits(logits, Sampling(top_k=2))
     >>> tokens.numpy().tolist()
     [[[1, 2]]]
     """
     V = logits.shape[-1]
-    below = logits - ops.max(logits, axis=-1, keepdims=True)  # the greatest is 0 however cold it is
-    below = below / max(sampling.temperature, COLDEST)
-    logits = ops.where(logits > IMPOSSIBLE, below, IMPOSSIBLE)
+    # With a maximum of 0, no temperature makes the largest logit overflow.
+    scaled = logits - ops.max(logits, axis=-1, keepdims=True)
+    scaled = scaled / max(sampling.temperature, MIN_TEMPERATURE)
+    logits = ops.where(logits > IMPOSSIBLE, scaled, IMPOSSIBLE)
     tokens = ops.arange(V, dtype="int32")
     if sampling.top_k:
         logits, tokens = top_k_two_stage(logits, min(sampling.top_k, V))
@@ -121,50 +125,61 @@ def filtered(logits, sampling):
 
 
 def nucleus(logits, top_p):
-    """Sets all but the most probable tokens, the fewest that reach `top_p` together, to -inf.
+    """Sets all logits to -inf except those of the smallest set of tokens that reaches `top_p`.
 
-    How probable the last of them is, is found by halving: sorting 64 x 32,003 numbers in XLA took
-    30 times as long on a CPU. Of equal tokens those with the smaller numbers come first.
+    The set holds the most probable tokens; among equally probable ones, those with smaller indices.
+    The probability of the least probable token in the set is found by bisection, since sorting
+    64 x 32,003 numbers in XLA took 30 times as long on a CPU.
 
     Args:
         logits: Tensor of shape `(..., K)`.
-        top_p: Float, in (0, 1).
+        top_p: Float, in (0, 1). Total probability that the set must reach.
 
     Returns:
-        Tensor of that shape.
+        Tensor of the same shape.
 
-    Example: the first two together reach .7.
+    Example: The two most probable tokens reach 0.7.
 
     >>> logits = keras.ops.log(keras.ops.array([0.1, 0.6, 0.3]))
     >>> (nucleus(logits, 0.7).numpy() > float("-inf")).tolist()
     [False, True, True]
     """
-    probabilities, top_p = ops.softmax(logits), max(top_p, RAREST)
+    probabilities, top_p = ops.softmax(logits), max(top_p, MIN_TOP_P)
 
-    def only(condition):
+    def masked(condition):
         return ops.where(condition, probabilities, 0.0)
 
-    def halve(_, bounds):
+    def bisect(_, bounds):
         low, high = bounds
         middle = (low + high) / 2
-        enough = ops.sum(only(probabilities >= middle), axis=-1, keepdims=True) >= top_p
-        return ops.where(enough, middle, low), ops.where(enough, high, middle)
+        total = ops.sum(masked(probabilities >= middle), axis=-1, keepdims=True)
+        return ops.where(total >= top_p, middle, low), ops.where(total >= top_p, high, middle)
 
-    greatest_one = ops.max(probabilities, axis=-1, keepdims=True)
-    low, high = ops.fori_loop(0, HALVINGS, halve, (0 * greatest_one, 2 * greatest_one))
-    surely = probabilities >= high
-    last = ops.logical_and(probabilities >= low, probabilities < high)  # some of them are enough
-    before = ops.sum(only(surely), axis=-1, keepdims=True)
-    before = before + (ops.cumsum(only(last), axis=-1) - only(last))
-    kept = ops.logical_or(surely, ops.logical_and(last, before < top_p))
+    largest = ops.max(probabilities, axis=-1, keepdims=True)
+    low, high = ops.fori_loop(0, BISECTION_STEPS, bisect, (0 * largest, 2 * largest))
+    above = probabilities >= high
+    # Tokens at the threshold: the set needs some of them, or all.
+    at_threshold = ops.logical_and(probabilities >= low, probabilities < high)
+    preceding = ops.sum(masked(above), axis=-1, keepdims=True)
+    preceding = preceding + (ops.cumsum(masked(at_threshold), axis=-1) - masked(at_threshold))
+    kept = ops.logical_or(above, ops.logical_and(at_threshold, preceding < top_p))
     return ops.where(kept, logits, IMPOSSIBLE)
 
 
 def uniforms(seeds, samples, position, tokens):
-    """Random numbers that depend on these four alone: a hash, uniform in (0, 1), ends excluded.
+    """Returns pseudorandom numbers, uniform in the open interval (0, 1): a hash of the arguments.
 
-    Of integers that can be broadcast to one shape: 23 random bits and a half, float32, the same
-    numbers on every backend. The mixing is Wellons' "lowbias32", as in `random_bits`.
+    A number is `(n + 0.5) * 2**-23`, where n has 23 random bits. The numbers are the same on every
+    backend. The hash function is `mix_bits`.
+
+    Args:
+        seeds: Integer tensor: the seeds of the sentences.
+        samples: Integer or integer tensor: the indices of the samples of a sentence.
+        position: Integer or integer tensor: the position in the sentence.
+        tokens: Integer tensor: the token ids.
+
+    Returns:
+        Float32 tensor of the shape that the arguments are broadcast to.
 
     Example:
 
@@ -173,10 +188,11 @@ def uniforms(seeds, samples, position, tokens):
     >>> bool(keras.ops.all(numbers[0] == numbers[2])), bool(keras.ops.any(numbers[0] == numbers[1]))
     (True, False)
     """
-    key = START
+    key = HASH_SEED
     for number in (seeds, samples, position):
         key = mix_bits(ops.bitwise_xor(ops.cast(number, "uint32"), key))
-    # Mixed for itself, or two keys that differ in few bits would deal the same numbers anew.
-    token = mix_bits(ops.bitwise_xor(ops.cast(tokens, "uint32"), START))
-    bits = ops.right_shift(mix_bits(ops.bitwise_xor(key, token)), np.uint32(9))
+    # Tokens are hashed on their own first; otherwise, keys that differ in few bits would yield the
+    # same numbers for other tokens.
+    token_hash = mix_bits(ops.bitwise_xor(ops.cast(tokens, "uint32"), HASH_SEED))
+    bits = ops.right_shift(mix_bits(ops.bitwise_xor(key, token_hash)), np.uint32(9))
     return (ops.cast(bits, "float32") + 0.5) * 2**-23

@@ -1,4 +1,4 @@
-"""Translation: strings in, strings out, by a tokenizer, a model and a search."""
+"""Translation of texts: a tokenizer, a model and a search behind one class, `Translator`."""
 
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, SLOTS
 from keras_transformer.translation.results import Hypothesis, Score, Translation

@@ -1,18 +1,27 @@
-"""Which static shapes sentences are translated in, so that few are ever compiled."""
+"""Batch shapes: a few static shapes for sentences of any number and length.
+
+XLA compiles the search once for every shape, so sentences are padded and grouped to share shapes.
+"""
 
 import numpy as np
 
-LENGTHS = (16, 32, 64, 128, 256)  # source positions, EOS included
-BATCHES = (1, 8, 16, 32, 64, 128, 256)  # sentences that wait for their turn
-PARTED = range(9, 65)  # sentences: fewer are faster together, more have few shapes
-POSITIONS = 8192  # of the source in one batch
-SLOTS = 16  # sentences at work at a time
-EXTRA_LENGTH = 50  # the paper's limit on the output: the input's length + 50, EOS included
-USUAL_EXTRA = 16  # a result is seldom longer than its source by more
+LENGTHS = (16, 32, 64, 128, 256)  # padded source lengths, EOS included
+BATCHES = (1, 8, 16, 32, 64, 128, 256)  # batch sizes
+SHARED = range(9, 65)  # numbers of sentences to distribute over workers
+POSITIONS = 8192  # maximum source positions of a batch
+SLOTS = 16  # maximum sentences that are decoded at the same time
+EXTRA_LENGTH = 50  # the paper's limit of the output: the length of the input + 50, EOS included
+USUAL_EXTRA = 16  # few translations exceed the length of their source by more
 
 
 def padded_length(tokens: int, lengths: tuple[int, ...] = LENGTHS) -> int:
-    """The length that so many positions are padded to.
+    """Returns the length to which a sentence is padded.
+
+    This is the smallest of `lengths` that fits, or else the next multiple of the largest.
+
+    Args:
+        tokens: Number of tokens.
+        lengths: Lengths in ascending order.
 
     Example:
 
@@ -25,28 +34,36 @@ def padded_length(tokens: int, lengths: tuple[int, ...] = LENGTHS) -> int:
     return -(-tokens // lengths[-1]) * lengths[-1]
 
 
-def decode_lengths(length: int, most: int) -> list[int]:
-    """Returns two decode lengths to try: the usual one, then the longest that may be needed.
+def decode_lengths(length: int, max_length: int) -> list[int]:
+    """Returns two decode lengths to try: the usual one, then one that is always sufficient.
 
     Args:
-        length: The padded length of the source.
-        most: The most tokens of a result.
+        length: Padded length of the source.
+        max_length: Maximum number of tokens of a translation.
 
     Example:
 
-    >>> decode_lengths(32, most=80), decode_lengths(64, most=20), decode_lengths(16, most=300)
+    >>> decode_lengths(32, 80), decode_lengths(64, 20), decode_lengths(16, 300)
     ([48, 82], [80, 114], [32, 320])
     """
     full = length + EXTRA_LENGTH
-    return [length + USUAL_EXTRA, full if most <= full else padded_length(most, (32,))]
+    return [length + USUAL_EXTRA, full if max_length <= full else padded_length(max_length, (32,))]
 
 
 def batch_sizes(
     sentences: int, length: int, limit: int | None = None, workers: int = 1
 ) -> list[int]:
-    """How many sentences of one length go together: all, or as many as `POSITIONS` allows.
+    """Returns the sizes of the batches for a number of sentences of one padded length.
 
-    A few dozen are shared out, so that no worker waits.
+    Batches are as large as `POSITIONS` and `limit` allow. A few dozen sentences are distributed
+    evenly over the workers, so that no worker is idle; fewer are faster in one batch, and for more
+    the number of shapes matters more.
+
+    Args:
+        sentences: Number of sentences.
+        length: Padded length of the sources.
+        limit: Maximum batch size, one of `BATCHES`. `None` means no further limit.
+        workers: Number of batches that are processed at the same time.
 
     Example:
 
@@ -55,41 +72,42 @@ def batch_sizes(
     >>> batch_sizes(32, length=16, workers=2)
     [16, 16]
     """
-    most = max(size for size in BATCHES if size == 1 or size * length <= POSITIONS)
-    most = min(most, limit or most)
-    share = -(-sentences // workers) if sentences in PARTED else sentences
-    size = next(size for size in BATCHES if size >= min(share, most))
+    largest = max(size for size in BATCHES if size == 1 or size * length <= POSITIONS)
+    largest = min(largest, limit or largest)
+    share = -(-sentences // workers) if sentences in SHARED else sentences
+    size = next(size for size in BATCHES if size >= min(share, largest))
     return [size] * -(-sentences // size)
 
 
 def make_batches(
     lengths: list[int], limit: int | None = None, workers: int = 1
 ) -> list[tuple[int, int, list[int]]]:
-    """Groups sentences, longest first.
+    """Groups sentences of similar length into batches, longest sentences first.
 
     Args:
-        lengths: Source positions of each sentence.
-        limit: One of `BATCHES`: no batch has more sentences.
-        workers: How many batches are at work at a time.
+        lengths: Number of source tokens of each sentence.
+        limit: Maximum batch size, one of `BATCHES`. `None` means no further limit.
+        workers: Number of batches that are processed at the same time.
 
     Returns:
-        A list of (batch size, source length, the sentences' places in `lengths`).
+        A list of tuples: the batch size, the padded source length, and the indices of the
+        sentences, at most as many as the batch size.
     """
     order = np.argsort([-length for length in lengths], kind="stable")
     groups: dict[int, list[int]] = {}
-    for place in order:
-        groups.setdefault(padded_length(lengths[place]), []).append(int(place))
+    for index in order:
+        groups.setdefault(padded_length(lengths[index]), []).append(int(index))
     batches = []
-    for length, places in groups.items():
-        for size in batch_sizes(len(places), length, limit, workers):
-            batches.append((size, length, places[:size]))
-            places = places[size:]
+    for length, indices in groups.items():
+        for size in batch_sizes(len(indices), length, limit, workers):
+            batches.append((size, length, indices[:size]))
+            indices = indices[size:]
     return batches
 
 
-def padded(rows: list[list[int]], shape: tuple[int, int], pad_id: int) -> np.ndarray:
-    """Rows of ids in an array of a fixed shape, filled up with `pad_id`."""
+def pad_rows(rows: list[list[int]], shape: tuple[int, int], pad_id: int) -> np.ndarray:
+    """Returns an int32 array of the given shape with the rows of ids, padded with `pad_id`."""
     array = np.full(shape, pad_id, "int32")
-    for place, row in enumerate(rows):
-        array[place, : len(row)] = row
+    for index, row in enumerate(rows):
+        array[index, : len(row)] = row
     return array

@@ -1,4 +1,4 @@
-"""Functions over a model's weights, compiled by XLA on either backend."""
+"""XLA compilation of functions that use the weights of a model, on TensorFlow and JAX."""
 
 import functools
 import os
@@ -7,60 +7,62 @@ from collections import OrderedDict
 
 import keras
 
-KEPT = 128  # programs of some 60 MB
+MAX_PROGRAMS = 128  # each takes about 60 MB
 
 
 def compiled(function, model):
-    """Compiles `function` once for every combination of argument shapes and constants.
+    """Returns `function`, compiled once for every combination of argument shapes and constants.
 
-    The last `KEPT` programs are kept. The weights are looked up at every call, so training may go
-    on between two calls; but the layers must stay, and their variables: a model that was quantised
-    or got another layer wants a new function. Several threads may call at a time, but no process
-    that was forked after the first call.
+    The `MAX_PROGRAMS` most recently used programs are kept. A program reads the weights at every
+    call, so the model may be trained between calls. Its layers and variables must remain the same
+    objects: after a layer was quantized or replaced, compile a new function. Calls from several
+    threads are safe; calls from a process that was forked after the first call are refused.
 
     Args:
-        function: Function of arrays that uses `model`; its keyword arguments are constants.
+        function: Function of arrays that uses `model`. Its keyword arguments are constants.
         model: A built `keras.Model`.
 
     Returns:
-        A function with the same arguments and results.
+        A function with the same arguments and results. On backends without XLA, `function` itself.
 
     Raises:
-        RuntimeError: Another process called first.
+        RuntimeError: When called, if another process made the first call.
     """
-    compile_one = {"tensorflow": _by_tensorflow, "jax": _by_jax}.get(keras.backend.backend())
-    if compile_one is None:
+    backends = {"tensorflow": _compile_with_tensorflow, "jax": _compile_with_jax}
+    compile_function = backends.get(keras.backend.backend())
+    if compile_function is None:
         return function
     programs, lock, processes = OrderedDict(), threading.Lock(), set()
 
     def call(*arguments, **constants):
         key = (tuple(array.shape for array in arguments), tuple(sorted(constants.items())))
         processes.add(os.getpid())
-        if len(processes) > 1:  # before the lock, which a thread of the other may hold for ever
+        # Checked before the lock, which a thread of the parent process may have held at the fork.
+        if len(processes) > 1:
             raise RuntimeError(
-                "This translator was used before the process was forked, which the threads of "
-                f"{keras.backend.backend()} do not survive: the call would never end. Load it in "
-                "each process, or start them by `spawn`."
+                "This translator was used before the process was forked. The threads of "
+                f"{keras.backend.backend()} do not survive a fork, so this call would hang. Load "
+                "the translator in each process, or start processes with the method `spawn`."
             )
         with lock:
             if key not in programs:
-                programs[key] = compile_one(functools.partial(function, **constants), model)
+                programs[key] = compile_function(functools.partial(function, **constants), model)
             programs.move_to_end(key)
             program = programs[key]
-            if len(programs) > KEPT:
+            if len(programs) > MAX_PROGRAMS:
                 programs.popitem(last=False)
         return program(*arguments)
 
     return call
 
 
-def _by_tensorflow(function, model):
+def _compile_with_tensorflow(function, model):
     import tensorflow as tf
 
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def _by_jax(function, model):
+def _compile_with_jax(function, model):
     import jax
 
     @jax.jit

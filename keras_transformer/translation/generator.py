@@ -1,4 +1,4 @@
-"""Many sentences of ids through one compiled search, in few shapes."""
+"""Generation of target sequences with compiled searches, in batches of a few shapes."""
 
 import contextlib
 import dataclasses
@@ -18,26 +18,26 @@ from keras_transformer.translation.batch_shapes import (
     SLOTS,
     decode_lengths,
     make_batches,
-    padded,
+    pad_rows,
     padded_length,
 )
 from keras_transformer.translation.compilation import compiled
 from keras_transformer.translation.scoring import score_targets, target_attention
 
-WORKERS = min(2, os.cpu_count() or 1)  # batches at a time: one alone leaves a processor idle
-SAMPLED = 32  # sentences in a batch of samples, or of given targets
+WORKERS = min(2, os.cpu_count() or 1)  # parallel batches: one alone leaves CPU cores idle
+PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples and given targets
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """One sentence to translate.
+    """A source sentence to translate.
 
     Attributes:
-        source: Its ids, EOS included.
-        max_length: The most tokens of its translation, EOS included.
-        min_length: The fewest.
-        prefix: Ids that its translation must start with.
-        seed: Where its random numbers start, for sampling.
+        source: Ids of the sentence, EOS included.
+        max_length: Maximum number of tokens of the translation, EOS included.
+        min_length: Minimum number of tokens of the translation, EOS included.
+        prefix: Ids that the translation must start with.
+        seed: Seed of the random numbers, for sampling.
     """
 
     source: list[int]
@@ -49,7 +49,14 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedSequence:
-    """One hypothesis: its ids, EOS included, and what a search says of it."""
+    """One hypothesis of a search.
+
+    Attributes:
+        ids: Ids of the hypothesis, EOS included.
+        log_prob: Sum of the log-probabilities of the ids.
+        score: Log-probability divided by the length penalty.
+        finished: Whether the hypothesis ends with EOS.
+    """
 
     ids: list[int]
     log_prob: float
@@ -58,19 +65,19 @@ class GeneratedSequence:
 
 
 class SequenceGenerator:
-    """Runs searches on batches of static shape, each shape compiled once.
+    """Generator of target sequences: runs compiled searches on batches of static shapes.
 
     Args:
         model: A built `Transformer`.
-        bos_id: Integer. The target's first token.
-        eos_id: Integer. The target's last token.
+        bos_id: The beginning-of-sentence id of the target.
+        eos_id: The end-of-sentence id of the target.
     """
 
     def __init__(self, model, bos_id: int, eos_id: int):
         self.model = model
-        ends = {"bos_id": bos_id, "eos_id": eos_id}
-        self._search = compiled(functools.partial(generate_all, model, **ends), model)
-        self._sample = compiled(functools.partial(_draw, model, **ends), model)
+        special_ids = {"bos_id": bos_id, "eos_id": eos_id}
+        self._search = compiled(functools.partial(generate_all, model, **special_ids), model)
+        self._sample = compiled(functools.partial(_generate_samples, model, **special_ids), model)
         self._log_probs = compiled(functools.partial(score_targets, model, bos_id=bos_id), model)
         self._attention = compiled(functools.partial(target_attention, model, bos_id=bos_id), model)
 
@@ -81,61 +88,72 @@ class SequenceGenerator:
         sampling: Sampling | None = None,
         **settings,
     ) -> list[list[GeneratedSequence]]:
-        """What is found for each request, best first.
+        """Generates hypotheses for each request, by beam search or sampling.
 
         Args:
-            requests: What to translate.
-            progress: Called with how many requests are answered.
-            sampling: How to draw at random; `None` means beam search.
+            requests: Source sentences to translate.
+            progress: Function that is called after each batch, with the number of requests that
+                have a result.
+            sampling: Sampling options. `None` means beam search.
             **settings: `beam_size`, `top_beams`, `length_penalty` and `no_repeat_ngram_size` of
                 `beam_search`.
+
+        Returns:
+            A list of hypotheses for each request, best first.
         """
         results: list[list[GeneratedSequence] | None] = [None] * len(requests)
-        for attempt in (0, -1):  # with the usual room, then those that need more with all of it
-            waiting = [place for place, result in enumerate(results) if result is None]
-            for places, found in self._batches(requests, waiting, attempt, sampling, settings):
-                for place, result in zip(places, found, strict=True):
-                    results[place] = result
+        # First with the usual decode length; then, if that was too short, with the full one.
+        for attempt in (0, -1):
+            pending = [index for index, result in enumerate(results) if result is None]
+            batches = self._run_batches(requests, pending, attempt, sampling, settings)
+            for indices, batch_results in batches:
+                for index, result in zip(indices, batch_results, strict=True):
+                    results[index] = result
                 progress(len(results) - results.count(None))
         return results
 
-    def _batches(self, requests, waiting, attempt, sampling, settings) -> Iterator:
-        """Batches of requests, a few at a time: their places and what was found for each."""
-        lengths = [len(requests[place].source) for place in waiting]
-        parts = WORKERS if _on_processors() else 1  # an accelerator is filled by one batch
-        shapes = make_batches(lengths, SAMPLED if sampling else None, parts)
+    def _run_batches(self, requests, pending, attempt, sampling, settings) -> Iterator:
+        """Groups the pending requests into batches, and runs several batches in parallel.
+
+        Yields:
+            The indices of the requests of a batch, and the results of these requests.
+        """
+        lengths = [len(requests[index].source) for index in pending]
+        workers = WORKERS if _on_cpu() else 1  # a single batch keeps an accelerator busy
+        shapes = make_batches(lengths, PLAIN_BATCH if sampling else None, workers)
 
         def run(shape):
             size, length, rows = shape
-            batch = [requests[waiting[row]] for row in rows]
-            most = max(request.max_length for request in batch)
-            sizes = decode_lengths(length, most)
+            batch = [requests[pending[row]] for row in rows]
+            max_length = max(request.max_length for request in batch)
+            sizes = decode_lengths(length, max_length)
             if sampling:
-                max_decode_len = next(size for size in sizes if size >= most)
+                max_decode_len = next(size for size in sizes if size >= max_length)
                 return self._run_sampling(batch, size, length, max_decode_len, sampling, settings)
             return self._run_search(batch, size, length, sizes[attempt], settings)
 
         with contextlib.ExitStack() as stack:
-            in_turn = map
-            if len(shapes) > 1:  # to start a thread takes a sixth of the time of a short sentence
-                in_turn = stack.enter_context(ThreadPoolExecutor(WORKERS)).map
-            for (_, _, rows), found in zip(shapes, in_turn(run, shapes), strict=True):
-                yield [waiting[row] for row in rows], found
+            map_batches = map
+            # Starting a thread takes a sixth of the time of a short sentence.
+            if len(shapes) > 1:
+                map_batches = stack.enter_context(ThreadPoolExecutor(WORKERS)).map
+            for (_, _, rows), results in zip(shapes, map_batches(run, shapes), strict=True):
+                yield [pending[row] for row in rows], results
 
     def _run_search(self, batch, size, length, max_decode_len, settings):
-        found, complete = self._search(
-            *self._arrays(batch, size, length),
+        hypotheses, complete = self._search(
+            *self._to_arrays(batch, size, length),
             length=max_decode_len,
             slots=min(size, SLOTS),
             **settings,
         )
-        return self._as_lists(found, np.asarray(complete)[: len(batch)])
+        return self._to_lists(hypotheses, np.asarray(complete)[: len(batch)])
 
     def _run_sampling(self, batch, size, length, max_decode_len, sampling, settings):
         seeds = np.zeros((size,), "int32")
         seeds[: len(batch)] = [request.seed for request in batch]
-        found = self._sample(
-            *self._arrays(batch, size, length),
+        hypotheses = self._sample(
+            *self._to_arrays(batch, size, length),
             seeds,
             length=max_decode_len,
             beam_size=settings["top_beams"],
@@ -145,10 +163,13 @@ class SequenceGenerator:
             top_k=sampling.top_k,
             top_p=sampling.top_p,
         )
-        return self._as_lists(found, np.ones((len(batch),), bool))
+        return self._to_lists(hypotheses, np.ones((len(batch),), bool))
 
-    def _arrays(self, batch: list[Request], size: int, length: int):
-        """Source, limits and prefix of a batch; nothing is asked of rows that fill it up."""
+    def _to_arrays(self, batch: list[Request], size: int, length: int):
+        """Collates requests to source ids, maximum and minimum lengths, and prefixes.
+
+        Rows that fill up the batch are padding, with a maximum length of 0.
+        """
         pad_id = self.model.pad_id
         limits = np.zeros((2, size), "int32")
         limits[0, : len(batch)] = [request.max_length for request in batch]
@@ -156,18 +177,18 @@ class SequenceGenerator:
         longest = max(len(request.prefix) for request in batch)
         prefix_length = padded_length(longest, LENGTHS) if longest else 0
         return (
-            padded([request.source for request in batch], (size, length), pad_id),
+            pad_rows([request.source for request in batch], (size, length), pad_id),
             *limits,
-            padded([request.prefix for request in batch], (size, prefix_length), pad_id),
+            pad_rows([request.prefix for request in batch], (size, prefix_length), pad_id),
         )
 
-    def _as_lists(self, found, complete: np.ndarray) -> list[list[GeneratedSequence] | None]:
-        """Hypotheses that exist, a list a sentence; `None` where a search had too little room."""
-        ids, log_probs, scores, finished = map(np.asarray, found)
+    def _to_lists(self, hypotheses, complete: np.ndarray) -> list[list[GeneratedSequence] | None]:
+        """Converts hypotheses to a list for each sentence; `None` if its search is incomplete."""
+        ids, log_probs, scores, finished = map(np.asarray, hypotheses)
         lengths = (ids != self.model.pad_id).sum(-1)
         results: list[list[GeneratedSequence] | None] = []
         for row, is_complete in enumerate(complete):
-            kept = [
+            sequences = [
                 GeneratedSequence(
                     ids[row, n, : lengths[row, n]].tolist(),
                     float(log_probs[row, n]),
@@ -176,44 +197,44 @@ class SequenceGenerator:
                 )
                 for n in np.flatnonzero(scores[row] > -np.inf)
             ]
-            results.append(kept if is_complete else None)
+            results.append(sequences if is_complete else None)
         return results
 
     def log_probs(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
-        """Log-probabilities of the tokens of given targets; all ids with EOS."""
-        found = self._forced(self._log_probs, sources, targets)
-        return [row[: len(target)].tolist() for row, target in zip(found, targets, strict=True)]
+        """Returns the log-probability of each token of given targets; all ids include EOS."""
+        rows = self._run_on_targets(self._log_probs, sources, targets)
+        return [row[: len(target)].tolist() for row, target in zip(rows, targets, strict=True)]
 
     def attention(self, sources: list[list[int]], targets: list[list[int]]) -> list[np.ndarray]:
-        """Attention of given targets to their sources, `(layers, heads, T, S)` each."""
-        found = self._forced(self._attention, sources, targets)
+        """Returns the cross-attention scores of given targets, `(layers, heads, T, S)` each."""
+        rows = self._run_on_targets(self._attention, sources, targets)
         return [
             scores[:, :, : len(target), : len(source)]
-            for scores, source, target in zip(found, sources, targets, strict=True)
+            for scores, source, target in zip(rows, sources, targets, strict=True)
         ]
 
-    def _forced(self, function, sources, targets) -> list[np.ndarray]:
-        """A function of sources and targets, in batches of static shape."""
-        longer = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-        results: list[np.ndarray | None] = [None] * len(longer)
-        for size, length, places in make_batches(longer, SAMPLED):
+    def _run_on_targets(self, function, sources, targets) -> list[np.ndarray]:
+        """Runs a function of sources and targets in batches of static shapes."""
+        lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+        results: list[np.ndarray | None] = [None] * len(lengths)
+        for size, length, indices in make_batches(lengths, PLAIN_BATCH):
             if self.model.positions == "learned":
                 length = min(length, self.model.max_length)
             sides = [
-                padded([side[place] for place in places], (size, length), self.model.pad_id)
+                pad_rows([side[index] for index in indices], (size, length), self.model.pad_id)
                 for side in (sources, targets)
             ]
-            found = np.asarray(function(*sides))
-            for place, row in zip(places, found, strict=False):
-                results[place] = row
+            rows = np.asarray(function(*sides))
+            for index, row in zip(indices, rows, strict=False):
+                results[index] = row
         return results
 
 
-def _on_processors() -> bool:
+def _on_cpu() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-def _draw(model, source, max_lengths, min_lengths, prefix, seeds, **options):
+def _generate_samples(model, source, max_lengths, min_lengths, prefix, seeds, **options):
     return generate(
         model,
         source,

@@ -1,4 +1,4 @@
-"""Weight paths that were renamed after older format versions of the run folder."""
+"""Renamed weight paths, to load run folders of older format versions."""
 
 import contextlib
 import re
@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# Pairs of (pattern, replacement) for the paths of HDF5 groups, by the last format version that has
-# the old paths. The oldest comes first.
+# Pairs of (pattern, replacement) for the paths of HDF5 groups, by the last format version with the
+# old paths; oldest version first.
 RENAMED = {
     1: [
         (
@@ -24,9 +24,9 @@ def with_current_paths(path: Path, version: int) -> Iterator[Path]:
     """Yields the path of a weights file in which renamed weights have their current paths.
 
     Args:
-        path: A `.weights.h5` file. It is left unchanged; if paths differ, a temporary copy of it is
-            yielded.
-        version: Integer. Format version of the run folder with this file.
+        path: Path of a `.weights.h5` file, which is not changed. If it may have old paths, the path
+            of a temporary copy is yielded.
+        version: Format version of the run folder.
     """
     renames = [pair for last, pairs in sorted(RENAMED.items()) if last >= version for pair in pairs]
     if not renames:

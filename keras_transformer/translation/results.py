@@ -1,4 +1,4 @@
-"""What a translator answers."""
+"""Results of a translator: translations, their hypotheses and scores."""
 
 import dataclasses
 
@@ -7,17 +7,19 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """One of the translations that a search found.
+    """One of the candidate translations of a text.
 
     Attributes:
         text: The translation.
-        score: Its log-probability, divided by the length penalty: the best has the greatest.
-        log_prob: The sum of its tokens' log-probabilities, EOS included.
-        finished: Whether the model ended it by itself, or the length limit did.
+        score: Its log-probability, divided by the length penalty; greater is better.
+        log_prob: Its log-probability: the sum over its tokens, EOS included.
+        finished: Whether the model ended the translation with EOS. If `False`, the length limit
+            ended it.
         tokens: Its tokens, EOS included.
-        attention: If asked for, how much each token attended to each of the source's when it was
-            written: `(layers, heads, tokens, source tokens)`, EOS the last on both sides. `None`
-            for a text that was translated in pieces.
+        attention: Cross-attention scores, shape `(layers, heads, tokens, source tokens)`, EOS
+            included on both sides: the attention to each source token at the position that
+            predicts each token. `None` unless `return_attention=True`, and for a text that was
+            translated in several pieces.
     """
 
     text: str
@@ -30,16 +32,17 @@ class Hypothesis:
 
 @dataclasses.dataclass(frozen=True)
 class Translation:
-    """What a text was translated to.
+    """The translation of a text, with all its hypotheses.
 
     Attributes:
         text: The best translation.
-        score: Its score; 0 for an empty text, -inf if the rules allowed no translation.
-        finished: Whether the model ended it by itself, or the length limit did.
-        hypotheses: The translations that were found, best first, `top_beams` of them unless
-            there were fewer.
-        source_tokens: The text's tokens, EOS included.
-        parts: In how many pieces the text was translated; 1 unless it was too long.
+        score: The score of the best translation; 0 for an empty text, -inf if the search options
+            allowed no translation.
+        finished: Whether the model ended the best translation with EOS. If `False`, the length
+            limit ended it.
+        hypotheses: The hypotheses, best first: `top_beams`, or fewer if the search found fewer.
+        source_tokens: The tokens of the text, EOS included.
+        parts: Number of pieces in which the text was translated; 1 unless it was too long.
     """
 
     text: str
@@ -50,27 +53,28 @@ class Translation:
     parts: int = 1
 
 
-NOTHING = Hypothesis("", 0.0, 0.0)
+EMPTY = Hypothesis("", 0.0, 0.0)  # translation of an empty text
 
 
-def translation(hypotheses: list[Hypothesis], source_tokens=(), parts: int = 1) -> Translation:
-    """What was found, with the best in front."""
+def make_translation(hypotheses: list[Hypothesis], source_tokens=(), parts: int = 1) -> Translation:
+    """Returns a `Translation` from hypotheses, best first; without one, its score is -inf."""
     best = hypotheses[0] if hypotheses else Hypothesis("", -float("inf"), -float("inf"), False)
     return Translation(
         best.text, best.score, best.finished, tuple(hypotheses), tuple(source_tokens), parts
     )
 
 
-def joined(pieces: list[Translation]) -> Translation:
-    """The translation of a text from those of its pieces: best with best, second with second.
+def join_parts(pieces: list[Translation]) -> Translation:
+    """Joins the translations of the pieces of a text.
 
-    Scores are added up. Attention stays with the pieces.
+    The nth hypotheses of all pieces make up the nth hypothesis of the text. Their texts are joined
+    by spaces and their scores added. Attention scores are dropped.
     """
     if len(pieces) == 1:
         return pieces[0]
     if not pieces:
-        return translation([NOTHING])
-    return translation(
+        return make_translation([EMPTY])
+    return make_translation(
         [
             Hypothesis(
                 text=" ".join(part.text for part in parts),
@@ -81,19 +85,19 @@ def joined(pieces: list[Translation]) -> Translation:
             )
             for parts in zip(*(piece.hypotheses for piece in pieces), strict=False)
         ],
-        [source for piece in pieces for source in piece.source_tokens],
+        [token for piece in pieces for token in piece.source_tokens],
         len(pieces),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How probable a model finds a given translation.
+    """The score of a given translation.
 
     Attributes:
-        log_prob: The sum of its tokens' log-probabilities, EOS included.
-        token_log_probs: Those of its tokens.
-        tokens: Its tokens, EOS included.
+        log_prob: Log-probability of the translation: the sum over its tokens, EOS included.
+        token_log_probs: Log-probability of each token.
+        tokens: The tokens of the translation, EOS included.
     """
 
     log_prob: float

@@ -1,25 +1,25 @@
-"""What a model makes of translations that are given to it."""
+"""Scores and attention of given translations, by teacher forcing."""
 
 from keras import ops
 
 
 def shift_right(target, bos_id):
-    """What a decoder reads to write `target`, `(B, T)`: BOS, then all but the last."""
+    """Returns the decoder input for `target`, shape `(B, T)`: BOS, then all but its last column."""
     bos = ops.full((target.shape[0], 1), bos_id, dtype=target.dtype)
     return ops.concatenate([bos, target[:, :-1]], axis=1)
 
 
 def score_targets(model, source, target, *, bos_id):
-    """Log-probabilities of the tokens of given targets.
+    """Returns the log-probabilities of the tokens of given targets.
 
     Args:
         model: A `Transformer`.
-        source: Integer tensor of shape `(B, S)`, rows ending with EOS.
-        target: Integer tensor of shape `(B, T)`, rows ending with EOS.
-        bos_id: Integer. What the decoder reads first; no part of `target`.
+        source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
+        target: Integer tensor of shape `(B, T)`, rows ending with EOS, then padding.
+        bos_id: Integer. First token of the decoder input; not part of `target`.
 
     Returns:
-        Tensor of shape `(B, T)`, float32; 0 at padding.
+        Float32 tensor of shape `(B, T)`; 0 at padding.
     """
     logits = model({"source": source, "target": shift_right(target, bos_id)}, training=False)
     log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
@@ -28,13 +28,18 @@ def score_targets(model, source, target, *, bos_id):
 
 
 def target_attention(model, source, target, *, bos_id):
-    """How much each token of given targets attends to each of the source's as it is written.
+    """Returns the cross-attention scores of given targets.
+
+    Row t of the scores is the attention to the source at the position that predicts token t.
 
     Args:
-        As in `score_targets`.
+        model: A `Transformer`.
+        source: As in `score_targets`.
+        target: As in `score_targets`.
+        bos_id: As in `score_targets`.
 
     Returns:
-        Tensor of shape `(B, layers, H, T, S)`, float32.
+        Float32 tensor of shape `(B, layers, H, T, S)`.
     """
     inputs = {"source": source, "target": shift_right(target, bos_id)}
     _, scores = model(inputs, training=False, return_attention_scores=True)

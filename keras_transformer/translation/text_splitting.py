@@ -1,4 +1,4 @@
-"""Lines too long for a model, cut where it hurts least."""
+"""Splitting of texts that are too long for a model, at sentence ends where possible."""
 
 import re
 from collections.abc import Callable
@@ -8,16 +8,18 @@ SPACES = re.compile(r"\s+")
 
 
 def split_text(text: str, count_tokens: Callable[[str], int], limit: int) -> list[str]:
-    """Cuts a text into pieces of at most `limit` tokens: between sentences, else words, else
-    characters.
+    """Splits a text into pieces of at most `limit` tokens.
+
+    Splits between sentences; within a sentence that is too long, between words; within a word that
+    is too long, between characters. A single character is never split.
 
     Args:
-        text: What to cut.
-        count_tokens: Says how many tokens a text has.
-        limit: The most tokens a piece may have.
+        text: Text to split.
+        count_tokens: Function that returns the number of tokens of a text.
+        limit: Maximum number of tokens of a piece.
 
     Returns:
-        The pieces in order; `[text]` where it is short enough.
+        The pieces in order; `[text]` if the text has at most `limit` tokens.
 
     Example:
 
@@ -29,7 +31,7 @@ def split_text(text: str, count_tokens: Callable[[str], int], limit: int) -> lis
     for boundary in (SENTENCE_ENDS, SPACES):
         parts = [part for part in boundary.split(text) if part and part.strip()]
         if len(parts) > 1:
-            return _join_up(parts, count_tokens, limit)
+            return _merge_parts(parts, count_tokens, limit)
     if len(text) <= 1:
         return [text]
     half = len(text) // 2
@@ -38,14 +40,14 @@ def split_text(text: str, count_tokens: Callable[[str], int], limit: int) -> lis
     )
 
 
-def _join_up(parts: list[str], count_tokens: Callable[[str], int], limit: int) -> list[str]:
-    """Puts neighbours together again while they fit, and cuts those that do not."""
+def _merge_parts(parts: list[str], count_tokens: Callable[[str], int], limit: int) -> list[str]:
+    """Merges adjacent parts into pieces of at most `limit` tokens and splits longer parts."""
     pieces: list[str] = []
     for part in parts:
         first, *others = split_text(part, count_tokens, limit)
-        joined = f"{pieces[-1]} {first}" if pieces else first
-        if pieces and count_tokens(joined) <= limit:
-            pieces[-1] = joined
+        merged = f"{pieces[-1]} {first}" if pieces else first
+        if pieces and count_tokens(merged) <= limit:
+            pieces[-1] = merged
         else:
             pieces.append(first)
         pieces += others

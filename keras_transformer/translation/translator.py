@@ -1,4 +1,4 @@
-"""Strings in, strings out."""
+"""Translation of strings to strings."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,34 +13,36 @@ from keras_transformer.translation.results import (
     Hypothesis,
     Score,
     Translation,
-    joined,
-    translation,
+    join_parts,
+    make_translation,
 )
 from keras_transformer.translation.text_splitting import split_text
 from keras_transformer.translation.validation import (
+    as_integer,
+    as_strings,
     check_lengths,
     check_limits,
     check_sampling,
     check_vocabularies,
-    strings,
-    whole,
 )
 
 
 class Translator:
-    """A trained model with its tokenizer: translates texts.
+    """A trained model with its tokenizers, to translate texts and score translations.
 
     Args:
         model: A `Transformer`.
-        tokenizer: `Tokenizer`, or any object with its methods (`keras_transformer.text`).
-        target_tokenizer: The same for the target; `None` if there is one vocabulary.
-        max_source_length: Most source tokens the model has learnt to read, EOS included. Longer
-            texts are translated in pieces.
-        about: Facts to keep in the run folder's `run.json`, such as languages and the seed.
+        tokenizer: `Tokenizer` of the source, or another object with the methods of
+            `keras_transformer.text.TokenizerProtocol`.
+        target_tokenizer: The same for the target. `None` means `tokenizer`, for a shared
+            vocabulary.
+        max_source_length: Maximum number of source tokens that the model was trained on, EOS
+            included. Longer texts are translated in pieces.
+        about: Dict of metadata to save in `run.json`, such as the languages and the seed.
 
     Raises:
-        ValueError: Model and tokenizers do not go together, or `max_source_length` is less than 2
-            or more than the model's learned positions allow.
+        ValueError: If model and tokenizers do not fit together, or `max_source_length` is less
+            than 2 or more than the learned positions of the model allow.
     """
 
     def __init__(
@@ -74,88 +76,94 @@ class Translator:
         return_attention: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Translation]:
-        """Translates each text with beam search.
+        """Translates texts by beam search or sampling.
 
-        Results come in the texts' order and do not depend on their company. An empty text has an
-        empty translation; one longer than `max_source_length` tokens is cut between sentences
-        (else words) and its pieces' translations are joined by spaces; limits and rules then hold
-        for each piece, and the prefix for the first.
+        The translations have the order of the texts, and the translation of a text does not depend
+        on the other texts. An empty text has an empty translation. A text of more than
+        `max_source_length` tokens is split into pieces between sentences, or else between words,
+        and the translations of the pieces are joined by spaces. Length limits and decoding
+        constraints then apply to each piece, and the prefix to the first.
 
-        Every new combination of settings (lengths rounded up) and of a batch's shape is compiled
-        once, which takes seconds and some 60 MB; the last 128 are kept. So a service does well to
-        offer few settings. Several threads may translate at a time; a process that forks after the
-        first translation must load its translator anew.
+        The search is compiled once for every new combination of options and batch shape, which
+        takes seconds and about 60 MB; the 128 most recently used programs are kept. A service
+        should therefore offer few combinations of options. Calls from several threads are safe. A
+        process that forks after the first translation must load its translator again.
 
         Args:
-            texts: The texts, one sentence or line each.
-            beam_size: How many beginnings the search goes on with; 1 is greedy search.
-            top_beams: How many hypotheses each text gets, at most `beam_size`.
-            length_penalty: Strength of the length penalty; 0 compares log-probabilities.
-            max_length: The most tokens of a translation, EOS included; `None` allows 50 more than
-                the text has.
-            min_length: The fewest tokens of a translation, as far as it may have so many.
-            prefixes: What each translation must start with, a string a text.
-            no_repeat_ngram_size: So many tokens in a row never occur twice; 0 allows it.
-            sampling: Draws `top_beams` translations at random instead; `beam_size` plays no part.
-            return_attention: Whether hypotheses tell their cross-attention.
-            progress: Called with how many pieces are done and how many there are.
+            texts: Texts, one sentence or line each.
+            beam_size: Number of live beams of the search; 1 means greedy search.
+            top_beams: Number of hypotheses per text, at most `beam_size`.
+            length_penalty: Strength of the length penalty; 0 ranks hypotheses by log-probability.
+            max_length: Maximum number of tokens of a translation, EOS included. `None` means 50
+                more than the text has.
+            min_length: Minimum number of tokens of a translation, EOS included, as far as the
+                maximum allows.
+            prefixes: Strings that the translations must start with, one per text; "" for none.
+            no_repeat_ngram_size: Integer n. No n-gram of tokens may occur twice in a translation; 0
+                allows repetition.
+            sampling: Options to draw `top_beams` translations at random. `beam_size` is then
+                ignored. `None` means beam search.
+            return_attention: Whether hypotheses include their cross-attention scores.
+            progress: Function that is called after each batch, with the number of finished pieces
+                and the number of all pieces.
 
         Returns:
-            One `Translation` a text.
+            One `Translation` per text.
 
         Raises:
-            ValueError: A number makes no sense; there are not as many prefixes as texts, or one is
-                too long; the model has learnt too few positions.
-            TypeError: `texts` or `prefixes` is not a list of strings, `sampling` no `Sampling`, or
-                a number not whole.
+            ValueError: If a number is out of range; if the number of prefixes is not that of the
+                texts, or a prefix is too long; or if the model has too few learned positions.
+            TypeError: If `texts` or `prefixes` is not a list of strings, `sampling` is not a
+                `Sampling`, or a number is not an integer where one is expected.
         """
-        texts = strings("texts", texts)
+        texts = as_strings("texts", texts)
         settings = {
-            "beam_size": whole("beam_size", beam_size),
-            "top_beams": whole("top_beams", top_beams),
+            "beam_size": as_integer("beam_size", beam_size),
+            "top_beams": as_integer("top_beams", top_beams),
             "length_penalty": length_penalty,
-            "no_repeat_ngram_size": whole("no_repeat_ngram_size", no_repeat_ngram_size),
+            "no_repeat_ngram_size": as_integer("no_repeat_ngram_size", no_repeat_ngram_size),
         }
         if sampling is not None:
             check_sampling(sampling)
             settings["beam_size"] = max(beam_size, top_beams)
-        BeamSearch(length=1, bos_id=1, eos_id=2, **settings)  # refuses what makes no sense
+        BeamSearch(length=1, bos_id=1, eos_id=2, **settings)  # validates the settings
         check_limits(max_length, min_length)
-        prefixes = [""] * len(texts) if prefixes is None else strings("prefixes", prefixes)
+        prefixes = [""] * len(texts) if prefixes is None else as_strings("prefixes", prefixes)
         if len(prefixes) != len(texts):
             raise ValueError(
-                "`prefixes` must have one string for each text, empty for none. "
+                '`prefixes` must have one string per text, "" for no prefix. '
                 f"Received: {len(prefixes)} prefixes for {len(texts)} texts"
             )
         requests, counts = self._requests(texts, prefixes, max_length, min_length, sampling)
-        tell = progress or (lambda done, total: None)
-        found = self._generator.search(
-            requests, lambda done: tell(done, len(requests)), sampling, **settings
+        report = progress or (lambda done, total: None)
+        results = self._generator.search(
+            requests, lambda done: report(done, len(requests)), sampling, **settings
         )
-        translations = iter(self._read(requests, found, return_attention))
-        return [joined([next(translations) for _ in range(count)]) for count in counts]
+        parts = iter(self._translations(requests, results, return_attention))
+        return [join_parts([next(parts) for _ in range(count)]) for count in counts]
 
     def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[Score]:
-        """How probable given translations are.
+        """Scores given translations by their log-probabilities.
 
-        Nothing is cut: a long text is read whole, also beyond what the model has learnt to read.
+        Unlike in `translate`, long texts are not split, even if they have more tokens than the
+        model was trained on.
 
         Args:
-            sources: The texts.
-            targets: A translation of each.
+            sources: Texts.
+            targets: Translations, one per text.
 
         Returns:
-            One `Score` a pair: log-probabilities of the target's tokens, EOS included.
+            One `Score` per pair.
 
         Raises:
-            ValueError: There are not as many targets as sources; the model has learnt too few
-                positions.
-            TypeError: `sources` or `targets` is not a list of strings.
+            ValueError: If the number of targets is not that of the sources, or the model has too
+                few learned positions.
+            TypeError: If `sources` or `targets` is not a list of strings.
         """
-        sources, targets = strings("sources", sources), strings("targets", targets)
+        sources, targets = as_strings("sources", sources), as_strings("targets", targets)
         if len(sources) != len(targets):
             raise ValueError(
-                "`targets` must have one translation for each source. "
+                "`targets` must have one translation per source. "
                 f"Received: {len(targets)} targets for {len(sources)} sources"
             )
         rows = [
@@ -169,79 +177,91 @@ class Translator:
         ]
 
     def split(self, text: str) -> list[str]:
-        """The pieces that a text is translated in: itself, unless it is too long or empty."""
+        """Splits a text into the pieces in which it is translated.
+
+        Returns:
+            `[text]`, if it has at most `max_source_length` tokens, EOS included; a list of shorter
+            pieces, if it has more; an empty list, if the text is empty.
+        """
         if not text.strip() or not self.tokenizer.tokenize(text):
             return []
         code, rest = [], text
         if isinstance(self.tokenizer, MarianTokenizer):
-            code, rest = split_code(text)  # of the target language, which every piece must name
+            code, rest = split_code(text)  # the target language code, repeated in every piece
 
         def count(piece: str) -> int:
             return len(self.tokenizer.tokenize(piece))
 
-        limit = self.max_source_length - 1 - len(code)  # one place is EOS'
+        limit = self.max_source_length - 1 - len(code)  # 1 for EOS
         if count(rest) <= limit:
             return [text]
         pieces = split_text(rest.strip(), count, max(1, limit))
         return [" ".join([*code, piece]) for piece in pieces if count(piece)]
 
     def _requests(self, texts, prefixes, max_length, min_length, sampling):
-        """What to search for, and how many pieces each text has."""
+        """Returns a request for each piece of each text, and the number of pieces of each text."""
         requests, counts = [], []
-        seed = whole("seed", sampling.seed) if sampling else 0
+        seed = as_integer("seed", sampling.seed) if sampling else 0
         tokenized = self.tokenizer.tokenize(texts) if texts else []
-        for number, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
+        for index, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
             pieces = [ids] if ids and text.strip() else []
             if len(ids) >= self.max_source_length:
                 pieces = self.tokenizer.tokenize(self.split(text))
             prefix_ids = self.target_tokenizer.tokenize(prefix) if prefix.strip() else []
-            for place, piece in enumerate(pieces):
+            for part, piece in enumerate(pieces):
                 request = Request(
                     source=[*piece, self.tokenizer.eos_id],
                     max_length=max_length or len(piece) + 1 + EXTRA_LENGTH,
                     min_length=min_length,
-                    prefix=prefix_ids if place == 0 else [],
-                    seed=(seed * 1_000_003 + number * 4099 + place) % 2**31,
+                    prefix=prefix_ids if part == 0 else [],
+                    seed=(seed * 1_000_003 + index * 4099 + part) % 2**31,
                 )
-                _check_request(request, number)
+                _check_prefix(request, index)
                 requests.append(request)
             counts.append(len(pieces))
         self._check_positions(max((request.max_length for request in requests), default=0))
         return requests, counts
 
-    def _read(
-        self, requests: list[Request], found: list[list[GeneratedSequence]], return_attention: bool
+    def _translations(
+        self,
+        requests: list[Request],
+        results: list[list[GeneratedSequence]],
+        return_attention: bool,
     ) -> list[Translation]:
-        """Ids to texts."""
+        """Converts the sequences that were generated for each request to a `Translation`."""
         flat = [
-            (request, one) for request, some in zip(requests, found, strict=True) for one in some
+            (request, sequence)
+            for request, sequences in zip(requests, results, strict=True)
+            for sequence in sequences
         ]
-        ids = [one.ids for _, one in flat]
-        known = [self._known(one) for one in ids]
-        texts = self.target_tokenizer.detokenize(known) if ids else []
+        ids = [sequence.ids for _, sequence in flat]
+        known_ids = [self._replace_unknown(row) for row in ids]
+        texts = self.target_tokenizer.detokenize(known_ids) if ids else []
         attention = [None] * len(flat)
         if return_attention:
             attention = self._generator.attention([request.source for request, _ in flat], ids)
         hypotheses = iter(
             Hypothesis(
                 text,
-                one.score,
-                one.log_prob,
-                one.finished,
-                self._tokens(self.target_tokenizer, shown),
+                sequence.score,
+                sequence.log_prob,
+                sequence.finished,
+                self._tokens(self.target_tokenizer, row),
                 scores,
             )
-            for text, shown, (_, one), scores in zip(texts, known, flat, attention, strict=True)
+            for text, row, (_, sequence), scores in zip(
+                texts, known_ids, flat, attention, strict=True
+            )
         )
         return [
-            translation(
-                [next(hypotheses) for _ in some], self._tokens(self.tokenizer, request.source)
+            make_translation(
+                [next(hypotheses) for _ in sequences], self._tokens(self.tokenizer, request.source)
             )
-            for request, some in zip(requests, found, strict=True)
+            for request, sequences in zip(requests, results, strict=True)
         ]
 
-    def _known(self, ids: list[int]) -> list[int]:
-        """Ids of the target; a model may have more than its tokenizer knows."""
+    def _replace_unknown(self, ids: list[int]) -> list[int]:
+        """Replaces ids that are not in the target tokenizer; a model may have more of them."""
         size, unk_id = self.target_tokenizer.vocabulary_size(), self.target_tokenizer.unk_id
         return [id if id < size else unk_id for id in ids]
 
@@ -251,15 +271,18 @@ class Translator:
     def _check_positions(self, longest: int) -> None:
         if self.model.positions == "learned" and longest > self.model.max_length:
             raise ValueError(
-                f"The model has learnt {self.model.max_length} positions, but {longest} are "
-                "needed. Give shorter texts, or `translate` a lower `max_length`."
+                f"The model has learned {self.model.max_length} positions, but {longest} are "
+                "needed. Give shorter texts or, in `translate`, a lower `max_length`."
             )
 
     def save(self, folder: str | Path) -> None:
-        """Writes the run folder that `load` reads: `run.json`, tokenizer and weights.
+        """Saves model and tokenizers to a run folder, from which `load` restores them.
+
+        Args:
+            folder: Path of the folder, which is created if it does not exist.
 
         Raises:
-            TypeError: A tokenizer is not one of the package's own.
+            TypeError: If a tokenizer has no method `save`.
         """
         from keras_transformer.translation.run_folder import save_run
 
@@ -267,21 +290,25 @@ class Translator:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Translator":
-        """Reads a run folder, as written by `save` and by the trainers.
+        """Loads a translator from a run folder, written by `save` or by a trainer.
+
+        Args:
+            folder: Path of the run folder.
 
         Raises:
-            RunError: The folder is missing, incomplete or damaged; the message says which.
-            ValueError: Its model and its tokenizers do not go together.
+            RunError: If the folder is missing, incomplete or damaged.
+            ValueError: If its model and tokenizers do not fit together.
         """
         from keras_transformer.translation.run_folder import load_run
 
         return cls(**load_run(Path(folder)))
 
 
-def _check_request(request: Request, number: int) -> None:
+def _check_prefix(request: Request, index: int) -> None:
+    """Raises a `ValueError` if the prefix leaves no room for EOS."""
     if len(request.prefix) >= request.max_length:
         raise ValueError(
-            f"The prefix of text {number + 1} has {len(request.prefix)} tokens, but a translation "
-            f"of it may have {request.max_length}, EOS included: shorten the prefix, or raise "
+            f"The prefix of text {index + 1} has {len(request.prefix)} tokens, but the maximum of "
+            f"its translation is {request.max_length}, EOS included. Shorten the prefix, or raise "
             "`max_length`."
         )

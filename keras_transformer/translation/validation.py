@@ -1,4 +1,4 @@
-"""Validates the arguments of `Translator` and of its `translate`."""
+"""Validation of the arguments of `Translator` and its methods."""
 
 import contextlib
 import operator
@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping
 from keras_transformer.decoding import Sampling
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, padded_length
 
-MOST = 1_000_000  # tokens: more is a slip, and far more than there is memory for
+MAX_TOKENS = 1_000_000  # of a translation; more would not fit into memory and is surely a typo
 
 
-def whole(name: str, number) -> int:
-    """A number as an integer of Python's.
+def as_integer(name: str, number) -> int:
+    """Converts a number of any integer type to `int`.
+
+    Args:
+        name: Name of the argument, for the error message.
+        number: Integer of Python, NumPy or another library.
 
     Raises:
-        TypeError: It is none, such as 2.5 or "4".
+        TypeError: If `number` is not an integer, such as 2.5 or "4".
     """
     try:
         return operator.index(number)
@@ -23,12 +27,19 @@ def whole(name: str, number) -> int:
 
 
 def check_limits(max_length: int | None, min_length: int = 0) -> None:
-    """Raises ValueError or TypeError if translations cannot have such lengths."""
-    if max_length is not None and whole("max_length", max_length) < 1:
-        raise ValueError(f"`max_length` must be at least 1, for EOS. Received: {max_length}")
-    if (max_length or 0) > MOST:
-        raise ValueError(f"`max_length` must be at most {MOST:,}. Received: {max_length}")
-    if not 0 <= whole("min_length", min_length) <= (max_length or MOST):
+    """Validates the length limits of translations.
+
+    Raises:
+        ValueError: If a limit is out of range.
+        TypeError: If a limit is not an integer.
+    """
+    if max_length is not None and as_integer("max_length", max_length) < 1:
+        raise ValueError(
+            f"`max_length` must be at least 1, since it includes EOS. Received: {max_length}"
+        )
+    if (max_length or 0) > MAX_TOKENS:
+        raise ValueError(f"`max_length` must be at most {MAX_TOKENS:,}. Received: {max_length}")
+    if not 0 <= as_integer("min_length", min_length) <= (max_length or MAX_TOKENS):
         raise ValueError(
             "`min_length` must be at least 0 and at most `max_length`. "
             f"Received: min_length={min_length}, max_length={max_length}"
@@ -36,64 +47,83 @@ def check_limits(max_length: int | None, min_length: int = 0) -> None:
 
 
 def check_sampling(sampling) -> None:
-    """Raises TypeError if it is no `Sampling`, or one whose `top_k` is no integer."""
+    """Validates the types of sampling options.
+
+    Raises:
+        TypeError: If `sampling` is not a `Sampling`, or its `top_k` is not an integer.
+    """
     if not isinstance(sampling, Sampling):
         raise TypeError(
             "`sampling` must be a `Sampling`, such as Sampling(temperature=0.7). "
             f"Received: {sampling!r:.80}"
         )
-    whole("top_k", sampling.top_k)
+    as_integer("top_k", sampling.top_k)
 
 
-def strings(name: str, texts: Iterable[str]) -> list[str]:
-    """A list of texts.
+def as_strings(name: str, texts: Iterable[str]) -> list[str]:
+    """Converts an iterable of strings to a list.
+
+    Args:
+        name: Name of the argument, for the error message.
+        texts: Iterable of strings.
 
     Raises:
-        TypeError: They are one text, a mapping, no texts, or cannot be gone through.
+        TypeError: If `texts` is a single string, a mapping or not iterable, or an item is not a
+            string.
     """
-    found = None
+    result = None
     if not isinstance(texts, str | Mapping):
-        with contextlib.suppress(TypeError):  # one that cannot be gone through
-            found = list(texts)
-    if found is None or any(not isinstance(text, str) for text in found):
+        with contextlib.suppress(TypeError):  # raised if `texts` is not iterable
+            result = list(texts)
+    if result is None or any(not isinstance(text, str) for text in result):
         raise TypeError(
-            f"`{name}` must be a list of strings, one text each. Received: {texts!r:.80}"
+            f"`{name}` must be a list of strings, one per text. Received: {texts!r:.80}"
         )
-    return found
+    return result
 
 
 def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
-    """Raises ValueError if the model lacks ids of a tokenizer, or another id pads."""
+    """Checks that the ids of the tokenizers are those of the model.
+
+    Raises:
+        ValueError: If a tokenizer has more ids than the model, or another padding id.
+    """
     target_size = model.target_vocabulary_size or model.vocabulary_size
-    for side, size, known in (
+    for side, model_size, tokenizer_size in (
         ("source", model.vocabulary_size, tokenizer.vocabulary_size()),
         ("target", target_size, target_tokenizer.vocabulary_size()),
     ):
-        if size < known:
+        if model_size < tokenizer_size:
             raise ValueError(
-                f"The {side} tokenizer has {known} ids, but the model's {side} vocabulary has "
-                f"{size}: use the tokenizer that the model was trained with."
+                f"The {side} tokenizer has {tokenizer_size} ids, but the model's {side} vocabulary "
+                f"has {model_size}: use the tokenizer that the model was trained with."
             )
 
-    pads = {model.pad_id, tokenizer.pad_id, target_tokenizer.pad_id}
-    if len(pads) > 1:
+    pad_ids = {model.pad_id, tokenizer.pad_id, target_tokenizer.pad_id}
+    if len(pad_ids) > 1:
         raise ValueError(
-            "Model and tokenizers must pad with the same id, or padding would be read. Received: "
-            f"model {model.pad_id}, source {tokenizer.pad_id}, target {target_tokenizer.pad_id}"
+            "Model and tokenizers must have the same padding id; otherwise, the model would attend "
+            f"to padding. Received: model {model.pad_id}, source {tokenizer.pad_id}, target "
+            f"{target_tokenizer.pad_id}"
         )
 
 
 def check_lengths(model, max_source_length: int) -> None:
-    """Raises ValueError if no token fits, or the model has learnt too few positions."""
+    """Validates the maximum source length.
+
+    Raises:
+        ValueError: If `max_source_length` is less than 2, or the model has too few learned
+            positions.
+    """
     if max_source_length < 2:
         raise ValueError(
-            "`max_source_length` must be at least 2, a token and the end. "
+            "`max_source_length` must be at least 2, one token and EOS. "
             f"Received: {max_source_length}"
         )
     longest = padded_length(max_source_length) + EXTRA_LENGTH
     if model.positions == "learned" and longest > model.max_length:
         raise ValueError(
-            f"The model has learnt {model.max_length} positions, but sources of up to "
+            f"The model has learned {model.max_length} positions, but sources of up to "
             f"{max_source_length} tokens need {longest}. Lower `max_source_length` (--max-length), "
-            "or use sinusoids."
+            "or train a model with sinusoidal positions."
         )

@@ -12,7 +12,7 @@ import pytest
 
 from keras_transformer import Sampling, Tokenizer, Translator
 from keras_transformer.__main__ import COMMANDS, main, parse
-from keras_transformer.translation.results import Hypothesis, translation
+from keras_transformer.translation.results import Hypothesis, make_translation
 from tests.conftest import searches_without_xla
 from tests.translation.conftest import BYTES, make_model
 
@@ -70,7 +70,9 @@ class Recorder:
             Hypothesis("", -float("inf"), -float("inf"), finished=False),
         ]
         return [
-            translation(several[: self.asked["top_beams"]] if text else [Hypothesis("", 0.0, 0.0)])
+            make_translation(
+                several[: self.asked["top_beams"]] if text else [Hypothesis("", 0.0, 0.0)]
+            )
             for text in self.asked["texts"]
         ]
 

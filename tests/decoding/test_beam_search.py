@@ -391,7 +391,7 @@ def test_padding_is_never_written_and_keeps_its_probability(beam_size):
 @pytest.mark.parametrize(("options", "message"), [
     ({"beam_size": 0}, "`beam_size` must be at least 1. Received: 0"),
     ({"beam_size": 3, "top_beams": 5}, "`top_beams` is .* Received: top_beams=5, beam_size=3"),
-    ({"top_beams": 0}, "at least 1, at most all. Received: top_beams=0, beam_size=4"),
+    ({"top_beams": 0}, "at least 1, at most `beam_size`. Received: top_beams=0, beam_size=4"),
     ({"length_penalty": -0.5}, "`length_penalty` must be at least 0.* Received: -0.5"),
     ({"length_penalty": math.nan}, "`length_penalty` must be at least 0.* Received: nan"),
     ({"length_penalty": math.inf}, "`length_penalty` must be at least 0.* Received: inf"),

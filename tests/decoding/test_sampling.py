@@ -497,9 +497,9 @@ def test_a_graph_and_xla_draw_the_same(setting, with_rules):
     ({"temperature": -1}, "`temperature` .* must be greater than 0.* Received: -1"),
     ({"temperature": math.nan}, "`temperature` .* must be greater than 0.* Received: nan"),
     ({"top_k": -1}, "`top_k` .* at least 1, or 0 for all. Received: -1"),
-    ({"top_p": 0.0}, "`top_p` .* greater than 0, and 1 for all. Received: 0.0"),
-    ({"top_p": 1.5}, "`top_p` .* greater than 0, and 1 for all. Received: 1.5"),
-    ({"top_p": math.nan}, "`top_p` .* greater than 0, and 1 for all. Received: nan"),
+    ({"top_p": 0.0}, "`top_p` .* greater than 0, at most 1, .* Received: 0.0"),
+    ({"top_p": 1.5}, "`top_p` .* greater than 0, at most 1, .* Received: 1.5"),
+    ({"top_p": math.nan}, "`top_p` .* greater than 0, at most 1, .* Received: nan"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_from_is_refused(options, message):
     with pytest.raises(ValueError, match=message):

@@ -355,10 +355,10 @@ def test_every_row_goes_through_the_smallest_graphs(translator, counts):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"top_beams": 5}, r"`top_beams` is how many of the `beam_size` beams.*top_beams=5, beam_s"),
+    ({"top_beams": 5}, r"`top_beams` is the number of hypotheses.*top_beams=5, beam_s"),
     ({"beam_size": 0}, "`beam_size` must be at least 1. Received: 0"),
     ({"length_penalty": -1.0}, "`length_penalty` must be at least 0.*Received: -1.0"),
-    ({"max_length": 0}, "`max_length` must be at least 1, for EOS. Received: 0"),
+    ({"max_length": 0}, "`max_length` must be at least 1, since .* Received: 0"),
     ({"quantize": "int3"}, "`quantize` must be 'int8' or None. Received: 'int3'"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(translator, tmp_path, options, message):

@@ -11,7 +11,7 @@ from keras_transformer.translation.batch_shapes import (
     batch_sizes,
     decode_lengths,
     make_batches,
-    padded,
+    pad_rows,
     padded_length,
 )
 
@@ -85,6 +85,6 @@ def test_few_shapes_are_ever_made():
 
 
 def test_rows_are_filled_up_to_a_shape():
-    array = padded([[5, 6, 7], [], [8]], (5, 3), pad_id=4)
+    array = pad_rows([[5, 6, 7], [], [8]], (5, 3), pad_id=4)
     assert array.dtype == np.int32
     assert array.tolist() == [[5, 6, 7], [4, 4, 4], [8, 4, 4], [4, 4, 4], [4, 4, 4]]

@@ -24,7 +24,7 @@ def counting():
 
 
 def test_the_last_programs_are_kept(counting, monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 2)
+    monkeypatch.setattr(module, "MAX_PROGRAMS", 2)
     function, traced = counting
     for size, factor in [(3, 5), (7, 5), (3, 5), (3, 11), (3, 5), (7, 5)]:
         found = function(np.ones(size, "float32"), factor=factor)

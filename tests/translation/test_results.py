@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_transformer.translation.results import Hypothesis, joined, translation
+from keras_transformer.translation.results import Hypothesis, join_parts, make_translation
 
 
 def hypothesis(text, score, finished=True):
@@ -17,37 +17,37 @@ ENDLESS = hypothesis("deux deux", -4.75, finished=False)
 
 
 def test_the_best_stands_in_front():
-    found = translation([BEST, SECOND], ["▁a", "▁cat", "</s>"])
+    found = make_translation([BEST, SECOND], ["▁a", "▁cat", "</s>"])
     assert (found.text, found.score, found.finished, found.parts) == ("un chat", -1.5, True, 1)
     assert found.hypotheses == (BEST, SECOND)
     assert found.source_tokens == ("▁a", "▁cat", "</s>")
-    assert not translation([ENDLESS]).finished
+    assert not make_translation([ENDLESS]).finished
 
 
 def test_nothing_found_is_the_worst_translation():
-    found = translation([], ["▁a", "</s>"])
+    found = make_translation([], ["▁a", "</s>"])
     assert (found.text, found.score, found.finished) == ("", -float("inf"), False)
     assert found.hypotheses == ()
 
 
 def test_no_piece_is_an_empty_translation():
-    found = joined([])
+    found = join_parts([])
     assert (found.text, found.score, found.finished, found.parts) == ("", 0, True, 1)
     (empty,) = found.hypotheses
     assert (empty.text, empty.score, empty.log_prob, empty.tokens) == ("", 0, 0, ())
 
 
 def test_one_piece_is_as_it_was():
-    found = translation([BEST, SECOND], ["▁a", "</s>"])
-    assert joined([found]) is found
+    found = make_translation([BEST, SECOND], ["▁a", "</s>"])
+    assert join_parts([found]) is found
 
 
 def test_pieces_are_joined_rank_by_rank():
-    found = joined(
+    found = join_parts(
         [
-            translation([BEST, SECOND, THIRD], ["▁a", "</s>"]),
-            translation([SECOND, ENDLESS], ["▁b", "▁c", "</s>"]),
-            translation([THIRD, BEST], ["</s>"]),
+            make_translation([BEST, SECOND, THIRD], ["▁a", "</s>"]),
+            make_translation([SECOND, ENDLESS], ["▁b", "▁c", "</s>"]),
+            make_translation([THIRD, BEST], ["</s>"]),
         ]
     )
     assert found.parts == 3
@@ -63,10 +63,12 @@ def test_pieces_are_joined_rank_by_rank():
 
 
 def test_a_piece_without_a_translation_leaves_none():
-    found = joined([translation([BEST], ["▁a", "</s>"]), translation([], ["▁b", "</s>"])])
+    found = join_parts(
+        [make_translation([BEST], ["▁a", "</s>"]), make_translation([], ["▁b", "</s>"])]
+    )
     assert (found.text, found.score, found.finished, found.parts) == ("", -float("inf"), False, 2)
 
 
 def test_answers_do_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        translation([BEST]).text = "deux"
+        make_translation([BEST]).text = "deux"

@@ -111,7 +111,7 @@ def test_learned_positions_end_what_can_be_scored(tokenizer):
     source = [*tokenizer.tokenize("one"), EOS]
     assert score.token_log_probs == pytest.approx(forced(model, source, ids), abs=1e-4)
     for pair in ((f"{text} cat", "one"), ("one", f"{text} cat")):
-        with pytest.raises(ValueError, match=r"has learnt 67 positions, but 68 are needed\. Give"):
+        with pytest.raises(ValueError, match=r"has learned 67 positions, but 68 are needed\. Give"):
             translator.score(*[[side] for side in pair])
 
 
