@@ -13,7 +13,7 @@ FATES = {
     "dropped": "dropped",
     "left": "still live when the search stopped",
 }
-WIDTH, HEIGHT = 132, 34  # of a cell of the tree, in pixels
+WIDTH, HEIGHT = 152, 34  # of a cell of the tree, in pixels
 LONGEST = 11  # characters of a token in the tree
 
 

@@ -316,7 +316,7 @@ def test_long_tokens_of_a_tree_do_not_hide_one_another(opened):
             .map((text) => text.getBoundingClientRect()).map((box) => [box.left, box.right])"""
     )
     assert len(boxes) == 3
-    assert all(one[1] < other[0] for one, other in itertools.pairwise(boxes))
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(boxes)), boxes
 
 
 def test_two_figures_of_one_page_are_apart(opened, attention):
