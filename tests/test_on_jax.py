@@ -1,4 +1,4 @@
-"""What one process on JAX found, which is asked only here: layers, a training, translations."""
+"""Layers, a training and translations in one process on JAX, compared with TensorFlow."""
 
 import numpy as np
 import pytest

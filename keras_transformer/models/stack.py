@@ -1,4 +1,4 @@
-"""A stack of equal blocks: what encoder and decoder have in common."""
+"""The stack of equal blocks that encoder and decoder share."""
 
 import keras
 
@@ -8,16 +8,7 @@ from keras_transformer.layers.add_and_norm import EPSILON
 class Stack(keras.layers.Layer):
     """Base class of `Encoder` and `Decoder`: `num_layers` blocks, and a norm on top if `"pre"`.
 
-    Args:
-        num_layers: Integer. Number of blocks.
-        d_model: Integer. Width of every position, a multiple of `num_heads`.
-        num_heads: Integer. Number of attention heads of each block.
-        d_ff: Integer. Width of the hidden layer of the feed-forward networks.
-        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
-        norm: `"post"`, or `"pre"`, which also normalizes the output of the stack.
-        activation: String or callable. Activation of the feed-forward networks.
-        use_bias: Boolean. Whether the projections of the attention layers have biases.
-        epsilon: Float. Added to the variance in layer normalization.
+    The arguments are those of its subclasses.
 
     Attributes:
         block_class: The class of the blocks, set by subclasses.

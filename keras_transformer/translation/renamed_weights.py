@@ -40,9 +40,10 @@ def with_current_paths(path: Path, version: int) -> Iterator[Path]:
         with h5py.File(copy, "r+") as file:
             groups = []
             file.visit(groups.append)
-            for pattern, replacement in renames:
-                for group in groups:
-                    current = re.sub(pattern, replacement, group)
-                    if current != group:
-                        file.move(group, current)
+            for group in groups:
+                current = group
+                for pattern, replacement in renames:
+                    current = re.sub(pattern, replacement, current)
+                if current != group:
+                    file.move(group, current)
         yield copy

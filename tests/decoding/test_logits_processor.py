@@ -1,4 +1,4 @@
-"""What the rules mask_logits, token by token and in what a search finds."""
+"""The rules of the logits processor, token by token and in the results of a search."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def written(seed):
 
 
 def assert_forbidden(index, ids, rules, of_sentence=lambda b: {}):
-    """What `mask_logits` leaves is what may follow in plain Python, and is left as it is."""
+    """`mask_logits` leaves the tokens that plain Python allows, with their logits unchanged."""
     logits = np.random.default_rng(1).normal(size=(B, W, V)).astype("float32")
     left = ops.convert_to_numpy(mask_logits(ops.convert_to_tensor(logits), index, ids, rules))
     assert left.dtype == np.float32

@@ -58,7 +58,7 @@ def traced_once():
 
 @pytest.fixture
 def model(traced_once):
-    """What `make_model()` makes, sooner: a model that other tests trained, as it was at first."""
+    """A model as `make_model()` returns it, reset to its first state: its step is traced once."""
     model, start = traced_once
     keras.utils.set_random_seed(5)
     variables = (*model.variables, *model.optimizer.variables)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_transformer as kt
+from keras_transformer.translation import renamed_weights
 from keras_transformer.translation.renamed_weights import with_current_paths
 from trainers.resume import state_folder
 
@@ -92,6 +93,19 @@ def test_saved_again_it_is_of_this_version(tmp_path):
     assert datasets(OLD_RUN / "model.weights.h5") != new
     with with_current_paths(tmp_path / "model.weights.h5", 2) as same:
         assert same == tmp_path / "model.weights.h5"
+
+
+def test_what_was_renamed_twice_has_its_last_name(monkeypatch):
+    again = {2: [(r"/self_attention_residual$", "/renamed_again")]}
+    monkeypatch.setattr(renamed_weights, "RENAMED", {**renamed_weights.RENAMED, **again})
+    with with_current_paths(OLD_RUN / "model.weights.h5", 1) as renamed:
+        found = datasets(renamed)
+    assert "encoder/blocks/encoder_block/renamed_again/normalization/vars/0" in found
+    assert not [name for name in found if "attention_residual/" in name and "cross" not in name]
+    with with_current_paths(OLD_RUN / "model.weights.h5", 2) as renamed:
+        assert "encoder/blocks/encoder_block/attention_residual/normalization/vars/0" in datasets(
+            renamed
+        )
 
 
 def test_a_state_of_version_1_is_refused_by_name():
