@@ -6,7 +6,9 @@ from trainers.recipe import Recipe
 
 
 class ModelSelection:
-    """Selects between the epoch of the best validation BLEU and checkpoint averaging.
+    """Selects between the epoch of the best validation score and checkpoint averaging.
+
+    The score is BLEU, or chrF2 for validation texts that are too short for BLEU.
 
     Checkpoint averaging is the mean of the weights of the last epochs. Without validation text
     the average is used, or the last epoch if averaging is disabled.
@@ -22,7 +24,7 @@ class ModelSelection:
     def __init__(
         self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path, devices
     ):
-        from keras_transformer import BleuCallback, KeepCheckpoints
+        from keras_transformer import BleuCallback, KeepCheckpoints, make_bleu
 
         self.model = translator.model
         self.best_path = folder / "best.weights.h5"
@@ -39,6 +41,7 @@ class ModelSelection:
                     translation.text for translation in translator.translate(texts, beam_size=1)
                 ]
 
+            language = translator.about["target_language"]
             self.bleu = BleuCallback(
                 translate,
                 sources,
@@ -47,6 +50,7 @@ class ModelSelection:
                 every=recipe.bleu_every,
                 patience=recipe.patience,
                 workers=devices,
+                metric=make_bleu(recipe.bleu_tokenizer, language, references),
             )
 
     @property
@@ -59,16 +63,16 @@ class ModelSelection:
         from keras_transformer import average_checkpoints
 
         paths = self.checkpoints.paths()
-        score, epoch = self.bleu.best if self.bleu else (float("-inf"), 0)
         if self.averages and len(paths) > 1:
             average_checkpoints(self.model, paths)
             average = f"average of the last {len(paths)} epochs"
             if self.bleu is None:
                 return average
-            average_score = self.bleu.score()
-            if average_score >= score:
-                return f"{average}, validation BLEU {average_score:.2f}"
+            scores = self.bleu.score()
+            if self.bleu.rank(scores) >= self.bleu.rank(self.bleu.best[0]):
+                return f"{average}, validation {self.bleu.describe(scores)}"
         if self.bleu is None:
             return "last epoch"
         self.model.load_weights(self.best_path)
-        return f"epoch {epoch}, validation BLEU {score:.2f}"
+        scores, epoch = self.bleu.best
+        return f"epoch {epoch}, validation {self.bleu.describe(scores)}"

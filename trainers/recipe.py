@@ -64,8 +64,10 @@ class Recipe:
             interruption; 0 saves a state at the end of each epoch only.
         averaged_checkpoints: Number of last epochs whose weights are averaged; 0 or 1 disables
             averaging.
-        bleu_every: Epochs between measurements of BLEU on the validation text.
-        patience: Measurements without a better BLEU after which training stops; 0 disables early
+        bleu_every: Epochs between measurements of BLEU and chrF2 on the validation text.
+        bleu_tokenizer: Tokenizer of sacreBLEU, such as 13a, zh, ja-mecab or char. auto chooses it
+            by target_language, or by the script of the validation text.
+        patience: Measurements without a better score after which training stops; 0 disables early
             stopping.
         precision: float32 or mixed_bfloat16.
         compile_with_xla: Whether to compile training steps with XLA.
@@ -123,6 +125,7 @@ class Recipe:
     checkpoint_steps: int = 0
     averaged_checkpoints: int = 5
     bleu_every: int = 1
+    bleu_tokenizer: str = "auto"
     patience: int = 0
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     compile_with_xla: bool = True

@@ -61,9 +61,11 @@ def train(recipe: Recipe) -> None:
     """Runs a recipe: prepares the data, fits the model, selects its weights, saves the run."""
     import keras
 
+    from keras_transformer import make_bleu
     from keras_transformer.distribution import choose_devices
     from trainers.corpora import open_corpora
 
+    make_bleu(recipe.bleu_tokenizer)  # fails now, not after the first epoch
     devices = choose_devices(recipe.strategy, recipe.devices)
     print(f"Training on {devices.description}.", flush=True)
     keras.utils.set_random_seed(recipe.seed)

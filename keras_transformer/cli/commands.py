@@ -109,6 +109,7 @@ def evaluate(
     beam_size: int = BEAM_SIZE,
     length_penalty: float = 0.6,
     moses: str = "",
+    bleu_tokenizer: str = "auto",
 ) -> None:
     """Translates a file and compares the translations with reference translations.
 
@@ -121,14 +122,18 @@ def evaluate(
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
         moses: Code of the target language, such as de. Adds the lower-cased BLEU over Moses tokens
             that many papers report (needs sacremoses).
+        bleu_tokenizer: Tokenizer of sacreBLEU, such as 13a, zh, ja-mecab or char. auto chooses it
+            by the run's target language, or by the script of the references.
     """
     from keras_transformer import Translator
     from keras_transformer.training import evaluation
+    from keras_transformer.training.bleu import make_bleu
 
     if moses:
         evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
     compared_words = [word.strip() for word in words.split(",") if word.strip()]
     evaluation.word_agreement([], [], compared_words)  # fails now, likewise
+    make_bleu(bleu_tokenizer)
     sources, references = _read_pairs(source, reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
@@ -138,7 +143,9 @@ def evaluate(
     )
     _warn_about_split_lines(translator, translations)
     texts = [translation.text for translation in translations]
-    print("\n".join(evaluation.report(texts, references, compared_words, moses)))
+    language = str(translator.about.get("target_language", ""))
+    bleu = make_bleu(bleu_tokenizer, language, references)
+    print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
 
 
 def export(

@@ -1,6 +1,7 @@
 """Training: loss, metrics, learning-rate schedule, optimizer, callbacks and training step."""
 
 from keras_transformer.training.adafactor import Adafactor
+from keras_transformer.training.bleu import make_bleu
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
 from keras_transformer.training.evaluation import exact_match, moses_bleu, word_agreement
@@ -20,6 +21,7 @@ __all__ = [
     "TokenTrainer",
     "WarmupSchedule",
     "exact_match",
+    "make_bleu",
     "moses_bleu",
     "smoothed_cross_entropy",
     "word_agreement",

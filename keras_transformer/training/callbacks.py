@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
 from keras_transformer.io import atomic_write
+from keras_transformer.training.bleu import make_bleu, says_little
 
 SUFFIX = ".weights.h5"
 
@@ -29,12 +31,24 @@ class OneWorker:
         return value
 
 
-class BleuCallback(keras.callbacks.Callback):
-    """Callback that translates the validation text and logs its sacreBLEU as `val_bleu`.
+class ValidationScores(NamedTuple):
+    """BLEU and chrF2 of translations of the validation text, from 0 to 100."""
 
-    The score is that of complete translations, decoded without the references and compared as text
-    with sacreBLEU's defaults. It is not the (much higher) BLEU of next-token predictions under
-    teacher forcing. The weights of the best epoch are kept. Place this callback before callbacks
+    bleu: float
+    chrf: float
+
+
+WORST = ValidationScores(float("-inf"), float("-inf"))
+
+
+class BleuCallback(keras.callbacks.Callback):
+    """Callback that translates the validation text and logs its scores: `val_bleu`, `val_chrf`.
+
+    The scores are those of complete translations, decoded without the references and compared as
+    text by sacreBLEU. They are not the (much higher) scores of next-token predictions under teacher
+    forcing. The weights of the best epoch are kept, and of equal epochs those of the last. The best
+    epoch is that of the highest BLEU, and of equal BLEU that of the highest chrF2; if the
+    references are too short for BLEU, chrF2 alone decides. Place this callback before callbacks
     that monitor `val_bleu`.
 
     Args:
@@ -48,10 +62,12 @@ class BleuCallback(keras.callbacks.Callback):
             stops; 0 disables early stopping.
         workers: `keras_transformer.distribution.Devices`, for training with several processes. Only
             the chief worker writes files and translates, unless the weights cannot be used without
-            the other workers; all workers receive its score.
+            the other workers; all workers receive its scores.
+        metric: A `sacrebleu.BLEU`. `None` chooses its tokenizer by the script of the references.
 
     Attributes:
-        best: Tuple of the highest BLEU so far and its epoch, counted from 1.
+        best: Tuple of the best `ValidationScores` so far and their epoch, counted from 1.
+        measure: `"BLEU"`, or `"chrF2"` if the references are too short for BLEU.
 
     Raises:
         ValueError: `sources` is empty or not as long as `references`, or `every` is less than 1.
@@ -67,6 +83,7 @@ class BleuCallback(keras.callbacks.Callback):
         every: int = 1,
         patience: int = 0,
         workers=None,
+        metric=None,
     ):
         super().__init__()
         if not 0 < len(sources) == len(references):
@@ -83,41 +100,58 @@ class BleuCallback(keras.callbacks.Callback):
         self.best_path = Path(best_path)
         self.every = every
         self.patience = patience
-        self.best = (float("-inf"), 0)
+        self.metric = metric or make_bleu(references=self.references)
+        self.measure = "chrF2" if says_little(self.metric, self.references) else "BLEU"
+        self.best = (WORST, 0)
         self._scores_without_improvement = 0
 
     def state(self) -> dict:
         """Returns the state to save for exact resumption, without the file of the best weights."""
-        score, epoch = self.best
-        return {"bleu": score, "epoch": epoch, "not_better": self._scores_without_improvement}
+        scores, epoch = self.best
+        count = self._scores_without_improvement
+        return {**scores._asdict(), "epoch": epoch, "not_better": count}
 
     def restore(self, state: dict) -> None:
         """Restores the state that `state` returned."""
-        self.best = (state["bleu"], state["epoch"])
+        scores = ValidationScores(state["bleu"], state.get("chrf", WORST.chrf))
+        self.best = (scores, state["epoch"])
         self._scores_without_improvement = state["not_better"]
 
-    def score(self) -> float:
-        """Returns the BLEU of the current weights; with several workers, all must call it."""
+    def score(self) -> ValidationScores:
+        """Returns the scores of the current weights; with several workers, all must call it."""
         takes_part = self.workers.is_chief or not self.workers.computes_alone
-        return self.workers.from_chief(self._score() if takes_part else 0.0)
+        scores = self._score() if takes_part else WORST
+        return ValidationScores(*map(self.workers.from_chief, scores))
 
     def _score(self):
         import sacrebleu
 
-        translations = self.translate(self.sources)
-        return sacrebleu.corpus_bleu(translations, [self.references]).score
+        translations, references = self.translate(self.sources), [self.references]
+        metrics = (self.metric, sacrebleu.CHRF())
+        return [metric.corpus_score(translations, references).score for metric in metrics]
+
+    def rank(self, scores: ValidationScores) -> tuple[float, float]:
+        """Returns a value that orders scores: the greater, the better."""
+        return (0.0 if self.measure == "chrF2" else scores.bleu, scores.chrf)
+
+    def describe(self, scores: ValidationScores) -> str:
+        """Returns the score that decides, with its name: `"BLEU 41.20"`."""
+        score = scores.chrf if self.measure == "chrF2" else scores.bleu
+        return f"{self.measure} {score:.2f}"
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
-        bleu = self.score()
+        scores = self.score()
         if logs is not None:
-            logs["val_bleu"] = bleu
-        if bleu > self.best[0]:
-            self.best = (bleu, epoch + 1)
-            self._scores_without_improvement = 0
+            logs |= {"val_bleu": scores.bleu, "val_chrf": scores.chrf}
+        rank, best_rank = self.rank(scores), self.rank(self.best[0])
+        if rank >= best_rank:
+            self.best = (scores, epoch + 1)
             if self.workers.is_chief:
                 save_checkpoint(self.model, self.best_path)
+        if rank > best_rank:
+            self._scores_without_improvement = 0
             return
         self._scores_without_improvement += 1
         if self._scores_without_improvement == self.patience:

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from keras_transformer.training.bleu import SCRIPTS, make_bleu, says_little
+
 
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:
     """Returns the percentage of translations that equal their reference.
@@ -28,7 +30,8 @@ def word_agreement(
     """Measures how often translations use the given words as their references do.
 
     A pair agrees if both texts contain the same of these words in the same order, ignoring case.
-    Apostrophes separate words: "qu'il" contains "il".
+    Apostrophes separate words: "qu'il" contains "il". In scripts without spaces, such as Chinese, a
+    word is found wherever its characters stand.
 
     Args:
         translations: Translations to evaluate.
@@ -51,16 +54,23 @@ def word_agreement(
     for word in words:
         if len(_split_words(word)) != 1:
             raise ValueError(f"Expected single words to look for. Received: {word!r}")
-    compared = {part for word in words for part in _split_words(word)}
+    compared = sorted({part for word in words for part in _split_words(word)}, key=len)
+    patterns = [word if _has_no_spaces(word) else f"(?<= ){word}(?= )" for word in compared[::-1]]
 
     def select(text: str) -> list[str]:
-        return [word for word in _split_words(text) if word in compared]
+        found = re.findall("|".join(patterns), f" {' '.join(_split_words(text))} ")
+        return found if patterns else []
 
     pairs = [(select(a), select(b)) for a, b in zip(translations, references, strict=True)]
     pairs = [pair for pair in pairs if pair[1]]
     if not pairs:
         return 0.0, 0
     return 100.0 * sum(a == b for a, b in pairs) / len(pairs), len(pairs)
+
+
+def _has_no_spaces(word: str) -> bool:
+    """Returns whether a word is of a script whose words are not separated by spaces."""
+    return any(SCRIPTS[name].search(word) for name in ("ja", "zh", "char"))
 
 
 def _split_words(text: str) -> list[str]:
@@ -129,17 +139,29 @@ def report(
     references: Sequence[str],
     words: Sequence[str] = (),
     moses: str = "",
+    bleu=None,
 ) -> list[str]:
-    """Returns the lines that `python -m keras_transformer evaluate` prints."""
+    """Returns the lines that `python -m keras_transformer evaluate` prints.
+
+    Args:
+        translations: Translations to evaluate.
+        references: Reference translations.
+        words: Words for `word_agreement`.
+        moses: Language code for `moses_bleu`.
+        bleu: A `sacrebleu.BLEU`; `None` chooses one by the script of the references.
+    """
     import sacrebleu
 
+    bleu = bleu or make_bleu(references=references)
     lines = [
         f"sentences    {len(references)}",
         f"exact match  {exact_match(translations, references):.2f} %",
     ]
-    for metric in (sacrebleu.BLEU(), sacrebleu.CHRF()):
+    for metric in (bleu, sacrebleu.CHRF()):
         score = metric.corpus_score(list(translations), [list(references)])
         lines.append(f"{score.name:<12} {score.score:.2f}  ({metric.get_signature()})")
+    if says_little(bleu, references):
+        lines.append("Hardly a reference has the four tokens that BLEU needs: look at chrF2.")
     if moses:
         score = moses_bleu(translations, references, moses)
         rules = _moses_rules(moses)

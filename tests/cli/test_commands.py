@@ -56,6 +56,7 @@ class Recorder:
 
     def __init__(self):
         self.asked = {}
+        self.about = {}
 
     def translate(self, *arguments, **options):
         bound = inspect.signature(Translator.translate).bind(self, *arguments, **options)
@@ -219,6 +220,24 @@ def test_evaluate_searches_as_it_is_told(recorder, tmp_path, capsys):
         assert recorder.asked["top_beams"] == 1
 
 
+@pytest.mark.parametrize(
+    ("language", "options", "tokenizer"),
+    [
+        ("target", [], "13a"),
+        ("zh-Hans", [], "zh"),
+        ("zh", ["--bleu-tokenizer", "char"], "char"),
+    ],
+)
+def test_evaluate_says_how_bleu_counts_tokens(
+    recorder, language, options, tokenizer, tmp_path, capsys
+):
+    recorder.about["target_language"] = language
+    (tmp_path / "a").write_text("one\ntwo\n")
+    files = ["--source", str(tmp_path / "a"), "--reference", str(tmp_path / "a")]
+    assert main(["evaluate", "--run", "run", *files, *options]) == 0
+    assert f"|tok:{tokenizer}|" in capsys.readouterr().out
+
+
 def test_score_prints_a_line_a_pair(run, translator, tmp_path, capsys):
     """Its log-probability, and those of its tokens if asked for, EOS included."""
     source, target = tmp_path / "a.en.gz", tmp_path / "a.fr"
@@ -270,6 +289,8 @@ def test_help_names_every_command_and_option(capsys):
     ("arguments", "code", "message"),
     [
         ("translate --run a --sample --beam-size 7 one", 1, "--beam-size only applies to"),
+        ("evaluate --run a --source b --reference c --bleu-tokenizer 12a", 1, "no tokenizer '12a'. "
+                                                                              "Expected auto or"),
         ("evaluate --run a --source b --reference c --words il,a-b", 1, "single words to look for. "
                                                                         "Received: 'a-b'"),
         ("illustrate --run a --output no/page.html one", 1, "folder no of --output does not exist"),

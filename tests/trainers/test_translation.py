@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from keras_transformer import Tokenizer, Translator
+from keras_transformer import BleuCallback, Tokenizer, Translator
+from keras_transformer.training.callbacks import ValidationScores
 from tests.trainers.conftest import TINY
 from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
@@ -162,12 +163,13 @@ def test_a_finished_run_may_be_replaced(run, at, tmp_path, capsys):
     assert np.abs(loaded[0] - old[0]).max() > 1e-3
 
 
-class Scores:
-    """Stands for the callbacks: an epoch's BLEU, and that of the weights as they are."""
+class Scores(BleuCallback):
+    """A callback that knows an epoch's BLEU, and that of the weights as they are."""
 
     def __init__(self, best, average):
-        self.best = (best, 3)
-        self.average = average
+        super().__init__(list, ["a"], ["four words are enough"], "best.weights.h5")
+        self.best = (ValidationScores(best, 50.0), 3)
+        self.average = ValidationScores(average, 50.0)
 
     def score(self):
         return self.average

@@ -6,6 +6,7 @@ import pytest
 import sacrebleu
 
 from keras_transformer import BleuCallback, KeepCheckpoints, TokenRate
+from keras_transformer.training.callbacks import ValidationScores
 
 REFERENCES = ["the cat sat on the mat", "the dog ran away quickly", "it was too tired to go"]
 GARBLED = ["the cat sat on a mat", "the dog ran off quickly", "it is too tired to go"]
@@ -36,11 +37,11 @@ def equal(some, others):
 def bleu(tmp_path):
     """Makes the callback with a translator whose translations are known beforehand."""
 
-    def make(*translations, every=1):
+    def make(*translations, every=1, patience=0):
         written = iter(translations)
         return BleuCallback(
             lambda texts: next(written), ["one", "two", "three"], REFERENCES,
-            tmp_path / "best.weights.h5", every,
+            tmp_path / "best.weights.h5", every, patience,
         )  # fmt: skip
 
     return make
@@ -50,22 +51,71 @@ def test_the_score_is_that_of_sacrebleu(bleu, model, pairs):
     history = fit(model, pairs, [bleu(WRONG, GARBLED, REFERENCES)])
     wanted = [sacrebleu.corpus_bleu(t, [REFERENCES]).score for t in (WRONG, GARBLED, REFERENCES)]
     assert history["val_bleu"] == wanted
+    chrf = [sacrebleu.corpus_chrf(t, [REFERENCES]).score for t in (WRONG, GARBLED, REFERENCES)]
+    assert history["val_chrf"] == chrf
     assert wanted[0] < wanted[1] < wanted[2] == pytest.approx(100)
 
 
 def test_the_weights_of_the_best_epoch_are_kept(bleu, model, pairs):
     callback, record = bleu(WRONG, REFERENCES, GARBLED), Record()
     fit(model, pairs, [callback, record])
-    assert callback.best == (pytest.approx(100), 2)
+    assert callback.best == ((pytest.approx(100), pytest.approx(100)), 2)
     assert not equal(model.get_weights(), record.weights[1])
     model.load_weights(callback.best_path)
     assert equal(model.get_weights(), record.weights[1])
 
 
-def test_the_first_of_equals_is_best(bleu, model, pairs):
-    callback = bleu(GARBLED, GARBLED, WRONG)
-    fit(model, pairs, [callback])
-    assert callback.best[1] == 1
+def test_the_last_of_equals_is_best(bleu, model, pairs):
+    callback, record = bleu(GARBLED, GARBLED, WRONG), Record()
+    fit(model, pairs, [callback, record])
+    assert callback.best[1] == 2
+    model.load_weights(callback.best_path)
+    assert equal(model.get_weights(), record.weights[1])
+
+
+def test_equal_scores_are_no_improvement(bleu, model, pairs):
+    history = fit(model, pairs, [bleu(*[GARBLED] * 7, patience=2)], epochs=7)
+    assert len(history["val_bleu"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("references", "better", "best"),
+    [
+        (["oui", "non merci", "Paris"], ["oui", "non", "Pari"], ["oui", "non merci", "Paris"]),
+        (["我是学生", "他在北京"], ["我是学长", "他在南"], ["我是学生", "他在南京"]),
+    ],
+)
+def test_training_goes_on_while_short_or_unspaced_texts_improve(
+    references, better, best, model, pairs, tmp_path
+):
+    """sacreBLEU's defaults give 0 to all of these, so that the first epoch would be the best."""
+    translations = [["x"] * len(references), better, best]
+    assert all(sacrebleu.corpus_bleu(t, [references]).score == 0 for t in translations[:2])
+    written = iter(translations)
+    callback = BleuCallback(
+        lambda texts: next(written), references, references, tmp_path / "w.weights.h5", patience=1
+    )
+    history = fit(model, pairs, [callback])
+    assert len(history["val_bleu"]) == callback.best[1] == 3
+
+
+def test_chrf_decides_where_references_are_too_short(bleu, tmp_path):
+    callback = BleuCallback(list, ["a"], ["oui"], tmp_path / "w.weights.h5")
+    worse, better = ValidationScores(40.0, 17.0), ValidationScores(0.0, 19.0)
+    assert callback.rank(worse) < callback.rank(better)
+    assert callback.describe(better) == "chrF2 19.00"
+    usual = bleu()
+    assert usual.rank(worse) > usual.rank(better)
+    assert usual.rank(better) < usual.rank(ValidationScores(0.0, 23.0))  # of equal BLEU
+    assert usual.describe(worse) == "BLEU 40.00"
+
+
+def test_the_state_of_an_older_version_is_restored(bleu):
+    callback = bleu()
+    callback.restore({"bleu": 17.0, "epoch": 3, "not_better": 1})
+    assert callback.best == ((17.0, float("-inf")), 3)
+    assert callback.rank(ValidationScores(17.0, 5.0)) > callback.rank(callback.best[0])
+    assert bleu().restore(callback.state()) is None
 
 
 def test_it_scores_every_so_often_and_at_the_end(bleu, model, pairs):

@@ -1,10 +1,12 @@
 import gzip
 import os
+import re
 from pathlib import Path
 
 import pytest
 import sacrebleu
 
+from keras_transformer.training.bleu import make_bleu
 from keras_transformer.training.evaluation import (
     exact_match,
     moses_bleu,
@@ -50,6 +52,21 @@ def test_whole_words_in_their_order_count(translation, reference, agrees):
 
 
 @pytest.mark.parametrize(
+    ("translation", "reference", "agrees"),
+    [
+        ("因为它太累了", "它太累了", True),
+        ("因为他太累了", "它太累了", False),
+        ("他和它", "它和他", False),
+        ("它們", "它", False),  # the longest word counts
+        ("Keras的它", "它 Keras", True),
+    ],
+)
+def test_words_without_spaces_are_found(translation, reference, agrees):
+    share = word_agreement([translation], [reference], ["它", "他", "它們"])
+    assert share == (100.0 if agrees else 0.0, 1)
+
+
+@pytest.mark.parametrize(
     "word", ["\u00e9t\u00e9", "e\u0301te\u0301", "\u092e\u0947\u0930\u093e", "snake_case", "3"]
 )
 def test_words_have_letters_marks_and_digits(word):
@@ -77,6 +94,21 @@ def test_the_report_has_the_scores_of_sacrebleu():
     assert lines[3].startswith(f"chrF2        {chrf:.2f}  (nrefs:1|")
     assert lines[4:] == ["il, elle     50.00 % of 2 sentences that have one"]
     assert len(report(TRANSLATIONS, REFERENCES)) == 4
+
+
+def test_the_report_suits_texts_without_spaces():
+    references = ["我是一个学生。", "那只动物没有过马路。"]
+    lines = report(references, references)
+    assert lines[1] == "exact match  100.00 %"
+    assert re.match(r"BLEU         100\.00  \(.*\|tok:zh\|", lines[2])
+    chosen = report(references, references, bleu=make_bleu("char"))[2]
+    assert re.match(r"BLEU         100\.00  \(.*\|tok:char\|", chosen)
+
+
+def test_the_report_says_where_references_are_too_short():
+    lines = report(["Ja!", "Wasser"], ["Ja!", "Wasser"])
+    assert lines[2].startswith("BLEU         0.00")
+    assert lines[4] == "Hardly a reference has the four tokens that BLEU needs: look at chrF2."
 
 
 def test_moses_tokens_are_lower_cased_normalised_and_not_escaped():
