@@ -38,6 +38,10 @@ class Recipe:
         vocabulary_size: Size of the vocabulary; 0 chooses it by the size of the corpus.
         shared_vocabulary: Whether both languages share one vocabulary and one embedding table.
         tokenizer_type: SentencePiece algorithm, unigram or bpe.
+        normalization: What the tokenizer unifies: nfc (different encodings of one character, and
+            runs of spaces), nmt_nfkc (also similar characters: "10²" becomes "102") or identity
+            (nothing).
+        tokenizer: SentencePiece model, or run whose tokenizers are used, instead of training one.
         preset: Size of the model; auto chooses it by the size of the corpus.
         num_layers: Encoder blocks, and decoder blocks if num_decoder_layers is 0; 0 takes the
             preset's.
@@ -104,6 +108,8 @@ class Recipe:
     vocabulary_size: int = 0
     shared_vocabulary: bool = True
     tokenizer_type: Literal["unigram", "bpe"] = "unigram"
+    normalization: Literal["nfc", "nmt_nfkc", "identity"] = "nfc"
+    tokenizer: str = ""
     preset: Preset = "auto"
     num_layers: int = 0
     num_decoder_layers: int = 0
@@ -161,6 +167,7 @@ class Recipe:
                 f"{self.learning_rate_scale}, warmup_steps={self.warmup_steps}. Leave both out, or "
                 "give --learning-rate-scale 0 --warmup-steps 0."
             )
+        self._check_tokenizer()
         if not self.label_smoothing < 1 or self.label_smoothing < 0:
             raise ValueError(
                 "label_smoothing must be at least 0 and less than 1. Received: "
@@ -168,6 +175,23 @@ class Recipe:
             )
         if not self.dropout_rate < 1:
             raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
+
+    def _check_tokenizer(self) -> None:
+        """Raises a `ValueError` if options describe a tokenizer that is not to be trained."""
+        if not self.tokenizer:
+            return
+        if self.init_from is not None:
+            raise ValueError(
+                "init_from brings the tokenizer of its run. Received: tokenizer="
+                f"{self.tokenizer}. Leave one of the two out."
+            )
+        for name, default in (("tokenizer_type", "unigram"), ("normalization", "nfc")):
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is an option of a tokenizer to be trained. Received: {name}="
+                    f"{getattr(self, name)} with tokenizer={self.tokenizer}. Leave one of the two "
+                    "out."
+                )
 
     def sizes(self) -> dict:
         """Returns the keyword arguments of `Transformer.from_preset` that override the preset."""
@@ -181,7 +205,8 @@ class Recipe:
         """Returns this recipe with every option chosen that was left to the size of the corpus.
 
         A small corpus gets many epochs, and a warm-up that ends within the first quarter of the
-        training; a large one gets fewer epochs and the paper's settings.
+        training; a large one gets fewer epochs and the paper's settings. A warm-up that is cut
+        short does not raise the highest learning rate, as the paper's schedule would.
 
         Args:
             pairs: Integer. Number of training pairs.
@@ -192,10 +217,13 @@ class Recipe:
         epochs = self.epochs or max(3, min(60, 20_000 // steps_per_epoch))
         if not self.epochs and not small:
             epochs = max(3, min(60, 100_000 // steps_per_epoch))
-        steps = epochs * steps_per_epoch
+        full_warmup, scale = (2000, 2.0) if small else (4000, 1.0)
+        warmup = max(1, min(full_warmup, epochs * steps_per_epoch // 4))
+        if not self.warmup_steps:
+            scale *= math.sqrt(warmup / full_warmup)
         schedule = {
-            "warmup_steps": self.warmup_steps or max(1, min(2000 if small else 4000, steps // 4)),
-            "learning_rate_scale": self.learning_rate_scale or (2.0 if small else 1.0),
+            "warmup_steps": self.warmup_steps or warmup,
+            "learning_rate_scale": self.learning_rate_scale or scale,
         }
         return dataclasses.replace(
             self,

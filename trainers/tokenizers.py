@@ -1,12 +1,57 @@
 """Training, saving and loading of a run's tokenizers."""
 
+import itertools
 import re
 from pathlib import Path
 
 from trainers.recipe import Recipe
 
 AUTO_VOCABULARY = 8000
+ROUND_TRIP_LINES = 100_000
 FILES = ("tokenizer.model", "target_tokenizer.model")
+
+
+def existing_tokenizers(recipe: Recipe) -> tuple | None:
+    """Loads the tokenizers of source and target that a recipe names; `None` if it names none.
+
+    Raises:
+        ValueError: The recipe describes other tokenizers.
+        FileNotFoundError: There is no such file or run.
+    """
+    from keras_transformer import load_tokenizer
+
+    if not recipe.tokenizer:
+        return None
+    path = Path(recipe.tokenizer)
+    tokenizers = load_tokenizers(path) if path.is_dir() else (load_tokenizer(path),) * 2
+    actual = {
+        "vocabulary_size": tokenizers[0].vocabulary_size(),
+        "shared_vocabulary": tokenizers[0] is tokenizers[1],
+    }
+    for name, default in (("vocabulary_size", 0), ("shared_vocabulary", True)):
+        if getattr(recipe, name) not in (default, actual[name]):
+            raise ValueError(
+                f"{path} has {name}={actual[name]}. Received: {name}={getattr(recipe, name)}. "
+                "Leave this option out, or give another tokenizer."
+            )
+    return tokenizers
+
+
+def round_trip_report(tokenizers: tuple, corpora) -> str:
+    """Counts the training lines that the tokenizers do not restore, and shows one of each side.
+
+    Only the first `ROUND_TRIP_LINES` lines are looked at.
+    """
+    pairs = list(itertools.islice(corpora.train, ROUND_TRIP_LINES))
+    parts = []
+    for side, tokenizer, texts in zip(
+        ("source", "target"), tokenizers, zip(*pairs, strict=True), strict=True
+    ):
+        restored = tokenizer.detokenize(tokenizer.tokenize(list(texts)))
+        changed = [pair for pair in zip(texts, restored, strict=True) if pair[0] != pair[1]]
+        example = f", such as {changed[0][0]!r:.60} to {changed[0][1]!r:.60}" if changed else ""
+        parts.append(f"{len(changed)} {side} lines{example}")
+    return f"Of {len(pairs):,} pairs, tokenizing and detokenizing changes {', '.join(parts)}."
 
 
 def train_tokenizers(recipe: Recipe, corpora) -> tuple:
@@ -35,7 +80,11 @@ def train_tokenizer(recipe: Recipe, sentences):
     while True:
         try:
             return Tokenizer.train(
-                sentences(), size, model_type=recipe.tokenizer_type, seed=recipe.seed
+                sentences(),
+                size,
+                model_type=recipe.tokenizer_type,
+                normalization=recipe.normalization,
+                seed=recipe.seed,
             )
         except ValueError as error:
             possible = re.search(r"the largest possible is (\d+)", str(error))

@@ -32,7 +32,12 @@ from trainers.run_folder import (
     remove_partial_writes,
     run_folder,
 )
-from trainers.tokenizers import load_tokenizers, save_tokenizers
+from trainers.tokenizers import (
+    existing_tokenizers,
+    load_tokenizers,
+    round_trip_report,
+    save_tokenizers,
+)
 
 PROGRAM = "python -m trainers.translation"
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
@@ -102,8 +107,11 @@ def start_job(recipe: Recipe, corpora, devices) -> TrainingJob:
     given, output = recipe, recipe.output
     with devices.scope():
         initial = _load_initial(recipe)
-    tokenizers = (initial.tokenizer, initial.target_tokenizer) if initial else None
+    tokenizers = existing_tokenizers(recipe)
+    if initial is not None:
+        tokenizers = (initial.tokenizer, initial.target_tokenizer)
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
+    print(round_trip_report(data.tokenizers, corpora), flush=True)
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
     with devices.scope():
         translator = make_translator(recipe, data, initial)

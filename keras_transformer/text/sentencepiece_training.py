@@ -1,16 +1,22 @@
 """Training of a SentencePiece model on a stream of sentences."""
 
+import contextlib
 import io
 import numbers
 import random
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import sentencepiece
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
+
+from keras_transformer.text.normalization import write_rules
 
 SPECIAL_IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
 MODEL_TYPES = ("unigram", "bpe")
-NORMALIZATIONS = ("nmt_nfkc", "identity")
+NORMALIZATIONS = ("nfc", "nmt_nfkc", "identity")
 _LOG_ERRORS_ONLY = 2  # log level of SentencePiece
 
 
@@ -38,21 +44,36 @@ def train_model(
     sample = reservoir_sample(map(utf8, sentences), max_sentences, seed)
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.Train(
-            sentence_iterator=iter(sample),
-            model_writer=model,
-            vocab_size=vocabulary_size,
-            model_type=model_type,
-            normalization_rule_name=normalization,
-            remove_extra_whitespaces=normalization != "identity",
-            byte_fallback=byte_fallback,
-            character_coverage=character_coverage,
-            minloglevel=_LOG_ERRORS_ONLY,
-            **SPECIAL_IDS,
-        )
+        with _normalization_options(normalization) as options:
+            sentencepiece.SentencePieceTrainer.Train(
+                sentence_iterator=iter(sample),
+                model_writer=model,
+                vocab_size=vocabulary_size,
+                model_type=model_type,
+                byte_fallback=byte_fallback,
+                character_coverage=character_coverage,
+                minloglevel=_LOG_ERRORS_ONLY,
+                **options,
+                **SPECIAL_IDS,
+            )
     except RuntimeError as error:
         raise _training_error(str(error), vocabulary_size, len(sample)) from None
-    return model.getvalue()
+    proto = ModelProto.FromString(model.getvalue())
+    proto.normalizer_spec.name = normalization
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")  # the name of a temporary file
+    return proto.SerializeToString()
+
+
+@contextlib.contextmanager
+def _normalization_options(name: str) -> Iterator[dict]:
+    """Yields the options of SentencePiece's trainer for a normalization."""
+    if name != "nfc":
+        yield {"normalization_rule_name": name, "remove_extra_whitespaces": name != "identity"}
+        return
+    with tempfile.TemporaryDirectory() as folder:  # SentencePiece reads rules from a file
+        path = Path(folder) / "nfc.tsv"
+        write_rules(path)
+        yield {"normalization_rule_tsv": str(path)}
 
 
 def reservoir_sample(sentences: Iterable, size: int, seed: int) -> list:

@@ -63,7 +63,7 @@ class Tokenizer:
         vocabulary_size: int,
         *,
         model_type: str = "unigram",
-        normalization: str = "nmt_nfkc",
+        normalization: str = "nfc",
         byte_fallback: bool = True,
         character_coverage: float = 0.9995,
         max_sentences: int = 1_000_000,
@@ -78,10 +78,13 @@ class Tokenizer:
             sentences: Iterable of strings. Sentences over 4192 bytes are ignored.
             vocabulary_size: Number of ids, special ids and the 256 bytes included.
             model_type: `"unigram"` or `"bpe"`.
-            normalization: `"nmt_nfkc"` unifies different encodings of the same text, so the
-                original cannot be restored: "½" becomes "1⁄2", runs of spaces collapse, control
-                characters are removed. `"identity"` keeps every character except U+2581,
-                SentencePiece's space symbol, which becomes a space.
+            normalization: What `tokenize` changes in a text before it splits it. `"nfc"` unifies
+                different encodings of the same characters (Unicode's NFC), and runs of spaces,
+                tabs and line breaks become one space. `"nmt_nfkc"`, the default of SentencePiece,
+                also replaces characters by similar ones, which changes what some texts say: "10²"
+                becomes "102", "½" becomes "1⁄2", no-break spaces and full-width punctuation become
+                usual ones, joiners and control characters vanish. `"identity"` keeps all. U+2581,
+                SentencePiece's space symbol, becomes a space in any case.
             byte_fallback: Boolean. Whether characters outside the vocabulary become their UTF-8
                 bytes (256 of the ids) instead of `unk_id`.
             character_coverage: Fraction of the text's characters that the vocabulary covers, from
@@ -110,9 +113,12 @@ class Tokenizer:
     def load(cls, path: str | os.PathLike) -> "Tokenizer":
         """Loads a tokenizer from a file written by `save` or by SentencePiece.
 
+        A padding, BOS or EOS token that the model lacks is added behind its last id; SentencePiece
+        itself makes models without padding.
+
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: The file is not a complete SentencePiece model, or lacks a special id.
+            ValueError: The file is not a complete SentencePiece model.
         """
         path = Path(path)
         if not path.is_file():
@@ -121,7 +127,7 @@ class Tokenizer:
                 "such as one written by `Tokenizer.save`."
             )
         try:
-            return cls(path.read_bytes())
+            return cls(with_special_tokens(path.read_bytes()))
         except ValueError as error:
             raise ValueError(f"{path} cannot serve as a tokenizer. {error}") from None
 
@@ -248,6 +254,30 @@ def load_processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
             "one (damaged, cut off or something else). Copy or train it again."
         )
     return processor
+
+
+def with_special_tokens(model: bytes) -> bytes:
+    """Returns a serialized `ModelProto` with padding, BOS and EOS added if it lacks them.
+
+    They take the ids behind its last one. All other ids stay.
+
+    Raises:
+        ValueError: `model` is damaged, or already uses the name of a token to be added.
+    """
+    processor = load_processor(model)
+    names = {"pad": "<pad>", "bos": "<s>", "eos": "</s>"}
+    missing = [kind for kind in names if getattr(processor, f"{kind}_id")() < 0]
+    if not missing:
+        return model
+    proto = ModelProto.FromString(model)
+    for kind in missing:
+        if any(piece.piece == names[kind] for piece in proto.pieces):
+            raise ValueError(f"It has no {kind}_id, but {names[kind]!r} is another token of it.")
+        setattr(proto.trainer_spec, f"{kind}_id", len(proto.pieces))
+        setattr(proto.trainer_spec, f"{kind}_piece", names[kind])
+        proto.pieces.add(piece=names[kind], type=ModelProto.SentencePiece.CONTROL)
+    proto.trainer_spec.vocab_size = len(proto.pieces)
+    return proto.SerializeToString()
 
 
 def _is_complete(proto: ModelProto) -> bool:

@@ -76,7 +76,9 @@ def test_tokens_and_ids_are_each_others_inverse(bpe):
 
 
 def test_normalization_loses_what_its_documentation_says(bpe):
-    assert bpe.detokenize(bpe.tokenize("½  a\x01")) == "1⁄2 a"
+    assert bpe.detokenize(bpe.tokenize("½  a\x01")) == "½ a\x01"
+    lossy = Tokenizer.train(["the cat sat"] * 3, 271, model_type="bpe", normalization="nmt_nfkc")
+    assert lossy.detokenize(lossy.tokenize("½  a\x01 10²")) == "1⁄2 a 102"
     assert LOSSLESS.detokenize(LOSSLESS.tokenize("½  a\x01")) == "½  a\x01"
 
 
@@ -159,6 +161,44 @@ def test_a_model_without_a_special_id_is_refused():
     message = r"^Every special id must be in the vocabulary, between 0 and 10\. Received: pad_id=-1"
     with pytest.raises(ValueError, match=message):
         Tokenizer(model.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ({}, (15, 1, 2, 0)),  # as SentencePiece numbers them by itself
+        ({"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}, (0, 15, 1, 2)),  # as T5 does
+        ({"bos_id": -1, "eos_id": -1}, (15, 16, 17, 0)),
+    ],
+)
+def test_a_loaded_model_gets_the_special_tokens_that_it_lacks(options, ids, tmp_path):
+    path = tmp_path / "other.model"
+    with open(path, "wb") as file:
+        sentencepiece.SentencePieceTrainer.Train(
+            sentence_iterator=iter(["the cat sat", "a dog ran"] * 7), model_writer=file,
+            vocab_size=15, minloglevel=2, **options,
+        )  # fmt: skip
+    tokenizer = Tokenizer.load(path)
+    found = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id)
+    assert found == ids
+    assert tokenizer.vocabulary_size() == max(15, *(id + 1 for id in ids))
+    plain = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    assert tokenizer.tokenize("the cat ran") == plain.encode("the cat ran")
+    padded = [tokenizer.bos_id, *plain.encode("the cat ran"), tokenizer.eos_id, tokenizer.pad_id]
+    assert tokenizer.detokenize(padded) == "the cat ran"
+    tokenizer.save(tmp_path / "again.model")
+    assert Tokenizer.load(tmp_path / "again.model").model == tokenizer.model
+
+
+def test_a_name_that_is_taken_by_another_token_is_refused(tmp_path):
+    path = tmp_path / "other.model"
+    with open(path, "wb") as file:
+        sentencepiece.SentencePieceTrainer.Train(
+            sentence_iterator=iter(["the cat sat", "a dog ran"] * 7), model_writer=file,
+            vocab_size=18, minloglevel=2, user_defined_symbols=["<pad>"],
+        )  # fmt: skip
+    with pytest.raises(ValueError, match=r"has no pad_id, but '<pad>' is another token of it\.$"):
+        Tokenizer.load(path)
 
 
 def test_text_does_not_load_tensorflow():

@@ -14,7 +14,7 @@ def test_the_optimizer_is_the_recipes(name):
     model = Transformer(13, 1, d_model=8, num_heads=2, d_ff=11)
     model.build()
     compile_model(recipe, model, jit_compile=False)
-    schedule = WarmupSchedule(8, recipe.warmup_steps or 1, 2.0)
+    schedule = WarmupSchedule(8, recipe.warmup_steps or 1, recipe.learning_rate_scale)
     wanted = {"adam": keras.optimizers.Adam(schedule, 0.9, 0.98, 1e-9), "adafactor": Adafactor()}
     assert type(model.optimizer) is type(wanted[name])
     assert model.optimizer.get_config() | {"name": ""} == wanted[name].get_config() | {"name": ""}

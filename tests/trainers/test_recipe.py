@@ -1,4 +1,5 @@
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,13 @@ def test_a_small_corpus_is_gone_through_often_by_a_small_model(pairs):
     assert 10 <= recipe.epochs <= 60
     assert recipe.steps_per_epoch == steps
     assert 1 <= recipe.warmup_steps <= max(1, recipe.epochs * steps // 4)
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 10, 97])
+def test_a_short_warm_up_does_not_raise_the_highest_rate(epochs):
+    recipe = chosen(50_000, 150, epochs=epochs)
+    highest = recipe.learning_rate_scale / math.sqrt(recipe.warmup_steps)
+    assert highest == pytest.approx(2.0 / math.sqrt(2000))
 
 
 @pytest.mark.parametrize("pairs", [300_007, 4_500_000, 36_000_000])
