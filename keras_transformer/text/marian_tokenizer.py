@@ -153,6 +153,11 @@ class MarianTokenizer:
         tokens = [self.id_to_token(id) for id in ids if id not in skipped]
         return self._processor.decode_pieces(tokens).replace(SPACE, " ").strip()
 
+    def split_tags(self, text: str) -> tuple[str, str]:
+        """Splits the language code off the start of a text."""
+        code, rest = split_code(text)
+        return "".join(code), rest
+
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id. A space is written as U+2581.
 

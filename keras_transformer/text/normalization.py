@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 LINE_BREAKS = "\t\n\v\f\r\x85\u2028\u2029"  # and the tab: SentencePiece only knows the space
+CONTROLS = [chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0), 0xFEFF)]
 HANGUL = range(0xAC00, 0xD7A4)
 
 
@@ -14,11 +15,12 @@ def nfc_rules() -> dict[str, str]:
 
     A letter and the marks that follow it become one character where Unicode has one ("e" and
     U+0301 become "é"), and characters that are the same by definition become equal (the Ångström
-    sign becomes "Å"). Tabs and line breaks become spaces. Nothing else changes: superscripts,
-    fractions, full-width characters, ligatures and joiners stay.
+    sign becomes "Å"). Tabs and line breaks become spaces; control characters and byte order marks
+    vanish. Nothing else changes: superscripts, fractions, full-width characters, ligatures and
+    joiners stay.
     """
-    rules = dict.fromkeys(LINE_BREAKS, " ")
-    for code in range(0x80, 0x110000):
+    rules = dict.fromkeys(CONTROLS, "") | dict.fromkeys(LINE_BREAKS, " ")
+    for code in range(0xA0, 0x110000):
         character = chr(code)
         composed = unicodedata.normalize("NFC", character)
         for other in (character, *_decompositions(character)):

@@ -12,6 +12,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from keras_transformer.io import atomic_write
 from keras_transformer.text.sentencepiece_training import train_model, utf8
+from keras_transformer.text.tags import split_tags
 from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ class Tokenizer:
     """A tokenizer that splits text with a SentencePiece model.
 
     Create one with `Tokenizer.train` or `Tokenizer.load`. `tokenize` (Python) and
-    `tokenize_in_graph` (TensorFlow graph) return the same ids because both read the same bytes:
+    `tokenize_in_graph` (TensorFlow graph) return the same ids, but for ties: text with repetitions
+    has several equally probable segmentations in a unigram model, such as "l" and "ll" or "ll" and
+    "l" for "lll", and sentencepiece and tensorflow-text may choose different ones. Both then have
+    the same tokens in another order. In a BPE model there are no ties. Both read the same bytes:
     text is UTF-8, and each invalid byte counts as U+FFFD (in a Python string such a byte is a lone
     surrogate, as `errors="surrogateescape"` decodes it). Names of special tokens have no meaning
     inside text: "</s>" is four characters.
@@ -79,12 +83,12 @@ class Tokenizer:
             vocabulary_size: Number of ids, special ids and the 256 bytes included.
             model_type: `"unigram"` or `"bpe"`.
             normalization: What `tokenize` changes in a text before it splits it. `"nfc"` unifies
-                different encodings of the same characters (Unicode's NFC), and runs of spaces,
-                tabs and line breaks become one space. `"nmt_nfkc"`, the default of SentencePiece,
-                also replaces characters by similar ones, which changes what some texts say: "10²"
-                becomes "102", "½" becomes "1⁄2", no-break spaces and full-width punctuation become
-                usual ones, joiners and control characters vanish. `"identity"` keeps all. U+2581,
-                SentencePiece's space symbol, becomes a space in any case.
+                different encodings of the same characters (Unicode's NFC); runs of spaces, tabs
+                and line breaks become one space, and control characters vanish. `"nmt_nfkc"`, the
+                default of SentencePiece, also replaces characters by similar ones, which changes
+                what some texts say: "10²" becomes "102", "½" becomes "1⁄2", no-break spaces and
+                full-width punctuation become usual ones, joiners vanish. `"identity"` keeps all.
+                U+2581, SentencePiece's space symbol, becomes a space in any case.
             byte_fallback: Boolean. Whether characters outside the vocabulary become their UTF-8
                 bytes (256 of the ids) instead of `unk_id`.
             character_coverage: Fraction of the text's characters that the vocabulary covers, from
@@ -184,6 +188,10 @@ class Tokenizer:
                 f"Ids must be between 0 and {self.vocabulary_size() - 1}. "
                 f"Received: {_first_outside(ids, self.vocabulary_size())}"
             ) from None
+
+    def split_tags(self, text: str) -> tuple[str, str]:
+        """Splits language tags such as ">>fr<<" or "<2fr>" off the start of a text."""
+        return split_tags(text)
 
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id. A space is written as U+2581.

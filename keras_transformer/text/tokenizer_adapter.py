@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from keras_transformer.text.tags import split_tags
 from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 
@@ -92,6 +93,10 @@ class TokenizerAdapter:
             )
         kept = [id for id in ids if id not in (self.pad_id, self.bos_id, self.eos_id)]
         return _to_string(self.tokenizer.detokenize(kept)) if kept else ""
+
+    def split_tags(self, text: str) -> tuple[str, str]:
+        """Splits language tags such as ">>fr<<" or "<2fr>" off the start of a text."""
+        return split_tags(text)
 
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id."""

@@ -46,6 +46,14 @@ class TokenizerProtocol(Protocol):
         """Detokenizes one row of ids or several; padding, BOS and EOS are skipped."""
         ...
 
+    def split_tags(self, text: str) -> tuple[str, str]:
+        """Splits the tags at the start of a text, which tell the model what to do, off the text.
+
+        `Translator` repeats them in every piece of a text that is too long for the model. A
+        tokenizer without this method has the tags of `keras_transformer.text.tags`.
+        """
+        ...
+
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id."""
         ...

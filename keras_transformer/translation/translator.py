@@ -5,8 +5,7 @@ from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.token_sampling import Sampling
-from keras_transformer.text import MarianTokenizer
-from keras_transformer.text.marian_tokenizer import split_code
+from keras_transformer.text.tags import split_tags
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 from keras_transformer.translation.generator import GeneratedSequence, Request, SequenceGenerator
 from keras_transformer.translation.results import (
@@ -181,22 +180,23 @@ class Translator:
 
         Returns:
             `[text]`, if it has at most `max_source_length` tokens, EOS included; a list of shorter
-            pieces, if it has more; an empty list, if the text is empty.
+            pieces, if it has more, each with the tags at the start of the text (">>fr<<", see
+            `TokenizerProtocol.split_tags`); an empty list, if the text is empty.
         """
         if not text.strip() or not self.tokenizer.tokenize(text):
             return []
-        code, rest = [], text
-        if isinstance(self.tokenizer, MarianTokenizer):
-            code, rest = split_code(text)  # the target language code, repeated in every piece
 
         def count(piece: str) -> int:
             return len(self.tokenizer.tokenize(piece))
 
-        limit = self.max_source_length - 1 - len(code)  # 1 for EOS
+        tags, rest = getattr(self.tokenizer, "split_tags", split_tags)(text)
+        limit = self.max_source_length - 1 - (count(tags) if tags else 0)  # 1 for EOS
+        if limit < 1:  # no room for text beside the tags
+            tags, rest, limit = "", text, self.max_source_length - 1
         if count(rest) <= limit:
             return [text]
-        pieces = split_text(rest.strip(), count, max(1, limit))
-        return [" ".join([*code, piece]) for piece in pieces if count(piece)]
+        pieces = split_text(rest.strip(), count, limit)
+        return [f"{tags} {piece}".lstrip() for piece in pieces if count(piece)]
 
     def _requests(self, texts, prefixes, max_length, min_length, sampling):
         """Returns a request for each piece of each text, and the number of pieces of each text."""

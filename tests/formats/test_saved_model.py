@@ -280,6 +280,33 @@ def test_rows_are_cut_between_sentences_else_words_else_characters(limit):
     assert list(zip(owner.numpy().tolist(), found, strict=True)) == wanted
 
 
+def test_pieces_leave_the_room_that_is_reserved():
+    rows = [[0, 2, 1, 0, 5, 2, 0, 10, 0], [0, 2, 1, 0, 5, 2, 0, 10, 0], [0] * 3, []]
+    ragged = tf.ragged.constant(rows, tf.int32, ragged_rank=1)
+    pieces, owner = TextSplitter(Pieces(), 5)(ragged, tf.constant([0, 3, 4, 2], tf.int64))
+    wanted = [
+        (number, piece)
+        for number, (row, limit) in enumerate(zip(rows, [5, 2, 1, 3], strict=True))
+        for piece in cut_by_hand([Pieces.tokens[id] for id in row], limit)
+    ]
+    found = [[Pieces.tokens[id] for id in piece] for piece in pieces.to_list()]
+    assert list(zip(owner.numpy().tolist(), found, strict=True)) == wanted
+
+
+def test_every_piece_of_a_long_text_keeps_its_tags(served, translator):
+    long = "one two. " * 13
+    texts = [f"{tags} {long}" for tags in (">>o<<", "<2o>", "")]
+    texts += [long, ">>o<< one two.", "  <2o> " + long, ">>o<<"]
+    answer = ask(served, texts)
+    wanted = translator.translate(texts, beam_size=BEAMS, top_beams=BEAMS)
+    assert_same({k: answer[k] for k in ("translation", "score")}, wanted)
+    assert ask(served, texts, "translate_with_attention")["parts"].tolist() == [
+        one.parts for one in wanted
+    ]
+    assert wanted[0].parts > wanted[2].parts > 1
+    assert wanted[0].text != wanted[2].text
+
+
 @pytest.mark.parametrize("rows", [[], [[]], [[], []]])
 def test_of_nothing_there_are_no_pieces(rows):
     rows = tf.RaggedTensor.from_row_lengths(tf.zeros((0,), tf.int32), [0] * len(rows))

@@ -76,7 +76,7 @@ def test_tokens_and_ids_are_each_others_inverse(bpe):
 
 
 def test_normalization_loses_what_its_documentation_says(bpe):
-    assert bpe.detokenize(bpe.tokenize("½  a\x01")) == "½ a\x01"
+    assert bpe.detokenize(bpe.tokenize("½  a\x01")) == "½ a"
     lossy = Tokenizer.train(["the cat sat"] * 3, 271, model_type="bpe", normalization="nmt_nfkc")
     assert lossy.detokenize(lossy.tokenize("½  a\x01 10²")) == "1⁄2 a 102"
     assert LOSSLESS.detokenize(LOSSLESS.tokenize("½  a\x01")) == "½  a\x01"

@@ -312,7 +312,7 @@ def test_an_empty_text_has_an_empty_translation(translator, texts, beams):
 
 
 def test_a_text_of_which_no_token_is_left_has_an_empty_translation(translator):
-    assert [result.text for result in translator.translate(["\u200b", "\x08"])] == ["", ""]
+    assert [result.text for result in translator.translate(["\ufeff", "\x08", "▁"])] == [""] * 3
 
 
 def test_a_long_text_is_translated_in_pieces(translator):
@@ -337,8 +337,37 @@ def test_a_long_text_is_translated_in_pieces(translator):
     assert (found.text, found.score) == (found.hypotheses[0].text, found.hypotheses[0].score)
 
 
+@pytest.mark.parametrize("tags", [">>o<<", "<2o>"])
+def test_every_piece_of_a_long_text_keeps_its_tags(translator, tags):
+    sentence = "one two. "
+    pieces = translator.split(f"  {tags} {sentence * 17}")
+    assert len(pieces) > 3
+    assert all(piece.startswith(f"{tags} one") for piece in pieces)
+    assert " ".join(piece.removeprefix(f"{tags} ") for piece in pieces) == (sentence * 17).strip()
+    assert all(len(translator.tokenizer.tokenize(piece)) < LIMIT for piece in pieces)
+    (found,) = translator.translate([f"{tags} {sentence * 17}"], **BEAMS)
+    parts = translator.translate(pieces, **BEAMS)
+    assert found.text == " ".join(part.text for part in parts)
+
+
+def test_tags_that_leave_no_room_are_text(translator):
+    pieces = translator.split(">>fr<< " * 17 + "one")
+    assert all(len(translator.tokenizer.tokenize(piece)) < LIMIT for piece in pieces)
+    assert " ".join(pieces).split() == [">>fr<<"] * 17 + ["one"] or len(pieces) > 17
+
+
+def test_a_tokenizer_of_ones_own_knows_its_own_tags(translator, monkeypatch):
+    def split_tags(text):
+        return ("TO FRENCH", text[9:]) if text.startswith("TO FRENCH") else ("", text)
+
+    monkeypatch.setattr(translator.tokenizer, "split_tags", split_tags)
+    pieces = translator.split("TO FRENCH one. " + "two three four. " * 7)
+    assert len(pieces) > 1
+    assert all(piece.startswith("TO FRENCH ") for piece in pieces)
+
+
 def test_a_piece_without_tokens_is_none(translator):
-    pieces = translator.split("x" * 61 + "\u200b" * 101)
+    pieces = translator.split("x" * 61 + "\x08" * 101)
     assert sum(piece.count("x") for piece in pieces) == 61
     assert all(translator.tokenizer.tokenize(piece) for piece in pieces)
 

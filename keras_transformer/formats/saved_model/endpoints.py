@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.formats.saved_model.text_splitter import TextSplitter
+from keras_transformer.text.tags import split_tags_in_graph
 
 # Texts that `str.strip` makes empty.
 BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
@@ -85,9 +86,30 @@ class Endpoints:
         import tensorflow as tf
 
         text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
-        pieces, owner = self.split(self.source_tokenizer.tokenize_in_graph(text))
+        rows, tags = self._split_tags(text, self.source_tokenizer.tokenize_in_graph(text))
+        pieces, owner = self.split(rows, tags.row_lengths())
         eos = tf.fill((tf.shape(owner)[0], 1), self.source_tokenizer.eos_id)
-        return tf.concat([pieces, tf.RaggedTensor.from_tensor(eos)], axis=1), owner
+        parts = [tf.gather(tags, owner), pieces, tf.RaggedTensor.from_tensor(eos)]
+        return tf.concat(parts, axis=1), owner
+
+    def _split_tags(self, text, rows):
+        """Takes the tags off the over-long rows, to be put before each of their pieces.
+
+        Returns:
+            Rows of ids, ragged `(N, None)`, and the ids of their tags, the same. Rows that are not
+            too long keep their tags.
+        """
+        import tensorflow as tf
+
+        tokenize = self.source_tokenizer.tokenize_in_graph
+        tags, rest = split_tags_in_graph(text)
+        is_long = rows.row_lengths() > self.split.limit
+        count = tokenize(tf.where(is_long, tags, "")).row_lengths()
+        is_split = (count > 0) & (count < self.split.limit)
+        is_kept = tf.gather(~is_split, rows.value_rowids())
+        kept = tf.ragged.boolean_mask(rows, rows.with_values(is_kept))
+        rows = tf.concat([kept, tokenize(tf.where(is_split, rest, ""))], axis=1)
+        return rows, tokenize(tf.where(is_split, tags, ""))
 
     def _join_pieces(self, text, owner, ids, scores):
         """Joins the translations of each text's pieces, rank by rank, and adds up their scores."""

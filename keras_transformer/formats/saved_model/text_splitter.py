@@ -33,11 +33,12 @@ class TextSplitter:
         )
         self.ends_anywhere = np.array([token.endswith(ENDS_ANYWHERE) for token in tokens], "int32")
 
-    def __call__(self, rows):
+    def __call__(self, rows, reserved=0):
         """Splits the rows.
 
         Args:
             rows: Ragged int32 tensor, `(N, None)`.
+            reserved: Integers, `(N,)`: how many ids fewer than the limit a piece of each row has.
 
         Returns:
             The pieces in order, ragged `(P, None)`, none of them empty, and the row that each
@@ -49,14 +50,17 @@ class TextSplitter:
         lengths = tf.cast(rows.row_lengths(), tf.int32)
         ids, count = rows.values, tf.shape(rows.values)[0]
         priorities = self._cut_priorities(ids)
+        limits = self.limit - tf.broadcast_to(tf.cast(reserved, tf.int32), tf.shape(lengths))
+        is_reserved = tf.range(self.limit) >= limits[:, None]
 
         def cut(done, starts):
-            """Cuts one piece off each row that has more than `limit` ids after its first `done`."""
+            """Cuts one piece off each row that has too many ids after its first `done`."""
             places = (first + done)[:, None] + tf.range(1, self.limit + 1)
             window = tf.gather(priorities, tf.minimum(places, count - 1))
+            window = tf.where(is_reserved, -1, window)
             latest_best = tf.argmax(window * self.limit + tf.range(self.limit), axis=1)
             size = 1 + tf.cast(latest_best, tf.int32)
-            done = tf.where(lengths - done > self.limit, done + size, done)
+            done = tf.where(lengths - done > limits, done + size, done)
             return done, tf.tensor_scatter_nd_update(
                 starts, (first + done)[:, None], tf.ones_like(done, tf.bool)
             )
@@ -64,7 +68,7 @@ class TextSplitter:
         # An empty row starts where the next row does, or after the last id: one extra place.
         starts = tf.scatter_nd(first[:, None], tf.ones_like(first), [count + 1]) > 0
         _, starts = tf.while_loop(
-            lambda done, starts: tf.reduce_any(lengths - done > self.limit),
+            lambda done, starts: tf.reduce_any(lengths - done > limits),
             cut,
             (tf.zeros_like(first), starts),
         )

@@ -1,0 +1,56 @@
+import pytest
+import tensorflow as tf
+
+from keras_transformer.text import MarianTokenizer, Tokenizer, TokenizerAdapter
+from keras_transformer.text.tags import split_tags, split_tags_in_graph
+
+TAGGED = [
+    (">>fr<< I am", ">>fr<<", " I am"),
+    (">>zh_Hans<<I am", ">>zh_Hans<<", "I am"),
+    ("<2fr> I am", "<2fr>", " I am"),
+    ("<2pt-BR>\nI\nam", "<2pt-BR>", "\nI\nam"),
+    ("  >>fr<< <2formal>  I am", ">>fr<< <2formal>", "  I am"),
+    (">>fr<<>>de<<", ">>fr<<>>de<<", ""),
+    ("I am >>fr<<", "", "I am >>fr<<"),
+    (">> fr << I am", "", ">> fr << I am"),
+    (">>> a << b", "", ">>> a << b"),
+    ("1 <2 and 3> 2", "", "1 <2 and 3> 2"),
+    ("<2> a", "", "<2> a"),
+    ("<b>bold</b>", "", "<b>bold</b>"),
+    ("", "", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "tags", "rest"), TAGGED)
+def test_tags_are_split_off_the_start(text, tags, rest):
+    assert split_tags(text) == (tags, rest)
+
+
+def test_the_graph_splits_alike():
+    texts, tags, rest = zip(*TAGGED, strict=True)
+    found = [
+        [one.decode() for one in part.numpy()] for part in split_tags_in_graph(tf.constant(texts))
+    ]
+    assert found[0] == list(tags)
+    tagged = [number for number, tag in enumerate(tags) if tag]
+    assert [found[1][number] for number in tagged] == [rest[number] for number in tagged]
+
+
+@pytest.mark.parametrize("kind", [Tokenizer, TokenizerAdapter])
+def test_every_tokenizer_knows_tags(kind):
+    assert kind.split_tags(None, ">>fr<< I am") == (">>fr<<", " I am")
+
+
+def test_a_marian_code_may_be_any_name():
+    assert MarianTokenizer.split_tags(None, ">>a b<< I am") == (">>a b<<", " I am")
+    assert MarianTokenizer.split_tags(None, "<2fr> I am") == ("", "<2fr> I am")
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_tag_before_a_space_has_the_ids_that_it_has_alone(model_type):
+    """On which the pieces of a long text rely: its ids are those of the tags, then of the rest."""
+    sentences = [f"{tag} {text}" for tag in (">>fr<<", "<2de>") for text in ("the cat", "a cat")]
+    tokenizer = Tokenizer.train(sentences * 7, 273, model_type=model_type)
+    for tag in (">>fr<<", "<2de>", ">>es<<"):
+        ids = tokenizer.tokenize(f"{tag} the cat")
+        assert ids == tokenizer.tokenize(tag) + tokenizer.tokenize("the cat")
