@@ -1,12 +1,19 @@
+import gzip
+import os
+from pathlib import Path
+
 import pytest
+import sentencepiece
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from keras_transformer.text import Tokenizer
 
 tensorflow_text = pytest.importorskip("tensorflow_text", reason="tensorflow-text is not installed")
 
+MULTI30K = os.environ.get("KERAS_TRANSFORMER_MULTI30K", "")
 HARD = [
     "",
     " ",
@@ -86,3 +93,65 @@ def test_the_model_travels_with_an_exported_module(bpe, tmp_path):
     tf.saved_model.save(module, str(tmp_path / "model"))
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     assert loaded.there_and_back(tf.constant(["the cat"])).numpy().tolist() == [b"the cat"]
+
+
+# What the two libraries do with ties. "tt" and "t" may make "ttt" in two orders.
+
+LETTERS = "abcdefghilmnorstuw.!?-"
+REPEATED = [
+    f"{letter * count}{end}"
+    for letter in LETTERS
+    for count in range(2, 17)
+    for end in ("", "a", " x", ".de")
+]
+
+
+def unigram_of_doubled_letters():
+    """A tokenizer that knows "t" and "tt", "." and "..", and so on."""
+    model = Tokenizer.train(["the cat sat", "a dog ran"] * 5, 273).model
+    proto = ModelProto.FromString(model)
+    known = {piece.piece for piece in proto.pieces}
+    for number, letter in enumerate(LETTERS):
+        for piece, score in ((letter, -7 - number / 8), (letter * 2, -9 - number / 8)):
+            if piece not in known:
+                proto.pieces.add(piece=piece, score=score)
+    return Tokenizer(proto.SerializeToString())
+
+
+def log_prob(tokenizer, ids):
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    return sum(processor.get_score(id) for id in ids)
+
+
+def test_ties_of_a_unigram_model_are_all_that_differs():
+    """The same tokens in another order, which are as probable."""
+    tokenizer = unigram_of_doubled_letters()
+    live = tokenizer.tokenize(REPEATED)
+    in_graph = tokenizer.tokenize_in_graph(tf.constant(REPEATED)).to_list()
+    different = [pair for pair in zip(live, in_graph, strict=True) if pair[0] != pair[1]]
+    assert different
+    for one, other in different:
+        assert sorted(one) == sorted(other)
+        assert tokenizer.detokenize(one) == tokenizer.detokenize(other)
+        assert log_prob(tokenizer, one) == pytest.approx(log_prob(tokenizer, other), abs=1e-4)
+
+
+def test_a_bpe_model_has_no_ties():
+    words = [letter * count for letter in LETTERS for count in (1, 2, 3, 5)]
+    tokenizer = Tokenizer.train(words * 3, 331, model_type="bpe")
+    assert tokenizer.token_to_id("tt") != tokenizer.unk_id
+    assert same_in_graph(tokenizer, REPEATED)
+
+
+@pytest.mark.skipif(not MULTI30K, reason="KERAS_TRANSFORMER_MULTI30K names no folder")
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_captions_have_no_ties(model_type):
+    """29,000 lines in each of three languages, of which the tokenizer knows two."""
+    texts = {
+        language: gzip.decompress(Path(MULTI30K, f"train.{language}.gz").read_bytes())
+        .decode()
+        .splitlines()
+        for language in ("en", "de", "fr")
+    }
+    tokenizer = Tokenizer.train(texts["en"] + texts["de"], 8000, model_type=model_type)
+    assert all(same_in_graph(tokenizer, lines) for lines in texts.values())
