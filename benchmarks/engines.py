@@ -98,6 +98,7 @@ def start_ctranslate2(compute_type, job):
         results = translator.translate_batch(
             tokens,
             max_batch_size=MAX_BATCH,
+            min_decoding_length=0,  # as ours; by default an empty translation is forbidden
             max_decoding_length=max(map(len, tokens)) + 51,  # as ours: source with EOS + 50
             **SEARCH,
         )
