@@ -61,6 +61,8 @@ def export_saved_model(
     differs from `Translator` in two cases: a word longer than the model's limit is cut at the last
     token that fits, where `Translator` halves it; and the text is split after the tokenizer has
     normalized it, so that characters such as U+FF01 or zero-width spaces may count differently.
+    Rarely, a text with repetitions has other ids in a graph (see `Tokenizer`), and then perhaps
+    another translation.
 
     The search options are fixed on export. They are written, with special ids and package versions,
     to `assets.extra/translator.json`. Beside it are warm-up requests for TensorFlow Serving, one
