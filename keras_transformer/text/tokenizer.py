@@ -284,7 +284,6 @@ def with_special_tokens(model: bytes) -> bytes:
         setattr(proto.trainer_spec, f"{kind}_id", len(proto.pieces))
         setattr(proto.trainer_spec, f"{kind}_piece", names[kind])
         proto.pieces.add(piece=names[kind], type=ModelProto.SentencePiece.CONTROL)
-    proto.trainer_spec.vocab_size = len(proto.pieces)
     return proto.SerializeToString()
 
 
