@@ -41,6 +41,7 @@ class TokenCache:
         target_pad_id: Padding id of target rows.
         fingerprint: String that changes when the pairs, the tokenizers or the filter change.
         report: The `FilterReport` of the build.
+        reports: The reports of the corpora, in their order; `(report,)` for one corpus.
 
     Raises:
         FileNotFoundError: There is no cache in `folder`.
@@ -52,6 +53,8 @@ class TokenCache:
         metadata = self._read_metadata()
         self.fingerprint: str = metadata["fingerprint"]
         self.report = FilterReport(**metadata["report"])
+        corpora = metadata.get("corpora", [metadata["report"]])
+        self.reports = tuple(FilterReport(**report) for report in corpora)
         self.source_pad_id: int = metadata["source"]["pad_id"]
         self.target_pad_id: int = metadata["target"]["pad_id"]
         self.source_ids, self.source_offsets = self._open_side("source", metadata)
