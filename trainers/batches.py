@@ -48,7 +48,7 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     filters = PairFilter(max_length=recipe.max_length, max_ratio=recipe.max_ratio or None)
     train = TokenCache.build(corpora.train, source, folder / "train", filters, target)
     print(format_training_report(recipe, corpora.train, train), flush=True)
-    batches = _make_training_batches(recipe, train, devices)
+    batches = make_training_batches(recipe, train, devices)
     if corpora.validation is None:
         print("No validation text: the last weights will be used, averaged if there are several.")
         return Data(batches, None, [], tokenizers)
@@ -74,7 +74,7 @@ def format_training_report(recipe: Recipe, corpus, cache) -> str:
     return "\n".join([*parts, f"Training text, together:\n{cache.report}"])
 
 
-def _make_training_batches(recipe: Recipe, cache, devices):
+def make_training_batches(recipe: Recipe, cache, devices):
     from keras_transformer.data import PackedBatches, TokenBatches
 
     parts = parts_per_batch(recipe, devices)

@@ -14,7 +14,7 @@ from keras_transformer.data.mixing import (
     mix_pairs,
     tokens_per_epoch,
 )
-from keras_transformer.data.tf_dataset import dataset_of
+from keras_transformer.data.tf_dataset import dataset_of, with_id_limits
 from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class BatchStream:
                 step = max(0, step - self.steps_in(epoch))
                 epoch += 1
 
-        return dataset_of(endless, self.shapes, self.inputs)
+        return with_id_limits(dataset_of(endless, self.shapes, self.inputs), self.cache)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         """Returns the batches of an epoch in order, as an array of shape `(steps, 2)`.

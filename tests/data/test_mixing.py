@@ -145,6 +145,25 @@ def test_seeds_and_weights_change_the_order(mixed):
     assert len({str(order) for order in orders}) == 5
 
 
+def test_the_seed_chooses_which_part_of_a_large_corpus_is_seen_first(mixed):
+    first = [
+        set(
+            TokenBatches(mixed, 999, max_shapes=1, seed=seed, weights=WEIGHTS)
+            ._streams[0]
+            .members(0, 139)
+        )
+        for seed in (3, 4)
+    ]
+    assert len(first[0] & set(range(38, 139))) < 30
+    assert first[0] != first[1]
+
+
+def test_batches_mix_the_corpora(mixed):
+    batches = TokenBatches(mixed, 401, max_shapes=1, weights=(1, 1, 1))
+    for batch in batches.epoch(0):
+        assert len(set(np.searchsorted([7, 38], pairs_of(batch, mixed), side="right"))) > 1
+
+
 def test_equal_weights_are_not_the_same_as_none(mixed):
     """Without weights every pair once; with equal ones every corpus as often."""
     for weights, expected in ((None, SIZES), ((3, 3, 3), [TOTAL / 3] * 3)):

@@ -4,14 +4,17 @@ import contextlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from keras_transformer.data import JoinedCorpora, ParallelFiles, TsvFile
+from keras_transformer import Tokenizer
+from keras_transformer.data import JoinedCorpora, ParallelFiles, TokenCache, TsvFile
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.trainers.conftest import TINY, once, toy_pairs
 from tests.trainers.test_resume import is_as_undisturbed, more_callbacks
+from trainers.batches import make_training_batches
 from trainers.corpora import open_corpora
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values
@@ -82,6 +85,21 @@ def test_a_mixed_run_that_was_interrupted_goes_on(here, tmp_path, capsys):
     assert recipe["train_source"] == ["one.en", "two.en"]
     assert recipe["train_tsv"] == "three.tsv"
     assert recipe["train_weight"] == [1.0, 0.5, 3.0]
+
+
+@pytest.mark.parametrize("packed", ["always", "never"])
+def test_batches_have_the_weights(packed, here, tmp_path):
+    """Those of the third corpus come more often than those of the first."""
+    options = once(*QUICK, "--packed", packed, "--packed-length", "64", "--tokens-per-batch", "512")
+    recipe = read_recipe("trainer", [*FILES, *WEIGHTS, *options, "--output", "run"])
+    corpus = open_corpora(recipe).train
+    text = [sentence for pair in corpus for sentence in pair]
+    cache = TokenCache.build(corpus, Tokenizer.train(text, 290), tmp_path / "cache")
+    devices = SimpleNamespace(replicas=1, wants_one_shape=False)
+    stream = make_training_batches(recipe, cache, devices)._streams[0]
+    members = [part.tolist() for part in stream._corpora]
+    drawn = stream.members(0, 300).tolist()
+    assert drawn.count(members[2][0]) > 3 * drawn.count(members[0][0])
 
 
 def test_pairs_and_tables_are_read_one_after_another(here):
