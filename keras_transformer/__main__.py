@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from keras_transformer.cli import commands, program
+from keras_transformer.cli import commands, program, refuse_repeated
 
 PROGRAM = "python -m keras_transformer"
 FLAGS = {  # options without a value
@@ -37,6 +37,7 @@ COMMANDS = {
 
 def parse(arguments: list[str]):
     """Parses a command line into the function of its command and that function's arguments."""
+    refuse_repeated(arguments, flags={flag for flags in FLAGS.values() for flag in flags})
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():

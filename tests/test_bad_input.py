@@ -57,6 +57,8 @@ def write_texts():
 
 def write_recipes():
     recipes = {
+        "twice": "epochs: 3\ncorpus: phrasebook\n'epochs': 5\n",
+        "output": "output: elsewhere\n",
         "unknown_key": "corpus: phrasebook\nd_modell: 64\n",
         "wrong_type": "corpus: phrasebook\nepochs: many\n",
         "no_mapping": "- corpus\n- phrasebook\n",
@@ -154,9 +156,47 @@ TRAINING = {
         "--train-target good.fr --output new",
         "is a pair of files, --train-source and --train-target",
     ),
-    "a pair and a TSV": (
-        f"{PAIR} --train-tsv good.tsv --output new",
-        "or one file, --train-tsv. Received:",
+    "more sources than targets": (
+        f"{PAIR} --train-source good.en --output new",
+        "Received: 2 of --train-source, 1 of --train-target. Give each as often as the other.",
+    ),
+    "fewer weights than corpora": (
+        f"{PAIR} --train-tsv good.tsv --train-weight 2 --output new",
+        "Received: 1 of --train-weight, 2 training corpora.",
+    ),
+    "more weights than corpora": (
+        "--corpus phrasebook --train-weight 2 --train-weight 3 --output new",
+        "Received: 2 of --train-weight, 1 training corpora.",
+    ),
+    "no weight": (
+        f"{PAIR} --train-weight 0 --output new",
+        "train_weight must be greater than 0. Received: 0. To train without a corpus, leave it out",
+    ),
+    "a weight that is no number": (f"{PAIR} --train-weight nan --output new", "nan"),
+    "weights in another order": (
+        f"--train-tsv good.tsv --train-weight 1 {PAIR} --train-weight 2 --output new",
+        "Give every --train-source and --train-target before --train-tsv.",
+    ),
+    "an option twice": (
+        f"{PAIR} --epochs 3 --output new --epochs=5",
+        "--epochs is given twice: 3 and 5. Leave one out. (see",
+    ),
+    "an option twice, spelled in two ways": (
+        f"{PAIR} --d-model 32 --d_model 48 --d-model=64 --output new",
+        "--d-model is given 3 times: 32 and 48 and 64. Leave one out.",
+    ),
+    "a validation text twice": (
+        f"{PAIR} --validation-tsv good.tsv --validation-tsv other.tsv --output new",
+        "--validation-tsv is given twice: good.tsv and other.tsv. Leave one out.",
+    ),
+    "an option before a recipe that has it": (
+        f"{PAIR} --output new --config output.yaml",
+        "--output new stands before --config output.yaml, which sets output, too. Give --config "
+        "first",
+    ),
+    "a key twice": (
+        "--config twice.yaml --output new",
+        "twice.yaml is not a recipe: epochs is given twice, 3 and 5",
     ),
     "unknown corpus": (
         "--corpus europarl --output new",
@@ -231,6 +271,11 @@ TRAINING = {
 TRANSLATE = "translate --run run"
 EVALUATE = "--source good.en --reference good.fr"
 USING = {
+    "a run twice": (
+        f"{TRANSLATE} --run=other one",
+        "--run is given twice: run and other. Leave one out. (see python -m keras_transformer tra",
+    ),
+    "a flag twice": (f"{TRANSLATE} --scores one --scores", "--scores is given twice. Leave one o"),
     "no command": ("", "translate"),
     "unknown command": ("transalte --run run", "transalte"),
     "no run": ("translate", "run"),

@@ -40,6 +40,7 @@ MAY_IMPORT_A_BACKEND = {
     "text": "in functions",
     "data": "anywhere",
     "replicas": "in functions",
+    "training/id_checks": "in functions",  # assertions in `tf.data`
     "training/train_step_jax": "in functions",  # gradients, which Keras has no word for
     "training/train_step_tensorflow": "in functions",
     "translation/compilation": "in functions",  # compiles for either backend

@@ -47,8 +47,8 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     source, target = tokenizers
     filters = PairFilter(max_length=recipe.max_length, max_ratio=recipe.max_ratio or None)
     train = TokenCache.build(corpora.train, source, folder / "train", filters, target)
-    print(f"Training text:\n{train.report}", flush=True)
-    batches = _make_training_batches(recipe, train, devices)
+    print(format_training_report(recipe, corpora.train, train), flush=True)
+    batches = make_training_batches(recipe, train, devices)
     if corpora.validation is None:
         print("No validation text: the last weights will be used, averaged if there are several.")
         return Data(batches, None, [], tokenizers)
@@ -62,13 +62,31 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     return Data(batches, validation, list(corpora.validation), tokenizers)
 
 
-def _make_training_batches(recipe: Recipe, cache, devices):
+def format_training_report(recipe: Recipe, corpus, cache) -> str:
+    """Formats the reports of the training corpora, each with its share of an epoch."""
+    if len(cache.reports) == 1:
+        return f"Training text:\n{cache.report}"
+    weights = recipe.train_weight or [report.kept for report in cache.reports]
+    parts = [
+        f"Training text, {weight / sum(weights):.1%} of each epoch, {part.name}:\n{report}"
+        for part, report, weight in zip(corpus.corpora, cache.reports, weights, strict=True)
+    ]
+    return "\n".join([*parts, f"Training text, together:\n{cache.report}"])
+
+
+def make_training_batches(recipe: Recipe, cache, devices):
     from keras_transformer.data import PackedBatches, TokenBatches
 
     parts = parts_per_batch(recipe, devices)
+    weights = recipe.train_weight or None
     if not is_packed(recipe, devices):
         return TokenBatches(
-            cache, recipe.tokens_per_batch, recipe.max_shapes, recipe.seed, parts=parts
+            cache,
+            recipe.tokens_per_batch,
+            recipe.max_shapes,
+            recipe.seed,
+            parts=parts,
+            weights=weights,
         )
     return PackedBatches(
         cache,
@@ -76,6 +94,7 @@ def _make_training_batches(recipe: Recipe, cache, devices):
         recipe.packed_length or recipe.max_length,
         recipe.seed,
         batch_multiple=math.lcm(8, parts),
+        weights=weights,
     )
 
 

@@ -4,8 +4,16 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_transformer.data import Corpus, InMemoryCorpus, ParallelFiles, TfdsCorpus, TsvFile
+from keras_transformer.data import (
+    Corpus,
+    InMemoryCorpus,
+    JoinedCorpora,
+    ParallelFiles,
+    TfdsCorpus,
+    TsvFile,
+)
 from trainers.recipe import Recipe
+from trainers.recipe_file import plain_values
 
 TEXT_FILES = [
     f"{part}_{side}" for part in ("train", "validation") for side in ("source", "target", "tsv")
@@ -36,8 +44,11 @@ def open_corpora(recipe: Recipe) -> Corpora:
     if files and recipe.corpus.startswith(("phrasebook", "tfds:")):
         raise ValueError(
             f"corpus {recipe.corpus} has its own text. Received: {files[0]}="
-            f"{getattr(recipe, files[0])}. Give --corpus files to use files, or leave them out."
+            f"{plain_values(recipe)[files[0]]}. Give --corpus files to use files, or leave them "
+            "out."
         )
+    if recipe.corpus != "files":
+        _check_weights(recipe, 1)
     if recipe.corpus == "phrasebook":
         return _open_phrasebook(recipe)
     languages = (recipe.source_language, recipe.target_language)
@@ -51,13 +62,8 @@ def open_corpora(recipe: Recipe) -> Corpora:
         raise ValueError(
             f"corpus must be phrasebook, files or tfds:NAME. Received: {recipe.corpus}"
         )
-    train = _open_files(recipe, "train")
-    if train is None:
-        raise ValueError(
-            "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
-            "--corpus phrasebook, --corpus tfds:NAME, or a --config with one of these."
-        )
-    return Corpora(train, _open_files(recipe, "validation"), languages=languages)
+    train, validation = _open_training_files(recipe), _open_validation_files(recipe)
+    return Corpora(train, validation, languages=languages)
 
 
 def _open_phrasebook(recipe: Recipe) -> Corpora:
@@ -69,17 +75,50 @@ def _open_phrasebook(recipe: Recipe) -> Corpora:
     )
 
 
-def _open_files(recipe: Recipe, part: str) -> Corpus | None:
-    """Opens the files of one part, `"train"` or `"validation"`; `None` if the recipe has none."""
+def _open_training_files(recipe: Recipe) -> Corpus:
+    """Opens the pairs of files of a recipe, then its TSV files, as one corpus."""
+    folder = recipe.data_folder or Path()
+    sources, targets = recipe.train_source, recipe.train_target
+    if len(sources) != len(targets):
+        raise ValueError(
+            "A training text is a pair of files, --train-source and --train-target, or one file, "
+            f"--train-tsv. Received: {len(sources)} of --train-source, {len(targets)} of "
+            "--train-target. Give each as often as the other."
+        )
+    pairs = zip(sources, targets, strict=True)
+    corpora = [ParallelFiles(folder / source, folder / target) for source, target in pairs]
+    corpora += [TsvFile(folder / tsv) for tsv in recipe.train_tsv]
+    if not corpora:
+        raise ValueError(
+            "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
+            "--corpus phrasebook, --corpus tfds:NAME, or a --config with one of these."
+        )
+    _check_weights(recipe, len(corpora))
+    return JoinedCorpora(corpora) if len(corpora) > 1 else corpora[0]
+
+
+def _check_weights(recipe: Recipe, corpora: int) -> None:
+    """Checks that there is a weight for each corpus, or none."""
+    if len(recipe.train_weight) not in (0, corpora):
+        raise ValueError(
+            "--train-weight must be given once for each training corpus, or not at all. Received: "
+            f"{len(recipe.train_weight)} of --train-weight, {corpora} training corpora."
+        )
+
+
+def _open_validation_files(recipe: Recipe) -> Corpus | None:
+    """Opens the validation text of a recipe; `None` if it has none."""
     folder = recipe.data_folder or Path()
     source, target, tsv = (
-        getattr(recipe, f"{part}_{side}") for side in ("source", "target", "tsv")
+        recipe.validation_source,
+        recipe.validation_target,
+        recipe.validation_tsv,
     )
     if bool(source) != bool(target) or (tsv and source):
         raise ValueError(
-            f"The {part} text is a pair of files, --{part}-source and --{part}-target, or one "
-            f"file, --{part}-tsv. Received: source={source or None}, target={target or None}, "
-            f"tsv={tsv or None}"
+            "The validation text is a pair of files, --validation-source and --validation-target, "
+            f"or one file, --validation-tsv. Received: source={source or None}, "
+            f"target={target or None}, tsv={tsv or None}"
         )
     if tsv:
         return TsvFile(folder / tsv)

@@ -7,6 +7,7 @@ from typing import Literal
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
+LISTS = ("train_source", "train_target", "train_tsv", "train_weight")  # options with many values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +24,14 @@ class Recipe:
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
         data_folder: Folder that the file names below are relative to, or that holds prepared TFDS
             data.
-        train_source: Source side of the training text: one sentence per line, plain or .gz.
-        train_target: Translation of train_source, line by line.
-        train_tsv: Training text in one file, instead of these two: source, tab, target per line.
+        train_source: Source side of the training text: one sentence per line, plain or .gz. For
+            several corpora, give it again; in a recipe, a list.
+        train_target: Translation of train_source, line by line; the n-th belongs to the n-th
+            train_source.
+        train_tsv: Training text in one file: source, tab, target per line. May be given again.
+        train_weight: Relative share of a corpus in each epoch, given once for each: first for the
+            pairs of files, then for the TSV files. Without weights, every pair is seen once in an
+            epoch.
         validation_source: Source side of the validation text, which the model is never trained on.
         validation_target: Translation of validation_source, line by line.
         validation_tsv: Validation text in one file, instead of these two.
@@ -93,9 +99,10 @@ class Recipe:
     overwrite: bool = False
     corpus: str = "files"
     data_folder: Path | None = None
-    train_source: str = ""
-    train_target: str = ""
-    train_tsv: str = ""
+    train_source: list[str] | str = ()  # kept as tuples
+    train_target: list[str] | str = ()
+    train_tsv: list[str] | str = ()
+    train_weight: list[float] | float = ()
     validation_source: str = ""
     validation_target: str = ""
     validation_tsv: str = ""
@@ -145,6 +152,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        for name in LISTS:
+            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+        self._check_weights()
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
         at_least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = (
@@ -191,6 +201,14 @@ class Recipe:
                     f"{name} is an option of a tokenizer to be trained. Received: {name}="
                     f"{getattr(self, name)} with tokenizer={self.tokenizer}. Leave one of the two "
                     "out."
+                )
+
+    def _check_weights(self):
+        for weight in self.train_weight:
+            if not (math.isfinite(weight) and weight > 0):
+                raise ValueError(
+                    f"train_weight must be greater than 0. Received: {weight:g}. To train without "
+                    "a corpus, leave it out."
                 )
 
     def sizes(self) -> dict:
@@ -251,3 +269,10 @@ class Recipe:
             norm=model.norm,
             positions=model.positions,
         )
+
+
+def _as_tuple(values) -> tuple:
+    """Returns the values of a list option, of which one alone needs no list."""
+    if isinstance(values, list | tuple):
+        return tuple(values)
+    return () if values in ("", None) else (values,)

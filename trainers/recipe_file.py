@@ -5,42 +5,81 @@ from pathlib import Path
 
 import yaml
 
-from keras_transformer.cli import make_parser, with_underscores
-from trainers.recipe import Recipe
+from keras_transformer.cli import (
+    given_options,
+    join_repeated,
+    make_parser,
+    refuse_repeated,
+    with_underscores,
+)
+from trainers.recipe import LISTS, Recipe
 
 
 def read_recipe(program: str, arguments: list[str]) -> Recipe:
     """Parses a command line, including its `--config` files, into a recipe.
 
-    Options given later override earlier ones.
+    Options on the command line override those of the recipe files, and a recipe file overrides
+    those before it.
+
+    Raises:
+        ValueError: A recipe file is not valid, or overrides an option of the command line.
+        argparse.ArgumentError: An option is unknown, invalid, or given twice without being a list.
     """
     from jsonargparse import ActionConfigFile
 
+    refuse_repeated(arguments, may_repeat=("config", *LISTS))
     parser = make_parser(program, "Trains a translator, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
     arguments = with_underscores(arguments)
-    for option, value in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, text = option.partition("=")
-        if name == "--config":
-            check_recipe_file(program, Path(text if equals else value))
-    options = parser.parse_args(arguments)
+    given = given_options(arguments)
+    _check_recipe_files(program, given)
+    _check_order_of_weights([name for name, _ in given])
+    options = parser.parse_args(join_repeated(arguments, LISTS))
     names = [field.name for field in dataclasses.fields(Recipe)]
     return Recipe(**{name: options[name] for name in names})
 
 
-def check_recipe_file(program: str, path: Path) -> None:
-    """Validates a recipe file.
+def _check_recipe_files(program: str, given: list[tuple[str, str]]) -> None:
+    """Validates the recipe files of a command line, given by its options and their values."""
+    before = {}
+    for name, value in given:
+        if name == "config" and value is not None:
+            for option in check_recipe_file(program, Path(value)):
+                if option in before:
+                    raise ValueError(
+                        f"--{option.replace('_', '-')} {before[option]} stands before --config "
+                        f"{value}, which sets {option}, too. Give --config first, or leave one "
+                        "of the two out."
+                    )
+        else:
+            before[name] = value
+
+
+def _check_order_of_weights(names: list[str]) -> None:
+    """Refuses TSV files before pairs of files, to which a user would give the wrong weights."""
+    if {"train_weight", "train_tsv", "train_source"} <= set(names):
+        last_source = len(names) - names[::-1].index("train_source")
+        if names.index("train_tsv") < last_source:
+            raise ValueError(
+                "The first values of --train-weight are those of the pairs of files. Give every "
+                "--train-source and --train-target before --train-tsv."
+            )
+
+
+def check_recipe_file(program: str, path: Path) -> dict:
+    """Validates a recipe file and returns its options.
 
     Raises:
-        ValueError: The file does not exist, is not a YAML mapping, or has unknown options.
+        ValueError: The file does not exist, is not a YAML mapping, or has unknown options or one
+            option twice.
     """
     if not path.is_file():
         raise ValueError(
             f"There is no recipe {path}. Expected a YAML file, such as those in trainers/recipes."
         )
     try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+        options = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} is not a recipe: {error} Expected plain YAML in UTF-8, one `option: value` "
@@ -57,6 +96,28 @@ def check_recipe_file(program: str, path: Path) -> None:
             f"{path} has an unknown option: {unknown}. Expected one of those that "
             f"`{program} --help` lists."
         )
+    return options
+
+
+class UniqueKeyLoader(yaml.SafeLoader):
+    """The safe loader of YAML, which refuses a key that occurs twice instead of taking the last."""
+
+    def construct_mapping(self, node, deep=False):
+        values = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in values:
+                first, second = (_scalar_text(one) for one in (values[key.value], value))
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} is given twice, {first} and {second}", key.start_mark
+                )
+            values[key.value] = value
+        return super().construct_mapping(node, deep)
+
+
+def _scalar_text(node: yaml.Node) -> str:
+    return node.value if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
 
 
 def write_recipe(recipe: Recipe, output: Path) -> None:
@@ -75,10 +136,14 @@ def write_recipe(recipe: Recipe, output: Path) -> None:
 
 def plain_values(recipe: Recipe) -> dict:
     """Returns the options of a recipe as values that YAML and JSON can represent."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in dataclasses.asdict(recipe).items()
-    }
+    return {name: _plain(value) for name, value in dataclasses.asdict(recipe).items()}
+
+
+def _plain(value):
+    """Returns a path as a string, and a tuple as a list, or as its only value."""
+    if isinstance(value, tuple):
+        return value[0] if len(value) == 1 else list(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def recipe_from_values(values: dict) -> Recipe:

@@ -2,8 +2,8 @@
 
     python -m trainers.translation --config RECIPE --output RUN
 
-Every option of `trainers/recipe.py` can be given in the recipe or on the command line; later
-options override earlier ones. The same command resumes an interrupted run exactly.
+Every option of `trainers/recipe.py` can be given in the recipe or on the command line, which
+overrides the recipe. The same command resumes an interrupted run exactly.
 """
 
 import math

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 EXPECTED_ERRORS = (ValueError, OSError, ImportError, argparse.ArgumentError)
 USAGE_ERROR = 2
 FAILURE = 1
+_OPTION_NAME = re.compile(r"^--[\w+-]+(?==|$)")
 
 
 def make_parser(program: str, description: str):
@@ -40,10 +41,11 @@ def with_underscores(arguments: list[str]) -> list[str]:
     if "--" in arguments:
         end = arguments.index("--")
         return with_underscores(arguments[:end]) + arguments[end:]
-    return [
-        re.sub(r"^--[^=]+", lambda option: "--" + option[0][2:].replace("-", "_"), argument)
-        for argument in arguments
-    ]
+    return [_OPTION_NAME.sub(_underscored, argument) for argument in arguments]
+
+
+def _underscored(option: re.Match) -> str:
+    return "--" + option[0][2:].replace("-", "_")
 
 
 def run(program: str, main: Callable[[], int | None], command: str = "") -> int:

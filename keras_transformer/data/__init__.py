@@ -2,7 +2,7 @@
 
 from keras_transformer.data.batching import TokenBatches
 from keras_transformer.data.buckets import BatchShape
-from keras_transformer.data.corpora import Corpus, Entry, InMemoryCorpus
+from keras_transformer.data.corpora import Corpus, Entry, InMemoryCorpus, JoinedCorpora
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.packed_batches import PackedBatches
@@ -17,6 +17,7 @@ __all__ = [
     "EvaluationBatches",
     "FilterReport",
     "InMemoryCorpus",
+    "JoinedCorpora",
     "PackedBatches",
     "PairFilter",
     "ParallelFiles",

@@ -7,7 +7,14 @@ import numpy as np
 
 from keras_transformer.data.buckets import BatchShape, make_buckets
 from keras_transformer.data.collation import INPUTS, Batch, padded_batch
-from keras_transformer.data.tf_dataset import dataset_of
+from keras_transformer.data.mixing import (
+    MixedMembers,
+    Mixture,
+    ShuffledMembers,
+    mix_pairs,
+    tokens_per_epoch,
+)
+from keras_transformer.data.tf_dataset import dataset_of, with_id_limits
 from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -18,29 +25,41 @@ class BatchStream:
     """Base class of training batches, whose order is a function of the seed.
 
     Each shape has members, which are pairs or packed rows. They form an endless stream, one
-    permutation after another, that is cut into full batches. Subclasses implement `_collate`, which
-    builds a batch from members.
+    permutation after another or a mixture of corpora, that is cut into full batches. Subclasses
+    implement `_collate`, which builds a batch from members.
 
     Args:
         cache: The token ids of the pairs.
         buckets: Each shape with the indices of its members.
         seed: Seed of the order.
+        weights: Weights of the corpora, or `None`.
+        mixture: The `Mixture` of the members that these weights give.
     """
 
     inputs = INPUTS
 
     def __init__(
-        self, cache: TokenCache, buckets: Sequence[tuple[BatchShape, np.ndarray]], seed: int
+        self,
+        cache: TokenCache,
+        buckets: Sequence[tuple[BatchShape, np.ndarray]],
+        seed: int,
+        weights: Sequence[float] | None,
+        mixture: Mixture | None,
     ):
         self.cache = cache
         self.seed = seed
-        self._buckets = buckets
         self.shapes = tuple(shape for shape, _ in buckets)
-        positions = sum(len(members) * sum(shape[1:]) for shape, members in buckets)
-        self.padding = float(1 - cache.lengths.sum() / positions)
-        steps = sum(len(members) / shape.batch_size for shape, members in buckets)
+        self._streams = [
+            ShuffledMembers(members, number, seed)
+            if mixture is None
+            else MixedMembers(members, mixture, number, seed)
+            for number, (_, members) in enumerate(buckets)
+        ]
+        streams = list(zip(self.shapes, self._streams, strict=True))
+        positions = sum(stream.per_epoch * sum(shape[1:]) for shape, stream in streams)
+        self.padding = float(1 - tokens_per_epoch(cache, weights) / float(positions))
+        steps = sum(float(stream.per_epoch) / shape.batch_size for shape, stream in streams)
         self.steps_per_epoch = max(1, round(steps))
-        self._permutations: dict[tuple[int, int], np.ndarray] = {}
         self._order: tuple[int, np.ndarray] = (-1, np.zeros((0, 2), int))
 
     def _collate(self, shape: BatchShape, members: np.ndarray) -> Batch:
@@ -53,7 +72,10 @@ class BatchStream:
 
     def _batches_before(self, epoch: int) -> list[int]:
         """Returns, for each shape, the number of full batches before an epoch."""
-        return [epoch * len(members) // shape.batch_size for shape, members in self._buckets]
+        return [
+            stream.before(epoch) // shape.batch_size
+            for shape, stream in zip(self.shapes, self._streams, strict=True)
+        ]
 
     def locate(self, step: int) -> tuple[int, int]:
         """Converts a global step, from 0, to an epoch and a step within it."""
@@ -82,7 +104,9 @@ class BatchStream:
         if not 0 <= step < len(order):
             raise IndexError(f"Epoch {epoch} has {len(order)} batches. Received: step={step}")
         shape, number = order[step].tolist()
-        return self._collate(self.shapes[shape], self._members(shape, number))
+        size = self.shapes[shape].batch_size
+        members = self._streams[shape].members(number * size, (number + 1) * size)
+        return self._collate(self.shapes[shape], members)
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch, starting at `start_step`."""
@@ -109,7 +133,7 @@ class BatchStream:
                 step = max(0, step - self.steps_in(epoch))
                 epoch += 1
 
-        return dataset_of(endless, self.shapes, self.inputs)
+        return with_id_limits(dataset_of(endless, self.shapes, self.inputs), self.cache)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         """Returns the batches of an epoch in order, as an array of shape `(steps, 2)`.
@@ -124,34 +148,10 @@ class BatchStream:
                 for shape, (first, last) in enumerate(bounds)
                 for number in range(first, last)
             ]
-            order = self._generator(epoch, 0).permutation(np.array(batches, int).reshape(-1, 2))
+            generator = np.random.default_rng((self.seed, epoch, 0))
+            order = generator.permutation(np.array(batches, int).reshape(-1, 2))
             self._order = (epoch, order)
         return order
-
-    def _members(self, shape: int, number: int) -> np.ndarray:
-        """Returns the members of one batch: a slice of the endless stream of its shape."""
-        size, count = self.shapes[shape].batch_size, len(self._buckets[shape][1])
-        indices = np.arange(number * size, (number + 1) * size)
-        epochs = indices // count
-        members = [
-            self._permutation(shape, int(epoch))[indices[epochs == epoch] % count]
-            for epoch in np.unique(epochs)
-        ]
-        return np.concatenate(members)
-
-    def _permutation(self, shape: int, epoch: int) -> np.ndarray:
-        """Returns the members of a shape, permuted for an epoch; adjacent epochs stay cached."""
-        shuffled = self._permutations.get((shape, epoch))
-        if shuffled is None:
-            for key in [key for key in list(self._permutations) if key[0] == shape]:
-                if abs(key[1] - epoch) > 1:
-                    self._permutations.pop(key, None)
-            shuffled = self._generator(epoch, 1 + shape).permutation(self._buckets[shape][1])
-            self._permutations[shape, epoch] = shuffled
-        return shuffled
-
-    def _generator(self, epoch: int, purpose: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, epoch, purpose))
 
 
 class TokenBatches(BatchStream):
@@ -165,6 +165,10 @@ class TokenBatches(BatchStream):
     only on the cache, the arguments and these two numbers, so training can resume in mid-epoch
     without replaying earlier batches.
 
+    With `weights`, an epoch has as many pairs as all corpora of the cache together, but the share
+    of each corpus is its weight divided by the sum of the weights: a small corpus is repeated, and
+    of a large one each epoch sees the next part (see `keras_transformer/data/mixing.py`).
+
     Args:
         cache: The token ids of the pairs.
         tokens_per_batch: Maximum number of positions, with padding, on the larger side of a batch:
@@ -174,6 +178,8 @@ class TokenBatches(BatchStream):
         batch_multiple: Batch sizes that reach this number are rounded down to a multiple of it.
         parts: Number of equal parts that each batch is split into, across devices or gradient
             accumulation steps. Batch sizes are always multiples of it.
+        weights: Relative shares of the corpora of a cache of `JoinedCorpora`. `None` sees every
+            pair once in an epoch.
 
     Attributes:
         shapes: The `BatchShape`s, in ascending order of source and target positions.
@@ -183,8 +189,8 @@ class TokenBatches(BatchStream):
             depend on where `fit` ends its epochs.
 
     Raises:
-        ValueError: The budget is smaller than the longest sentence times `parts`, or `max_shapes`
-            is out of range.
+        ValueError: The budget is smaller than the longest sentence times `parts`, `max_shapes`
+            is out of range, or `weights` does not fit the corpora.
 
     Example:
 
@@ -203,9 +209,11 @@ class TokenBatches(BatchStream):
         seed: int = 0,
         batch_multiple: int = 8,
         parts: int = 1,
+        weights: Sequence[float] | None = None,
     ):
+        mixture = mix_pairs(cache, weights)
         buckets = make_buckets(cache.lengths, tokens_per_batch, max_shapes, batch_multiple, parts)
-        super().__init__(cache, buckets, seed)
+        super().__init__(cache, buckets, seed, weights, mixture)
 
     def _collate(self, shape: BatchShape, members: np.ndarray) -> Batch:
         return padded_batch(self.cache, shape, members)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transformer.data.corpora import Corpus
+from keras_transformer.data.corpora import Corpus, JoinedCorpora
+from keras_transformer.data.deduplication import HashSet
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.text import TokenizerProtocol
 
@@ -22,28 +23,34 @@ def write_cache(
     """Writes the ids and offsets of both sides to an empty folder, chunk by chunk.
 
     Returns:
-        The contents of `cache.json`: the filter report and the metadata of each side.
+        The contents of `cache.json`: the filter report, of several corpora also that of each, and
+        the metadata of each side.
 
     Raises:
         ValueError: The filter keeps no pair, or the corpus cannot be read.
         OSError: A file could not be written.
     """
-    report = FilterReport()
+    corpora = corpus.corpora if isinstance(corpus, JoinedCorpora) else (corpus,)
+    reports = [FilterReport() for _ in corpora]
     sides = [
         _SideWriter(folder, "source", source_tokenizer, with_bos=False),
         _SideWriter(folder, "target", target_tokenizer, with_bos=True),
     ]
     tokenize = source_tokenizer.tokenize, target_tokenizer.tokenize
-    for chunk in filters.tokenized(corpus, *tokenize, report, chunk_size):
-        for side, sentences in zip(sides, chunk, strict=True):
-            side.write(sentences)
+    seen = HashSet()
+    for part, report in zip(corpora, reports, strict=True):
+        for chunk in filters.tokenized(part, *tokenize, report, chunk_size, seen):
+            for side, sentences in zip(sides, chunk, strict=True):
+                side.write(sentences)
+    report = FilterReport.sum(reports)
     if not report.kept:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.left_out.items())
         raise ValueError(
             f"No pair is left of {report.read} lines ({reasons or 'none read'}). "
             "Check the corpus and the filter."
         )
-    return {"report": asdict(report), **{side.name: side.metadata() for side in sides}}
+    several = {"corpora": list(map(asdict, reports))} if len(reports) > 1 else {}
+    return {"report": asdict(report), **several, **{side.name: side.metadata() for side in sides}}
 
 
 class _SideWriter:

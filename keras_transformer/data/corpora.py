@@ -1,7 +1,7 @@
 """The corpus interface and a corpus in memory."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -27,7 +27,12 @@ class Corpus:
     Iteration yields `(source, target)` strings and skips lines that are not pairs; `entries` yields
     those as well, so that a `FilterReport` can count them. Subclasses implement `entries` and
     `fingerprint`.
+
+    Attributes:
+        name: Name in reports, such as that of the file.
     """
+
+    name = "corpus"
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for entry in self.entries():
@@ -78,6 +83,41 @@ class InMemoryCorpus(Corpus):
         for pair in self.pairs:
             digest.update(repr(pair).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+
+class JoinedCorpora(Corpus):
+    """Several corpora, read one after another.
+
+    A `TokenCache` of them knows which pairs belong to which corpus, so that `TokenBatches` and
+    `PackedBatches` can mix them by `weights`. A pair that several corpora contain is kept in the
+    first of them, if the filter drops duplicates.
+
+    Args:
+        corpora: The corpora, at least one.
+
+    Raises:
+        ValueError: `corpora` is empty.
+
+    Example:
+
+    >>> corpora = [InMemoryCorpus([("a cat", "un chat")]), InMemoryCorpus([("a dog", "un chien")])]
+    >>> list(JoinedCorpora(corpora))
+    [('a cat', 'un chat'), ('a dog', 'un chien')]
+    """
+
+    def __init__(self, corpora: Sequence[Corpus]):
+        self.corpora = tuple(corpora)
+        if not self.corpora:
+            raise ValueError("`corpora` must hold at least one corpus. Received none.")
+        self.name = ", ".join(corpus.name for corpus in self.corpora)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yields every line; lines are numbered within their corpus."""
+        for corpus in self.corpora:
+            yield from corpus.entries()
+
+    def fingerprint(self) -> str:
+        return f"joined {[corpus.fingerprint() for corpus in self.corpora]!r}"
 
 
 def _two_strings(pair) -> tuple[str, str]:

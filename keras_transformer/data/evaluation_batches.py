@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from keras_transformer.data.buckets import make_buckets
 from keras_transformer.data.collation import Batch, padded_batch
-from keras_transformer.data.tf_dataset import dataset_of
+from keras_transformer.data.tf_dataset import dataset_of, with_id_limits
 from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -69,4 +69,5 @@ class EvaluationBatches:
         import tensorflow as tf
 
         dataset = dataset_of(self.__iter__, self.shapes)
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return with_id_limits(dataset, self.cache)

@@ -1,6 +1,6 @@
 """Filters of sentence pairs, and a report of the lines that they leave out."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -33,6 +33,7 @@ class FilterReport:
         left_out: Maps each reason to a number of lines. A line counts for the first reason that
             applies.
         first_lines: Maps each reason to the numbers, from 1, of its first lines, at most five.
+            Empty in the sum of several reports.
 
     Example:
 
@@ -58,6 +59,16 @@ class FilterReport:
         first = self.first_lines.setdefault(reason, [])
         first.extend(lines[: SHOWN_LINES - len(first)])
 
+    @classmethod
+    def sum(cls, reports: Sequence["FilterReport"]) -> "FilterReport":
+        """Returns the counts of several corpora together; that of one is returned as it is."""
+        if len(reports) == 1:
+            return reports[0]
+        total = cls(sum(one.read for one in reports), sum(one.kept for one in reports))
+        for reason, count in (item for one in reports for item in one.left_out.items()):
+            total.left_out[reason] = total.left_out.get(reason, 0) + count
+        return total
+
     def __str__(self) -> str:
         rows = [("lines read", self.read, ""), ("pairs kept", self.kept, "")]
         rows += [
@@ -68,7 +79,9 @@ class FilterReport:
         return "\n".join(f"{name:<{width}}  {n:>{digits}}{lines}" for name, n, lines in rows)
 
     def _format_lines(self, reason: str) -> str:
-        lines = self.first_lines[reason]
+        lines = self.first_lines.get(reason)
+        if lines is None:
+            return ""
         more = ", ..." if self.left_out[reason] > len(lines) else ""
         word = "line" if self.left_out[reason] == 1 else "lines"
         return f"  ({word} {', '.join(map(str, lines))}{more})"
@@ -112,6 +125,7 @@ class PairFilter:
         tokenize_target: Tokenize,
         report: FilterReport,
         chunk_size: int = 100_000,
+        seen: HashSet | None = None,
     ) -> Iterator[TokenizedChunk]:
         """Yields the ids of the pairs that pass the filter, in the order of the corpus.
 
@@ -123,8 +137,9 @@ class PairFilter:
             tokenize_target: Function from target sentences to their ids.
             report: The report to update with every chunk.
             chunk_size: Number of lines read, and tokenized in one call.
+            seen: Hashes of the pairs of earlier corpora, which are duplicates here.
         """
-        seen = HashSet()
+        seen = HashSet() if seen is None else seen
         entries = iter(corpus.entries())
         while chunk := list(islice(entries, chunk_size)):
             report.read += len(chunk)

@@ -68,6 +68,28 @@ def pack_pairs(lengths: np.ndarray, length: int, seed: int = 0) -> PackedRows:
     return _fill_rows(by_kind, counts, list(_patterns(sizes, counts, length)))
 
 
+def pack_each(
+    lengths: np.ndarray, starts: np.ndarray, length: int, seed: int = 0
+) -> tuple[PackedRows, np.ndarray]:
+    """Packs the pairs of each corpus into rows of its own, as `pack_pairs`.
+
+    Args:
+        lengths: Positions of source and target of each pair, shape `(pairs, 2)`.
+        starts: The first pair of each corpus, and the number of all pairs.
+        length: Number of positions on each side of a row.
+        seed: Seed of the order of pairs of equal lengths.
+
+    Returns:
+        The rows of all corpora, one corpus after another; and the first row of each corpus, with
+        the number of all rows at the end.
+    """
+    parts = [pack_pairs(part, length, seed) for part in np.split(lengths, starts[1:-1])]
+    pairs = [part.pairs + np.int32(start) for part, start in zip(parts, starts, strict=False)]
+    counts = np.concatenate([np.diff(part.starts) for part in parts])
+    rows = PackedRows(np.concatenate(pairs), np.concatenate([[0], np.cumsum(counts)]))
+    return rows, np.cumsum([0, *map(len, parts)])
+
+
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Concatenates ranges of integers, each given by its start and length.
 

@@ -37,6 +37,7 @@ class ParallelFiles(Corpus):
     def __init__(self, source_path: str | os.PathLike, target_path: str | os.PathLike):
         self.source_path = require_file(source_path)
         self.target_path = require_file(target_path)
+        self.name = f"{self.source_path} and {self.target_path}"
 
     def entries(self) -> Iterator[Entry]:
         sources, targets = read_lines(self.source_path), read_lines(self.target_path)
@@ -55,7 +56,7 @@ class ParallelFiles(Corpus):
         if source is not None or target is not None:
             self._raise_unequal(line, source, target, sources, targets)
         if not any_pair:
-            raise _no_pair_error(f"{self.source_path} and {self.target_path}", NOT_UTF8)
+            raise _no_pair_error(self.name, NOT_UTF8)
 
     def _raise_unequal(self, line, source, target, sources, targets):
         """Raises the error for files of different lengths, after counting the remaining lines."""
@@ -93,6 +94,7 @@ class TsvFile(Corpus):
         if columns < 2:
             raise ValueError(f"`columns` must be at least 2. Received: {columns}")
         self.path = require_file(path)
+        self.name = str(self.path)
         self.columns = columns
 
     def entries(self) -> Iterator[Entry]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from keras_transformer.data.buckets import BatchShape
 from keras_transformer.data.collation import INPUTS, Batch
+from keras_transformer.data.token_cache import TokenCache
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -44,3 +45,12 @@ def dataset_of(
     options.autotune.enabled = False  # its thread can delay the end of an iterator by seconds
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.with_options(options).prefetch(_PREFETCHED_BATCHES)
+
+
+def with_id_limits(dataset: "tf.data.Dataset", cache: TokenCache) -> "tf.data.Dataset":
+    """Marks a dataset with the vocabulary sizes of its cache, which `fit` compares with the model.
+
+    The ids themselves were checked when the cache was written.
+    """
+    dataset.id_limits = cache.id_limits
+    return dataset

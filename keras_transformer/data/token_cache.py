@@ -39,8 +39,10 @@ class TokenCache:
         target_offsets: Same as `source_offsets`, for the target.
         source_pad_id: Padding id of source rows.
         target_pad_id: Padding id of target rows.
+        id_limits: Vocabulary sizes of `"source"`, `"target"` and `"labels"`, as a dict.
         fingerprint: String that changes when the pairs, the tokenizers or the filter change.
         report: The `FilterReport` of the build.
+        reports: The reports of the corpora, in their order; `(report,)` for one corpus.
 
     Raises:
         FileNotFoundError: There is no cache in `folder`.
@@ -52,6 +54,10 @@ class TokenCache:
         metadata = self._read_metadata()
         self.fingerprint: str = metadata["fingerprint"]
         self.report = FilterReport(**metadata["report"])
+        corpora = metadata.get("corpora", [metadata["report"]])
+        self.reports = tuple(FilterReport(**report) for report in corpora)
+        source, target = (metadata[side].get("vocabulary_size") for side in ("source", "target"))
+        self.id_limits = {"source": source, "target": target, "labels": target}
         self.source_pad_id: int = metadata["source"]["pad_id"]
         self.target_pad_id: int = metadata["target"]["pad_id"]
         self.source_ids, self.source_offsets = self._open_side("source", metadata)

@@ -191,6 +191,17 @@ class Transformer(TokenTrainer):
         ids = np.ones((1, 1), "int32")
         return {"source": ids, "target": ids}, ids
 
+    def id_limits(self):
+        """Returns the vocabulary sizes of `"source"`, `"target"` and `"labels"`, as a dict.
+
+        `{}` for a subclass that overrides `call` and may expect other inputs; it defines the method
+        to have its ids checked.
+        """
+        if self._overrides_call():
+            return {}
+        target = self.target_vocabulary_size or self.vocabulary_size
+        return {"source": self.vocabulary_size, "target": target, "labels": target}
+
     def call(self, inputs, training=None, return_attention_scores=False):
         hidden, scores = self._hidden_and_scores(inputs, training)
         logits = self.target_embedding.logits(hidden)

@@ -1,10 +1,13 @@
 """Training step in which every real token has the same weight, on any number of devices."""
 
+import inspect
+
 import keras
 
 from keras_transformer.keras_patches import BuildsFromExample, skip_gradient_all_reduce
 from keras_transformer.replicas import replicas_in_sync
 from keras_transformer.training.capabilities import DeclaresCapabilities
+from keras_transformer.training.id_checks import check_data, make_limits, one_line_errors
 
 
 class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
@@ -52,25 +55,76 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
         if self._uses_sums():
             skip_gradient_all_reduce(self.optimizer)
 
+    def id_limits(self):
+        """Returns the number of ids of each input and of `"labels"`, which are checked.
+
+        A dict; what it does not name is not checked. See `keras_transformer/training/id_checks.py`.
+        """
+        return {}
+
     def fit(self, *args, class_weight=None, **kwargs):
         """Trains the model, as `keras.Model.fit`.
 
         Weights of tokens are passed as `sample_weight`; `class_weight` is not supported.
 
         Raises:
-            ValueError: `class_weight` is given.
+            ValueError: `class_weight` is given, or an id of `id_limits` is out of range.
         """
         _reject_class_weight(class_weight)
-        return super().fit(*args, **kwargs)
+        return self._with_checked_ids(super().fit, args, kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates the model, as `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: An id of `id_limits` is out of range.
+        """
+        if kwargs.get("_use_cached_eval_dataset"):  # in `fit`, which has checked it
+            return super().evaluate(*args, **kwargs)
+        return self._with_checked_ids(super().evaluate, args, kwargs)
 
     def train_on_batch(self, *args, class_weight=None, **kwargs):
         """Trains on one batch, as `keras.Model.train_on_batch`.
 
         Raises:
-            ValueError: `class_weight` is given.
+            ValueError: `class_weight` is given, or an id of `id_limits` is out of range.
         """
         _reject_class_weight(class_weight)
-        return super().train_on_batch(*args, **kwargs)
+        return self._with_checked_ids(super().train_on_batch, args, kwargs)
+
+    def test_on_batch(self, *args, **kwargs):
+        """Evaluates one batch, as `keras.Model.test_on_batch`.
+
+        Raises:
+            ValueError: An id of `id_limits` is out of range.
+        """
+        return self._with_checked_ids(super().test_on_batch, args, kwargs)
+
+    def predict(self, *args, **kwargs):
+        """Computes logits, as `keras.Model.predict`.
+
+        Raises:
+            ValueError: An id of `id_limits` is out of range.
+        """
+        return self._with_checked_ids(super().predict, args, kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        """Computes the logits of one batch, as `keras.Model.predict_on_batch`.
+
+        Raises:
+            ValueError: An id of `id_limits` is out of range.
+        """
+        return self._with_checked_ids(super().predict_on_batch, args, kwargs)
+
+    def _with_checked_ids(self, method, args, kwargs):
+        """Calls a method of `keras.Model` on data whose ids are checked."""
+        limits = make_limits(self.id_limits(), self.loss if self.compiled else None)
+        if not limits:
+            return method(*args, **kwargs)
+        given = inspect.signature(method).bind(*args, **kwargs).arguments
+        given |= given.pop("kwargs", {})
+        with one_line_errors():
+            return method(**check_data(given, limits))
 
     def _uses_sums(self):
         """Returns whether the loss provides `sums`, without weights or another `compute_loss`."""

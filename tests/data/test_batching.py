@@ -74,7 +74,8 @@ def test_what_waits_at_the_end_of_an_epoch_starts_the_next(cache):
 
 
 def test_the_steps_of_epochs_add_up(batches):
-    exact = sum(len(pairs) / shape.batch_size for shape, pairs in batches._buckets)
+    streams = zip(batches._streams, batches.shapes, strict=True)
+    exact = float(sum(stream.per_epoch / shape.batch_size for stream, shape in streams))
     steps = [batches.steps_in(epoch) for epoch in range(50)]
     assert abs(sum(steps) - 50 * exact) < len(batches.shapes)
     assert all(abs(count - exact) < len(batches.shapes) for count in steps)

@@ -14,6 +14,12 @@ TINY = ["--num-layers", "1", "--d-model", "16", "--num-heads", "2", "--d-ff", "2
         "--tokens-per-batch", "257", "--max-shapes", "2", "--dropout-rate", "0"]  # fmt: skip
 
 
+def once(*arguments):
+    """The command line with the last value of each option alone, which may be given only once."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    return [text for option in options.items() for text in option]
+
+
 def toy_pairs(count, seed=3):
     """Distinct pairs, translated word by word."""
     generator, pairs = random.Random(seed), {}

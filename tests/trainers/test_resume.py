@@ -18,7 +18,7 @@ import pytest
 from keras_transformer import StateFolder, Tokenizer, Translator
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.conftest import ROOT
-from tests.trainers.conftest import TINY
+from tests.trainers.conftest import TINY, once
 from trainers import translation
 from trainers.corpora import open_corpora
 from trainers.recipe import Recipe
@@ -26,11 +26,11 @@ from trainers.recipe_file import read_recipe
 from trainers.resume import FREE_OPTIONS, TEXT_OPTIONS, find_interrupted_state, resume_hint
 from trainers.translation import main
 
-OPTIONS = [
+OPTIONS = once(
     "--train-tsv", "train.tsv", *TINY, "--dropout-rate", "0.3", "--epochs", "2",
     "--steps-per-epoch", "7", "--checkpoint-steps", "2", "--compile-with-xla", "false",
     "--tensorboard", "false",
-]  # fmt: skip
+)  # fmt: skip
 COMMAND = [*OPTIONS, "--output", "run"]
 
 
@@ -120,7 +120,7 @@ def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys)
         f"the state is saved in {path.parent}. The same command resumes the run."
     )
     assert 1 <= step < 7
-    assert main([*command, "--tensorboard", "true"]) == 0
+    assert main(once(*command, "--tensorboard", "true")) == 0
     assert f"Resuming from step {step}, epoch 1." in capsys.readouterr().out
     shutil.rmtree(output / "logs")
     is_as_undisturbed(output, undisturbed)
@@ -161,8 +161,10 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(desk, undisturbed,
 def test_a_run_from_another_goes_on_without_it(desk, undisturbed, tmp_path):
     """Not even the sizes come from there: the start may be the folder that is replaced."""
     shutil.copytree(undisturbed, desk / "start")
-    command = [*COMMAND[:-1], "new", "--d-model", "0", "--init-from", "start", "--epochs", "1"]
-    assert main([*command[:-1], "1", "--output", "once"]) == 0
+    command = once(
+        *COMMAND, "--output", "new", "--d-model", "0", "--init-from", "start", "--epochs", "1"
+    )
+    assert main(once(*command, "--output", "once")) == 0
     with more_callbacks(InterruptAt(6)), pytest.raises(Interrupted):
         main(command)
     shutil.rmtree(desk / "start")
@@ -171,7 +173,7 @@ def test_a_run_from_another_goes_on_without_it(desk, undisturbed, tmp_path):
 
 
 def state_of(arguments):
-    recipe = read_recipe("trainer", arguments)
+    recipe = read_recipe("trainer", once(*arguments))
     return find_interrupted_state(recipe, open_corpora(recipe), recipe.output)
 
 
@@ -275,7 +277,7 @@ def test_one_line_says_why_a_run_cannot_go_on(name, desk, capfd):
     spoil, more, expected = BAD[name]
     spoil()
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
-    assert main([*COMMAND, *more.split()]) == 1
+    assert main(once(*COMMAND, *more.split())) == 1
     after = {path: path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
     assert after == before
     *warnings, error = capfd.readouterr().err.splitlines()

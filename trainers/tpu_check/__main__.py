@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from keras_transformer.cli import make_parser, run, with_underscores
+from keras_transformer.cli import make_parser, refuse_repeated, run, with_underscores
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe
 
@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def read_check(arguments: list[str]) -> Check:
     """Parses the options of a command line."""
+    refuse_repeated(arguments)
     parser = make_parser(PROGRAM, Check.__doc__.splitlines()[0])
     parser.add_class_arguments(Check, as_group=False)
     options = parser.parse_args(with_underscores(arguments))
