@@ -129,7 +129,7 @@ class TsvFile(Corpus):
         source, target = self.columns if isinstance(self.columns, tuple) else (1, 2)
         if len(columns) < max(source, target):
             return Entry(line, "", "", f"fewer than {max(source, target)} columns")
-        note = "more columns" if self.columns is None and len(columns) > 2 else None
+        note = "extra columns ignored" if self.columns is None and len(columns) > 2 else None
         return Entry(line, columns[source - 1], columns[target - 1], note=note)
 
     def fingerprint(self) -> str:

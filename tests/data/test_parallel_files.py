@@ -143,8 +143,8 @@ def test_a_file_without_tabs_is_an_error(tsv):
 def test_the_first_two_columns_are_the_pair_and_more_are_noted(tsv):
     entries = list(tsv(b"Go.\tVa !\tCC-BY 2.0\nHi.\tSalut.\n\tx\ty\tz\n").entries())
     assert [entry[1:] for entry in entries] == [
-        ("Go.", "Va !", None, "more columns"), ("Hi.", "Salut.", None, None),
-        ("", "x", None, "more columns"),
+        ("Go.", "Va !", None, "extra columns ignored"), ("Hi.", "Salut.", None, None),
+        ("", "x", None, "extra columns ignored"),
     ]  # fmt: skip
 
 
