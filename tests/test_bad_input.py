@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,9 @@ def write_texts():
     Path("latin.txt").write_bytes(b"\xe9t\xe9\n" * 41)
     Path("one_bad_line.txt").write_bytes(b"one\n" * 6 + b"\xe9t\xe9\n" + b"two\n" * 34)
     Path("data.gz").write_bytes(b"no gzip\n")
+    Path("wide.tsv").write_bytes("".join(f"{line}\t{line}\n" for line in LINES).encode("utf-16-le"))
+    with tarfile.open("texts.tar.gz", "w:gz") as archive:
+        archive.add("good.tsv")
     Path("cut.gz").write_bytes(gzip.compress(b"one\n" * 41)[:-9])
 
 
@@ -131,7 +135,28 @@ TRAINING = {
         "--train-source latin.txt --train-target good.fr --output new",
         "No line of latin.txt and good.fr holds a pair. Expected UTF-8",
     ),
-    "not gzip": ("--train-tsv data.gz --output new", "data.gz is damaged or not a gzip file"),
+    "text for gzip": ("--train-tsv data.gz --output new", "No line of data.gz holds a pair."),
+    "damaged gzip": (
+        "--train-tsv cut.gz --output new",
+        "cut.gz is damaged: its compressed data cannot be read (Compressed file ended",
+    ),
+    "UTF-16 without a mark": (
+        "--train-tsv wide.tsv --output new",
+        "wide.tsv is UTF-16 without a byte order mark, or no text. Expected UTF-8. Convert it",
+    ),
+    "an archive": (
+        "--train-tsv texts.tar.gz --output new",
+        "texts.tar.gz is a tar archive. Expected UTF-8 text. Unpack it",
+    ),
+    "columns that are none": (
+        "--train-tsv good.tsv --tsv-columns 2 --output new",
+        "tsv_columns must be two different columns, counted from 1 and separated by a comma, such "
+        "as 2,1. Received: 2",
+    ),
+    "more columns than there are": (
+        "--train-tsv good.tsv --tsv-columns 1,3 --output new",
+        "The problem of the first line: fewer than 3 columns.",
+    ),
     "a missing file": (
         "--train-source missing.en --train-target good.fr --output new",
         "There is no file missing.en. Expected a text file",
@@ -377,13 +402,17 @@ USING = {
         "score --run run --source good.en --target one_bad_line.txt",
         "Line 7 of one_bad_line.txt is not UTF-8",
     ),
-    "score what is not gzip": (
+    "score text for gzip": (
         "score --run run --source data.gz --target good.fr",
-        "data.gz is damaged or not a gzip file",
+        "data.gz has 1 lines, good.fr has 41",
+    ),
+    "score an archive": (
+        "score --run run --source texts.tar.gz --target good.fr",
+        "texts.tar.gz is a tar archive.",
     ),
     "score what was cut": (
         "score --run run --source cut.gz --target good.fr",
-        "cut.gz is damaged or not a gzip file (Compressed file ended before",
+        "cut.gz is damaged: its compressed data cannot be read (Compressed file ended before",
     ),
     "score one side": ("score --run run --source good.en", "target"),
     "score a missing run": (

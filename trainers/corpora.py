@@ -87,7 +87,7 @@ def _open_training_files(recipe: Recipe) -> Corpus:
         )
     pairs = zip(sources, targets, strict=True)
     corpora = [ParallelFiles(folder / source, folder / target) for source, target in pairs]
-    corpora += [TsvFile(folder / tsv) for tsv in recipe.train_tsv]
+    corpora += [TsvFile(folder / tsv, recipe.column_numbers()) for tsv in recipe.train_tsv]
     if not corpora:
         raise ValueError(
             "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
@@ -121,7 +121,7 @@ def _open_validation_files(recipe: Recipe) -> Corpus | None:
             f"target={target or None}, tsv={tsv or None}"
         )
     if tsv:
-        return TsvFile(folder / tsv)
+        return TsvFile(folder / tsv, recipe.column_numbers())
     return ParallelFiles(folder / source, folder / target) if source else None
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,8 @@ class Recipe:
         train_target: Translation of train_source, line by line; the n-th belongs to the n-th
             train_source.
         train_tsv: Training text in one file: source, tab, target per line. May be given again.
+        tsv_columns: Columns of source and target in the TSV files, counted from 1, such as 2,1; by
+            default the first two.
         train_weight: Relative share of a corpus in each epoch, given once for each: first for the
             pairs of files, then for the TSV files. Without weights, every pair is seen once in an
             epoch.
@@ -103,6 +106,7 @@ class Recipe:
     train_target: list[str] | str = ()
     train_tsv: list[str] | str = ()
     train_weight: list[float] | float = ()
+    tsv_columns: str = ""
     validation_source: str = ""
     validation_target: str = ""
     validation_tsv: str = ""
@@ -155,6 +159,7 @@ class Recipe:
         for name in LISTS:
             object.__setattr__(self, name, _as_tuple(getattr(self, name)))
         self._check_weights()
+        self.column_numbers()
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
         at_least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = (
@@ -210,6 +215,18 @@ class Recipe:
                     f"train_weight must be greater than 0. Received: {weight:g}. To train without "
                     "a corpus, leave it out."
                 )
+
+    def column_numbers(self) -> tuple[int, int] | None:
+        """Returns the columns of source and target in TSV files, from 1; `None` for the default."""
+        if not self.tsv_columns:
+            return None
+        numbers = re.fullmatch(r"([1-9]\d*), *([1-9]\d*)", self.tsv_columns)
+        if numbers is None or numbers[1] == numbers[2]:
+            raise ValueError(
+                "tsv_columns must be two different columns, counted from 1 and separated by a "
+                f"comma, such as 2,1. Received: {self.tsv_columns}"
+            )
+        return int(numbers[1]), int(numbers[2])
 
     def sizes(self) -> dict:
         """Returns the keyword arguments of `Transformer.from_preset` that override the preset."""

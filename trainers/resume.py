@@ -15,6 +15,7 @@ FREE_OPTIONS = ("output", "overwrite", "checkpoint_steps", "tensorboard")
 # Options that locate the texts, which are compared by their content instead.
 TEXT_OPTIONS = ("data_folder", "train_source", "train_target", "train_tsv", "validation_source")
 TEXT_OPTIONS += ("validation_target", "validation_tsv", "train_split", "validation_split")
+TEXT_OPTIONS += ("tsv_columns",)
 
 
 def state_folder(output: Path):

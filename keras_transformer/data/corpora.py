@@ -13,12 +13,14 @@ class Entry(NamedTuple):
         source: The source sentence, `""` if there is a problem.
         target: The target sentence, `""` if there is a problem.
         problem: Reason why the line is not a pair, such as `"not UTF-8"`, or `None`.
+        note: Remark on a line that is a pair, such as `"extra columns ignored"`, or `None`.
     """
 
     line: int
     source: str
     target: str
     problem: str | None = None
+    note: str | None = None
 
 
 class Corpus:

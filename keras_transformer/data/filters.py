@@ -34,6 +34,7 @@ class FilterReport:
             applies.
         first_lines: Maps each reason to the numbers, from 1, of its first lines, at most five.
             Empty in the sum of several reports.
+        notes: Maps each remark on lines that are pairs to their number.
 
     Example:
 
@@ -49,13 +50,21 @@ class FilterReport:
     kept: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     first_lines: dict[str, list[int]] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, reason: str, lines: Iterable[int]) -> None:
         """Counts lines, given by ascending line numbers, as left out for a reason."""
+        self._count(self.left_out, reason, lines)
+
+    def note(self, remark: str, lines: Iterable[int]) -> None:
+        """Counts lines, given by ascending line numbers, that a remark applies to."""
+        self._count(self.notes, remark, lines)
+
+    def _count(self, counts: dict[str, int], reason: str, lines: Iterable[int]) -> None:
         lines = [int(line) for line in lines]
         if not lines:
             return
-        self.left_out[reason] = self.left_out.get(reason, 0) + len(lines)
+        counts[reason] = counts.get(reason, 0) + len(lines)
         first = self.first_lines.setdefault(reason, [])
         first.extend(lines[: SHOWN_LINES - len(first)])
 
@@ -67,23 +76,26 @@ class FilterReport:
         total = cls(sum(one.read for one in reports), sum(one.kept for one in reports))
         for reason, count in (item for one in reports for item in one.left_out.items()):
             total.left_out[reason] = total.left_out.get(reason, 0) + count
+        for remark, count in (item for one in reports for item in one.notes.items()):
+            total.notes[remark] = total.notes.get(remark, 0) + count
         return total
 
     def __str__(self) -> str:
         rows = [("lines read", self.read, ""), ("pairs kept", self.kept, "")]
         rows += [
-            (reason, count, self._format_lines(reason)) for reason, count in self.left_out.items()
+            (reason, count, self._format_lines(reason, count))
+            for reason, count in (self.left_out | self.notes).items()
         ]
         width = max(14, *(len(name) for name, _, _ in rows))
         digits = len(str(self.read))
         return "\n".join(f"{name:<{width}}  {n:>{digits}}{lines}" for name, n, lines in rows)
 
-    def _format_lines(self, reason: str) -> str:
+    def _format_lines(self, reason: str, count: int) -> str:
         lines = self.first_lines.get(reason)
         if lines is None:
             return ""
-        more = ", ..." if self.left_out[reason] > len(lines) else ""
-        word = "line" if self.left_out[reason] == 1 else "lines"
+        more = ", ..." if count > len(lines) else ""
+        word = "line" if count == 1 else "lines"
         return f"  ({word} {', '.join(map(str, lines))}{more})"
 
 
@@ -143,6 +155,8 @@ class PairFilter:
         entries = iter(corpus.entries())
         while chunk := list(islice(entries, chunk_size)):
             report.read += len(chunk)
+            for remark in {entry.note: None for entry in chunk if entry.note}:
+                report.note(remark, [entry.line for entry in chunk if entry.note == remark])
             chunk = self._filter_text(chunk, seen, report)
             if chunk:
                 tokens = TokenizedChunk(

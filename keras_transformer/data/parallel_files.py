@@ -10,12 +10,13 @@ from keras_transformer.data.corpora import Corpus, Entry
 from keras_transformer.io import read_raw_lines, require_file
 
 NOT_UTF8 = "not UTF-8"
+NUL = "NUL character"
 
 
 class ParallelFiles(Corpus):
-    """A corpus in two parallel files, plain or `.gz`, whose lines correspond.
+    """A corpus in two parallel files, plain or compressed, whose lines correspond.
 
-    Lines that are not UTF-8 are reported as entries with a problem.
+    Lines that are not UTF-8 or have a NUL character are reported as entries with a problem.
 
     Args:
         source_path: File of source sentences, one per line.
@@ -51,7 +52,9 @@ class ParallelFiles(Corpus):
             except UnicodeDecodeError:
                 yield Entry(line, "", "", NOT_UTF8)
                 continue
-            any_pair = True
+            if "\0" in entry.source or "\0" in entry.target:
+                entry = Entry(line, "", "", NUL)
+            any_pair = any_pair or entry.problem is None
             yield entry
         if source is not None or target is not None:
             self._raise_unequal(line, source, target, sources, targets)
@@ -75,27 +78,32 @@ class ParallelFiles(Corpus):
 
 
 class TsvFile(Corpus):
-    """A corpus in one tab-separated file, plain or `.gz`: source sentence, tab, translation.
+    """A corpus in one tab-separated file, plain or compressed: source sentence, tab, translation.
 
-    Quotation marks have no special meaning. Lines that are not UTF-8 or have another number of
-    columns are reported as entries with a problem.
+    Quotation marks have no special meaning. Lines that are not UTF-8, have a NUL character or too
+    few columns are reported as entries with a problem.
 
     Args:
         path: The file.
-        columns: Number of columns of every line, at least 2; the first two are the pair.
+        columns: The columns of source and target, counted from 1, such as `(2, 1)`. `None` takes
+            the first two; lines with more are noted in the report. An integer takes the first two
+            of lines with exactly this number of columns, and reports all others.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: The file is a pipe, or `columns` is less than 2. On reading: the file is
+        ValueError: The file is a pipe, or `columns` is neither two different numbers from 1 nor a
+            number from 2. On reading: the file is
             empty, damaged or UTF-16, or no line is a pair.
     """
 
-    def __init__(self, path: str | os.PathLike, columns: int = 2):
-        if columns < 2:
+    def __init__(self, path: str | os.PathLike, columns: int | tuple[int, int] | None = None):
+        if isinstance(columns, int) and columns < 2:
             raise ValueError(f"`columns` must be at least 2. Received: {columns}")
+        if isinstance(columns, list | tuple):
+            _check_columns(columns)
         self.path = require_file(path)
         self.name = str(self.path)
-        self.columns = columns
+        self.columns = tuple(columns) if isinstance(columns, list) else columns
 
     def entries(self) -> Iterator[Entry]:
         any_pair, first_problem = False, None
@@ -112,14 +120,30 @@ class TsvFile(Corpus):
             columns = raw.decode("utf-8").split("\t")
         except UnicodeDecodeError:
             return Entry(line, "", "", NOT_UTF8)
+        if b"\0" in raw:
+            return Entry(line, "", "", NUL)
         if len(columns) == 1:
             return Entry(line, "", "", "no tab")
-        if len(columns) != self.columns:
+        if isinstance(self.columns, int) and len(columns) != self.columns:
             return Entry(line, "", "", f"not {self.columns} columns")
-        return Entry(line, columns[0], columns[1])
+        source, target = self.columns if isinstance(self.columns, tuple) else (1, 2)
+        if len(columns) < max(source, target):
+            return Entry(line, "", "", f"fewer than {max(source, target)} columns")
+        note = "extra columns ignored" if self.columns is None and len(columns) > 2 else None
+        return Entry(line, columns[source - 1], columns[target - 1], note=note)
 
     def fingerprint(self) -> str:
-        return f"{_digest(self.path)} {self.columns}"
+        columns = {None: "2", 2: "exactly 2"}.get(self.columns, self.columns)  # "2" as ever
+        return f"{_digest(self.path)} {columns}"
+
+
+def _check_columns(columns) -> None:
+    numbers = [column for column in columns if isinstance(column, int) and column > 0]
+    if len(columns) != 2 or len(set(numbers)) != 2:
+        raise ValueError(
+            "`columns` must be the different columns of source and target, counted from 1, such as "
+            f"(1, 2). Received: {columns!r}"
+        )
 
 
 def read_lines(path: Path) -> Iterator[bytes]:

@@ -1,17 +1,16 @@
-"""Lines of text from files, plain or `.gz`, and from byte streams.
+"""Lines of text from files and byte streams, plain or compressed with gzip, bzip2 or xz.
 
 A line ends at "\\n" or "\\r\\n" only: other characters that Unicode defines as line breaks are part
 of the sentence. A byte order mark at the start is skipped.
 """
 
 import codecs
-import gzip
 import os
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+from keras_transformer.io.file_kinds import DAMAGED, open_text
 
 
 def require_file(path: str | os.PathLike, read_again: bool = True) -> Path:
@@ -37,37 +36,38 @@ def require_file(path: str | os.PathLike, read_again: bool = True) -> Path:
 
 
 def read_raw_lines(path: Path) -> Iterator[bytes]:
-    """Yields the undecoded lines of a file, plain or `.gz`, without line ends.
+    """Yields the undecoded lines of a file without line ends, as `strip_line_ends`.
 
     Raises:
-        ValueError: The file is UTF-16 or a damaged gzip file.
+        ValueError: The file is not UTF-8 text, or its compressed data is damaged.
     """
-    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        try:
-            yield from strip_line_ends(file, path)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(
-                f"{path} is damaged or not a gzip file ({error}). Expected gzip data, as its "
-                "suffix says. Download or compress the file again."
-            ) from None
+    with open(path, "rb") as file:
+        yield from strip_line_ends(file, path)
 
 
-def strip_line_ends(stream: Iterable[bytes], name) -> Iterator[bytes]:
+def strip_line_ends(stream: BinaryIO, name) -> Iterator[bytes]:
     """Yields the lines of a byte stream without line ends and byte order mark.
 
+    Text that is compressed with gzip, bzip2 or xz is decompressed.
+
     Args:
-        stream: Lines of bytes, such as an open binary file.
+        stream: A binary stream, such as an open binary file.
         name: Name of the stream in error messages.
 
     Raises:
-        ValueError: The stream is UTF-16.
+        ValueError: The stream is not UTF-8 text, or its compressed data is damaged.
     """
-    for number, line in enumerate(stream):
-        if number == 0 and line.startswith(_UTF16_MARKS):
-            raise ValueError(
-                f"{name} is UTF-16. Expected UTF-8. Convert it, for instance with iconv."
-            )
-        yield (line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n")
+    try:
+        stream = open_text(stream, name)
+        for number, line in enumerate(stream):
+            yield (line if number else line.removeprefix(codecs.BOM_UTF8)).rstrip(b"\r\n")
+    except DAMAGED as error:
+        if getattr(error, "errno", None) is not None:  # of the disk
+            raise
+        raise ValueError(
+            f"{name} is damaged: its compressed data cannot be read ({error}). Download or "
+            "compress it again."
+        ) from None
 
 
 def decode_lines(lines: Iterable[bytes], name) -> list[str]:
@@ -78,7 +78,7 @@ def decode_lines(lines: Iterable[bytes], name) -> list[str]:
         name: Name of the file or stream in error messages.
 
     Raises:
-        ValueError: A line is not UTF-8; the message gives its number.
+        ValueError: A line is not UTF-8 or has a NUL character; the message gives its number.
     """
     texts = []
     for number, line in enumerate(lines, start=1):
@@ -89,4 +89,9 @@ def decode_lines(lines: Iterable[bytes], name) -> list[str]:
                 f"Line {number} of {name} is not UTF-8 ({error.reason} at byte {error.start}). "
                 "Convert it, for instance with iconv."
             ) from error
+        if "\0" in texts[-1]:
+            raise ValueError(
+                f"Line {number} of {name} has a NUL character, which is not text. Remove it, or "
+                "check that this is the right file."
+            )
     return texts

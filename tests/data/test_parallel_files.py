@@ -1,4 +1,5 @@
 import gzip
+import hashlib
 
 import pytest
 
@@ -93,15 +94,13 @@ def test_a_missing_file_is_named(tmp_path):
         TsvFile(tmp_path / "missing.tsv")
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "plain"])
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_a_damaged_gzip_file_is_named(tmp_path, damage):
     whole = gzip.compress(b"".join(b"line %d\n" % number for number in range(5003)))
     flipped = whole[:997] + bytes([whole[997] ^ 255]) + whole[998:]
-    raw = {"cut": whole[:-1000], "flipped": flipped, "plain": b"no gzip\n"}[damage]
-    (tmp_path / "a.gz").write_bytes(raw)
-    with pytest.raises(
-        ValueError, match=r"^.*a\.gz is damaged or not a gzip file \(.+\)\. Expected gz"
-    ):
+    (tmp_path / "a.gz").write_bytes({"cut": whole[:-1000], "flipped": flipped}[damage])
+    message = r"^.*a\.gz is damaged: its compressed data cannot be read \(.+\)\. Download or"
+    with pytest.raises(ValueError, match=message):
         list(TsvFile(tmp_path / "a.gz").entries())
 
 
@@ -119,7 +118,7 @@ def test_a_tab_divides_the_pair(tsv):
 
 
 def test_lines_with_other_columns_are_problems(tsv):
-    entries = list(tsv(b"a\tb\nno tab\na\tb\tc\n\xff\tb\n").entries())
+    entries = list(tsv(b"a\tb\nno tab\na\tb\tc\n\xff\tb\n", columns=2).entries())
     problems = [None, "no tab", "not 2 columns", "not UTF-8"]
     assert [entry.problem for entry in entries] == problems
     assert [entry.line for entry in entries] == [1, 2, 3, 4]
@@ -136,6 +135,42 @@ def test_a_file_without_tabs_is_an_error(tsv):
         r"^No line of .*text\.tsv.* holds a pair\. .* The problem of the first line: {}\. Check"
     )
     with pytest.raises(ValueError, match=message.format("no tab")):
-        list(tsv(b"one\na\tb\tc\n"))
+        list(tsv(b"one\ntwo\n"))
     with pytest.raises(ValueError, match=message.format("not 2 columns")):
-        list(tsv(b"a\tb\tby C.\n\xff\n"))
+        list(tsv(b"a\tb\tby C.\n\xff\n", columns=2))
+
+
+def test_the_first_two_columns_are_the_pair_and_more_are_noted(tsv):
+    entries = list(tsv(b"Go.\tVa !\tCC-BY 2.0\nHi.\tSalut.\n\tx\ty\tz\n").entries())
+    assert [entry[1:] for entry in entries] == [
+        ("Go.", "Va !", None, "extra columns ignored"), ("Hi.", "Salut.", None, None),
+        ("", "x", None, "extra columns ignored"),
+    ]  # fmt: skip
+
+
+def test_columns_can_be_chosen(tsv):
+    raw = b"1\tGo.\t2\tVa !\tx\n1\tHi.\t3\n"
+    assert list(tsv(raw, columns=(2, 4))) == [("Go.", "Va !")]
+    assert list(tsv(raw, columns=[3, 2])) == [("2", "Go."), ("3", "Hi.")]
+    problems = [entry.problem for entry in tsv(raw, columns=(2, 4)).entries()]
+    assert problems == [None, "fewer than 4 columns"]
+    for bad in ((1,), (1, 1), (0, 1), (1, 2, 3), ("1", "2")):
+        with pytest.raises(ValueError, match=r"^`columns` must be the different columns of source"):
+            tsv(raw, columns=bad)
+
+
+def test_the_fingerprint_of_the_first_two_columns_is_as_ever(tmp_path):
+    digest = hashlib.blake2b(b"a\tb\n").hexdigest()[:32]
+    (tmp_path / "a.tsv").write_bytes(b"a\tb\n")
+    columns = (None, 3, 2, (1, 2), (2, 1))
+    prints = [TsvFile(tmp_path / "a.tsv", numbers).fingerprint() for numbers in columns]
+    assert prints[:2] == [f"{digest} 2", f"{digest} 3"]
+    assert len(set(prints)) == 5
+
+
+def test_a_nul_character_is_a_problem_of_its_line(files, tsv):
+    text = b"a fine sentence\n" * 9
+    entries = list(files(text + b"b\0\n", text + b"c\n").entries())
+    assert [entry.problem for entry in entries] == [None] * 9 + ["NUL character"]
+    entries = list(tsv(b"a fine\tsentence\n" * 9 + b"b\tc\0\n").entries())
+    assert [entry.problem for entry in entries] == [None] * 9 + ["NUL character"]
