@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import atomic_write, local_path
 
 SUFFIX = ".weights.h5"
 
@@ -80,7 +80,7 @@ class BleuCallback(keras.callbacks.Callback):
         self.translate = translate
         self.sources = list(sources)
         self.references = list(references)
-        self.best_path = Path(best_path)
+        self.best_path = local_path(best_path, "`best_path`")
         self.every = every
         self.patience = patience
         self.best = (float("-inf"), 0)
@@ -145,7 +145,7 @@ class KeepCheckpoints(keras.callbacks.Callback):
         super().__init__()
         if keep < 1:
             raise ValueError(f"`keep` must be at least 1. Received: {keep}")
-        self.folder = Path(folder)
+        self.folder = local_path(folder, "A folder of checkpoints")
         self.keep = keep
         self.write = write
         self._written: list[Path] = []
