@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_transformer.data import Corpus, InMemoryCorpus, ParallelFiles, TfdsCorpus, TsvFile
+from keras_transformer.io import join_url, local_path, path_or_url
 from trainers.recipe import Recipe
 
 TEXT_FILES = [
@@ -42,8 +43,9 @@ def open_corpora(recipe: Recipe) -> Corpora:
         return _open_phrasebook(recipe)
     languages = (recipe.source_language, recipe.target_language)
     if recipe.corpus.startswith("tfds:"):
+        data_dir = recipe.data_folder and local_path(recipe.data_folder, "data_folder of TFDS data")
         train, validation = (
-            TfdsCorpus(recipe.corpus, split, *languages, data_dir=recipe.data_folder)
+            TfdsCorpus(recipe.corpus, split, *languages, data_dir=data_dir)
             for split in (recipe.train_split, recipe.validation_split)
         )
         return Corpora(train, validation, languages=languages)
@@ -82,8 +84,18 @@ def _open_files(recipe: Recipe, part: str) -> Corpus | None:
             f"tsv={tsv or None}"
         )
     if tsv:
-        return TsvFile(folder / tsv)
-    return ParallelFiles(folder / source, folder / target) if source else None
+        return TsvFile(_text_file(folder, tsv))
+    if not source:
+        return None
+    return ParallelFiles(_text_file(folder, source), _text_file(folder, target))
+
+
+def _text_file(folder: Path | str, name: str) -> Path | str:
+    """Returns the path or URL of a text file in a folder that is local or at a URL."""
+    file = path_or_url(name)
+    if isinstance(file, str) or isinstance(folder, Path):
+        return file if isinstance(file, str) else folder / file
+    return file if file.is_absolute() else join_url(folder, name)
 
 
 def write_held_out(corpora: Corpora, folder: Path) -> None:

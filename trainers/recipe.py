@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Literal
+
+from keras_transformer.io import path_or_url
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
@@ -18,11 +19,12 @@ class Recipe:
     are chosen by the size of the corpus.
 
     Args:
-        output: Run folder; created if it does not exist.
+        output: Run folder; created if it does not exist. A URL, such as s3://bucket/run, is sent
+            every saved state and the finished run; the work is done in a local cache folder.
         overwrite: Whether to replace a finished or interrupted run in that folder.
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
-        data_folder: Folder that the file names below are relative to, or that holds prepared TFDS
-            data.
+        data_folder: Folder, or its URL, that the file names below are relative to; or local folder
+            that holds prepared TFDS data. File names may be URLs, too.
         train_source: Source side of the training text: one sentence per line, plain or .gz.
         train_target: Translation of train_source, line by line.
         train_tsv: Training text in one file, instead of these two: source, tab, target per line.
@@ -48,7 +50,8 @@ class Recipe:
         dropout_rate: Dropout rate; a negative number takes the preset's.
         norm: Layer normalization, post (the paper's) or pre.
         positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
-        init_from: Finished run to start from; its weights, sizes, precision and tokenizer are used.
+        init_from: Finished run, or its URL, to start from; its weights, sizes, precision and
+            tokenizer are used.
         epochs: Number of epochs; 0 chooses it by the size of the corpus.
         steps_per_epoch: Steps per epoch; 0 takes one pass over all pairs.
         tokens_per_batch: Positions on the longer side of a batch, padding included.
@@ -83,10 +86,10 @@ class Recipe:
         ValueError: An option is out of its range, or two contradict each other.
     """
 
-    output: Path
+    output: str
     overwrite: bool = False
     corpus: str = "files"
-    data_folder: Path | None = None
+    data_folder: str | None = None
     train_source: str = ""
     train_target: str = ""
     train_tsv: str = ""
@@ -111,7 +114,7 @@ class Recipe:
     dropout_rate: float = -1.0
     norm: Literal["post", "pre"] = "post"
     positions: Literal["paper", "t2t", "learned"] = "paper"
-    init_from: Path | None = None
+    init_from: str | None = None
     epochs: int = 0
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
@@ -136,6 +139,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        for name in ("output", "data_folder", "init_from"):  # a `Path` would drop a URL's slash
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, path_or_url(value))
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
         at_least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = (
