@@ -5,6 +5,7 @@ import pytest
 from keras_transformer.io import LOCK
 from trainers.recipe import Recipe
 from trainers.recipe_file import write_recipe
+from trainers.remote_output import SENT
 from trainers.run_folder import RUN_FILES, clear_run, run_folder
 
 
@@ -93,3 +94,8 @@ def test_a_run_is_locked_and_the_lock_outlives_what_it_replaces(tmp_path):
         clear_run(tmp_path)
         assert (tmp_path / LOCK).stat().st_ino == inode
         assert "training" in (tmp_path / LOCK).read_text()
+
+
+def test_what_a_run_replaces_is_what_is_sent():
+    assert sorted(SENT) == sorted((*RUN_FILES, "run.json"))
+    assert SENT[-2:] == ("checkpoints", "run.json")
