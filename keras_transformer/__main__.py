@@ -4,7 +4,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 from keras_transformer.cli import commands, program, refuse_repeated
 
@@ -51,7 +50,7 @@ def parse(arguments: list[str]):
             subparser.add_argument(f"--{flag}", action="store_true", help=description)
         if name == "import":
             subparser.add_argument(
-                "--from", type=Path, required=True, help="Folder of a Marian checkpoint."
+                "--from", type=str, required=True, help="Folder or URL of a Marian checkpoint."
             )
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])

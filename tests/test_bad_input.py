@@ -283,6 +283,34 @@ TRAINING = {
     ),
     "a file for output": (f"{PAIR} --output good.en", "--output must be a folder; good.en is"),
     "a file above output": (f"{PAIR} --output good.en/new {SMALL}", "good.en"),
+    "a bucket without its package": (
+        f"{PAIR} --output gs://bucket/run",
+        "gs://bucket/run needs a package: Please install gcsfs",
+    ),
+    "an unknown protocol": (
+        f"{PAIR} --output none://bucket/run",
+        "none://bucket/run has an unknown protocol. Expected a local path",
+    ),
+    "a URL with one slash": (
+        f"{PAIR} --output gs:/bucket/run",
+        "gs:/bucket/run looks like a URL that has lost a slash",
+    ),
+    "a text in a bucket": (
+        "--train-tsv train.tsv --data-folder gs://bucket --output new",
+        "gs://bucket/train.tsv needs a package: Please install gcsfs",
+    ),
+    "prepared data in a bucket": (
+        "--corpus tfds:x/de-en --data-folder gs://bucket --output new",
+        "data_folder of TFDS data must be on a local disk. Received: gs://bucket",
+    ),
+    "a recipe in a bucket": (
+        "--config gs://bucket/recipe.yaml --output new",
+        "gs://bucket/recipe.yaml needs a package: Please install gcsfs",
+    ),
+    "a start in a bucket": (
+        f"{PAIR} --init-from gs://bucket/run --output new",
+        "gs://bucket/run needs a package: Please install gcsfs",
+    ),
     "nothing to go on from": (
         f"{PAIR} --init-from missing --output new",
         "missing does not exist, so it is not a finished run",
@@ -439,6 +467,30 @@ USING = {
     "evaluate a missing file": (
         "evaluate --run run --source missing.en --reference good.fr",
         "missing.en",
+    ),
+    "a run in a bucket": (
+        "translate --run gs://bucket/run one",
+        "gs://bucket/run needs a package: Please install gcsfs",
+    ),
+    "evaluate a text in a bucket": (
+        "evaluate --run run --source gs://bucket/a.en --reference good.fr",
+        "gs://bucket/a.en needs a package: Please install gcsfs",
+    ),
+    "export to a bucket": (
+        "export --run run --output gs://bucket/served --format keras",
+        "gs://bucket/served needs a package: Please install gcsfs",
+    ),
+    "import to a bucket": (
+        "import --from marian --output gs://bucket/run",
+        "gs://bucket/run needs a package: Please install gcsfs",
+    ),
+    "import from a bucket": (
+        "import --from gs://bucket/marian --output new",
+        "gs://bucket/marian needs a package: Please install gcsfs",
+    ),
+    "illustrate to a bucket": (
+        "illustrate --run run --output gs://bucket/x.html one",
+        "--output must be on a local disk. Received: gs://bucket/x.html",
     ),
     "evaluate a missing run": (f"evaluate --run missing {EVALUATE}", "missing does not exist"),
 }

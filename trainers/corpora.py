@@ -12,6 +12,7 @@ from keras_transformer.data import (
     TfdsCorpus,
     TsvFile,
 )
+from keras_transformer.io import join_url, local_path, path_or_url
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values
 
@@ -53,8 +54,9 @@ def open_corpora(recipe: Recipe) -> Corpora:
         return _open_phrasebook(recipe)
     languages = (recipe.source_language, recipe.target_language)
     if recipe.corpus.startswith("tfds:"):
+        data_dir = recipe.data_folder and local_path(recipe.data_folder, "data_folder of TFDS data")
         train, validation = (
-            TfdsCorpus(recipe.corpus, split, *languages, data_dir=recipe.data_folder)
+            TfdsCorpus(recipe.corpus, split, *languages, data_dir=data_dir)
             for split in (recipe.train_split, recipe.validation_split)
         )
         return Corpora(train, validation, languages=languages)
@@ -86,8 +88,12 @@ def _open_training_files(recipe: Recipe) -> Corpus:
             "--train-target. Give each as often as the other."
         )
     pairs = zip(sources, targets, strict=True)
-    corpora = [ParallelFiles(folder / source, folder / target) for source, target in pairs]
-    corpora += [TsvFile(folder / tsv, recipe.column_numbers()) for tsv in recipe.train_tsv]
+    corpora = [
+        ParallelFiles(_text_file(folder, source), _text_file(folder, target))
+        for source, target in pairs
+    ]
+    columns = recipe.column_numbers()
+    corpora += [TsvFile(_text_file(folder, tsv), columns) for tsv in recipe.train_tsv]
     if not corpora:
         raise ValueError(
             "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
@@ -121,8 +127,18 @@ def _open_validation_files(recipe: Recipe) -> Corpus | None:
             f"target={target or None}, tsv={tsv or None}"
         )
     if tsv:
-        return TsvFile(folder / tsv, recipe.column_numbers())
-    return ParallelFiles(folder / source, folder / target) if source else None
+        return TsvFile(_text_file(folder, tsv), recipe.column_numbers())
+    if not source:
+        return None
+    return ParallelFiles(_text_file(folder, source), _text_file(folder, target))
+
+
+def _text_file(folder: Path | str, name: str) -> Path | str:
+    """Returns the path or URL of a text file in a folder that is local or at a URL."""
+    file = path_or_url(name)
+    if isinstance(file, str) or isinstance(folder, Path):
+        return file if isinstance(file, str) else folder / file
+    return file if file.is_absolute() else join_url(folder, name)
 
 
 def write_held_out(corpora: Corpora, folder: Path) -> None:

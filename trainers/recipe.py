@@ -3,8 +3,9 @@
 import dataclasses
 import math
 import re
-from pathlib import Path
 from typing import Literal
+
+from keras_transformer.io import path_or_url
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
@@ -20,11 +21,12 @@ class Recipe:
     are chosen by the size of the corpus.
 
     Args:
-        output: Run folder; created if it does not exist.
+        output: Run folder; created if it does not exist. A URL, such as s3://bucket/run, is sent
+            every saved state and the finished run; the work is done in a local cache folder.
         overwrite: Whether to replace a finished or interrupted run in that folder.
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
-        data_folder: Folder that the file names below are relative to, or that holds prepared TFDS
-            data.
+        data_folder: Folder, or its URL, that the file names below are relative to; or local folder
+            that holds prepared TFDS data. File names may be URLs, too.
         train_source: Source side of the training text: one sentence per line, plain or .gz. For
             several corpora, give it again; in a recipe, a list.
         train_target: Translation of train_source, line by line; the n-th belongs to the n-th
@@ -50,7 +52,8 @@ class Recipe:
         normalization: What the tokenizer unifies: nfc (different encodings of one character, and
             runs of spaces), nmt_nfkc (also similar characters: "10²" becomes "102") or identity
             (nothing).
-        tokenizer: SentencePiece model, or run whose tokenizers are used, instead of training one.
+        tokenizer: SentencePiece model, or run whose tokenizers are used, instead of training one;
+            a path or a URL.
         preset: Size of the model; auto chooses it by the size of the corpus.
         num_layers: Encoder blocks, and decoder blocks if num_decoder_layers is 0; 0 takes the
             preset's.
@@ -61,7 +64,8 @@ class Recipe:
         dropout_rate: Dropout rate; a negative number takes the preset's.
         norm: Layer normalization, post (the paper's) or pre.
         positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
-        init_from: Finished run to start from; its weights, sizes, precision and tokenizer are used.
+        init_from: Finished run, or its URL, to start from; its weights, sizes, precision and
+            tokenizer are used.
         epochs: Number of epochs; 0 chooses it by the size of the corpus.
         steps_per_epoch: Steps per epoch; 0 takes one pass over all pairs.
         tokens_per_batch: Positions on the longer side of a batch, padding included.
@@ -98,10 +102,10 @@ class Recipe:
         ValueError: An option is out of its range, or two contradict each other.
     """
 
-    output: Path
+    output: str
     overwrite: bool = False
     corpus: str = "files"
-    data_folder: Path | None = None
+    data_folder: str | None = None
     train_source: list[str] | str = ()  # kept as tuples
     train_target: list[str] | str = ()
     train_tsv: list[str] | str = ()
@@ -130,7 +134,7 @@ class Recipe:
     dropout_rate: float = -1.0
     norm: Literal["post", "pre"] = "post"
     positions: Literal["paper", "t2t", "learned"] = "paper"
-    init_from: Path | None = None
+    init_from: str | None = None
     epochs: int = 0
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
@@ -156,6 +160,9 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        for name in ("output", "data_folder", "init_from"):  # a `Path` would drop a URL's slash
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, path_or_url(value))
         for name in LISTS:
             object.__setattr__(self, name, _as_tuple(getattr(self, name)))
         self._check_weights()

@@ -12,6 +12,7 @@ from keras_transformer.cli import (
     refuse_repeated,
     with_underscores,
 )
+from keras_transformer.io import local_file
 from trainers.recipe import LISTS, Recipe
 
 
@@ -31,13 +32,27 @@ def read_recipe(program: str, arguments: list[str]) -> Recipe:
     parser = make_parser(program, "Trains a translator, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
-    arguments = with_underscores(arguments)
+    arguments = with_local_recipes(with_underscores(arguments))
     given = given_options(arguments)
     _check_recipe_files(program, given)
     _check_order_of_weights([name for name, _ in given])
     options = parser.parse_args(join_repeated(arguments, LISTS))
     names = [field.name for field in dataclasses.fields(Recipe)]
     return Recipe(**{name: options[name] for name in names})
+
+
+def with_local_recipes(arguments: list[str]) -> list[str]:
+    """Replaces URLs given as --config by the paths of local copies."""
+    local = []
+    for previous, argument in zip(["", *arguments], arguments, strict=False):
+        option, _, value = argument.partition("=")
+        if previous == "--config" and "://" in argument:
+            local.append(str(local_file(argument)))
+        elif option == "--config" and "://" in value:
+            local.append(f"--config={local_file(value)}")
+        else:
+            local.append(argument)
+    return local
 
 
 def _check_recipe_files(program: str, given: list[tuple[str, str]]) -> None:
@@ -148,9 +163,4 @@ def _plain(value):
 
 def recipe_from_values(values: dict) -> Recipe:
     """Returns the recipe with these options; the inverse of `plain_values`."""
-    paths = {
-        name: Path(values[name])
-        for name in ("output", "data_folder", "init_from")
-        if values.get(name) is not None
-    }
-    return Recipe(**{**values, **paths})
+    return Recipe(**values)

@@ -70,8 +70,9 @@ def find_interrupted_state(recipe: Recipe, corpora: Corpora, output: Path):
     differences = _differences(recipe, fingerprints(corpora), state.metadata["run"])
     if differences:
         raise ValueError(
-            f"{output} holds an interrupted run of another recipe ({'; '.join(differences)}). Give "
-            "its options to resume it, another --output, or --overwrite true to replace it."
+            f"{recipe.output} holds an interrupted run of another recipe "
+            f"({'; '.join(differences)}). Give its options to resume it, another --output, or "
+            "--overwrite true to replace it."
         )
     return state
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from keras_transformer.io import WRITING
+from keras_transformer.io import LOCK, WRITING, folder_lock
 from trainers.recipe import Recipe
+from trainers.remote_output import FINISHED, open_copy, send_run, working_copy
 from trainers.tokenizers import FILES as TOKENIZERS
 
 RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held_out", "logs")
@@ -17,41 +18,53 @@ RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "hel
 
 @contextlib.contextmanager
 def run_folder(recipe: Recipe) -> Iterator[Path]:
-    """Returns a context manager that yields the run folder.
+    """Returns a context manager that yields the run folder, locked against other processes.
 
     If an error ends the run before it has checkpoints, the files and folders that it created are
     removed.
 
     Raises:
+        FolderInUseError: Another process writes to the folder.
         ValueError: The folder holds files that the run would replace, or is a file.
     """
+    copy = working_copy(recipe)
+    output = copy.folder if copy else recipe.output
+    if copy is None:
+        _check_output(recipe, output)
+    with folder_lock(output, "training", name=str(recipe.output)):
+        if copy is not None:
+            open_copy(recipe, copy)
+        _check_output(recipe, output)  # another process may have finished a run meanwhile
+        before = set(output.iterdir()) | {output / LOCK}
+        try:
+            yield output
+        except BaseException:
+            if not (output / "checkpoints").exists():
+                _remove(set(output.iterdir()) - before)
+                with contextlib.suppress(OSError):  # the first error is the one to report
+                    send_run(recipe)
+            raise
+
+
+def _check_output(recipe: Recipe, folder: Path) -> None:
+    """Raises a `ValueError` if the output is a file, or holds what a run must not replace.
+
+    Args:
+        recipe: `Recipe`.
+        folder: The output, or its working copy.
+    """
     output = recipe.output
-    if (output / "run.json").exists() and not recipe.overwrite:
-        raise ValueError(
-            f"{output} holds a finished run. Give another --output, or --overwrite true to replace "
-            "it."
-        )
-    replaced = [name for name in RUN_FILES if (output / name).exists()]
-    if replaced and not (recipe.overwrite or _is_run_folder(output)):
+    if (folder / "run.json").exists() and not recipe.overwrite:
+        raise ValueError(FINISHED.format(output))
+    replaced = [name for name in RUN_FILES if (folder / name).exists()]
+    if replaced and not (recipe.overwrite or _is_run_folder(folder)):
         raise ValueError(
             f"{output} is not a run folder, but it holds {replaced[0]}, which a run would replace. "
             "Give another --output, or --overwrite true to delete it."
         )
-    path_and_parents = [output, *output.parents]
-    for path in path_and_parents:
+    for path in [folder, *folder.parents]:
         if path.exists() and not path.is_dir():
             raise ValueError(f"--output must be a folder; {path} is a file. Give another name.")
-    missing = [path for path in path_and_parents if not path.exists()]
-    before = set(output.iterdir()) if output.exists() else set()
-    try:
-        yield output
-    except BaseException:
-        if output.exists() and not (output / "checkpoints").exists():
-            _remove(set(output.iterdir()) - before)
-        with contextlib.suppress(OSError):  # not empty: other files, or checkpoints
-            for path in missing:
-                path.rmdir()
-        raise
 
 
 def _is_run_folder(output: Path) -> bool:

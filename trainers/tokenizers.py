@@ -4,6 +4,7 @@ import itertools
 import re
 from pathlib import Path
 
+from keras_transformer.io import fetched_folder, has_file, local_file, path_or_url
 from trainers.recipe import Recipe
 
 AUTO_VOCABULARY = 8000
@@ -22,8 +23,12 @@ def existing_tokenizers(recipe: Recipe) -> tuple | None:
 
     if not recipe.tokenizer:
         return None
-    path = Path(recipe.tokenizer)
-    tokenizers = load_tokenizers(path) if path.is_dir() else (load_tokenizer(path),) * 2
+    path = path_or_url(recipe.tokenizer)
+    if has_file(path, FILES[0]):
+        with fetched_folder(path, FILES) as run:
+            tokenizers = load_tokenizers(run)
+    else:
+        tokenizers = (load_tokenizer(local_file(path)),) * 2
     actual = {
         "vocabulary_size": tokenizers[0].vocabulary_size(),
         "shared_vocabulary": tokenizers[0] is tokenizers[1],

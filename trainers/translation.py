@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_transformer import cli
+from keras_transformer.io import local_path
 from trainers.batches import Data, parts_per_batch, prepare_data
 from trainers.model import compile_model, make_model
 from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe, write_recipe
+from trainers.remote_output import SentStates, clear_remote, send_run
 from trainers.resume import (
     explain_write_errors,
     find_interrupted_state,
@@ -72,6 +74,8 @@ def train(recipe: Recipe) -> None:
 
     make_bleu(recipe.bleu_tokenizer)  # fails now, not after the first epoch
     devices = choose_devices(recipe.strategy, recipe.devices)
+    if devices.workers > 1:
+        local_path(recipe.output, "The --output of several workers")
     print(f"Training on {devices.description}.", flush=True)
     keras.utils.set_random_seed(recipe.seed)
     with run_folder(recipe) if devices.is_chief else read_only_run_folder(recipe) as output:
@@ -80,15 +84,16 @@ def train(recipe: Recipe) -> None:
         if devices.is_chief:
             remove_partial_writes(output)
         if state is None:
-            job = start_job(recipe, corpora, devices)
+            job = start_job(recipe, corpora, devices, output)
         else:
-            job = resume_job(recipe, corpora, devices, state)
+            job = resume_job(recipe, corpora, devices, output, state)
         with explain_write_errors(recipe, output), devices.detect_lost_workers():
             job.translator.about["weights"] = fit(job, devices, output, state)
             if devices.is_chief:
                 job.translator.save(output)
                 state_folder(output).clear()
-        print(f"Saved to {output}: {job.translator.about['weights']}.")
+                send_run(job.recipe)
+        print(f"Saved to {recipe.output}: {job.translator.about['weights']}.")
 
 
 class TrainingJob(NamedTuple):
@@ -100,11 +105,11 @@ class TrainingJob(NamedTuple):
     metadata: dict
 
 
-def start_job(recipe: Recipe, corpora, devices) -> TrainingJob:
+def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
     """Prepares a new job, with fresh weights or those of a finished run."""
     from trainers.corpora import write_held_out
 
-    given, output = recipe, recipe.output
+    given = recipe
     with devices.scope():
         initial = _load_initial(recipe)
     tokenizers = existing_tokenizers(recipe)
@@ -118,16 +123,18 @@ def start_job(recipe: Recipe, corpora, devices) -> TrainingJob:
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
     if devices.is_chief:
         clear_run(output)
+        clear_remote(recipe)
         write_recipe(recipe, output)  # first: it identifies the folder as a run
         write_held_out(corpora, output / "held_out")
         save_tokenizers(output, data.tokenizers)
+        send_run(recipe)
     translator.about |= describe_run(recipe, corpora, data)
     metadata = resume_metadata(given, recipe, corpora, translator)
     metadata["parts"] = parts_per_batch(recipe, devices)
     return TrainingJob(recipe, data, translator, metadata)
 
 
-def resume_job(recipe: Recipe, corpora, devices, state) -> TrainingJob:
+def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> TrainingJob:
     """Prepares the job of an interrupted run, with its recipe, tokenizers and tokens.
 
     Raises:
@@ -142,7 +149,7 @@ def resume_job(recipe: Recipe, corpora, devices, state) -> TrainingJob:
             f"(devices times accumulate_steps), not {parts_now}. Resume it with as many, "
             "or give --overwrite true to replace it."
         )
-    data = prepare_data(recipe, corpora, load_tokenizers(recipe.output), devices, recipe.output)
+    data = prepare_data(recipe, corpora, load_tokenizers(output), devices, output)
     with devices.scope():
         translator = rebuild_translator(state, data.tokenizers)
     if data.batches.cache.fingerprint != translator.about["data_fingerprint"]:
@@ -216,7 +223,7 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
         recipe, translator, data.validation_text, output / "checkpoints", devices
     )
     saver = SaveState(
-        state_folder(output),
+        SentStates(recipe, output),
         recipe.checkpoint_steps,
         metadata,
         write=devices.is_chief,

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import atomic_write, local_path
 
 FORMAT = 2
 METADATA = "metadata.json"
@@ -69,7 +69,7 @@ class StateFolder:
     def __init__(self, folder: str | os.PathLike, keep: int = 2):
         if keep < 1:
             raise ValueError(f"`keep` must be at least 1. Received: {keep}")
-        self.folder = Path(folder)
+        self.folder = local_path(folder, "A folder of states")
         self.keep = keep
 
     def paths(self) -> list[Path]:

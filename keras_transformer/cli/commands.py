@@ -1,15 +1,23 @@
 """Commands of the command line, one function each."""
 
 import sys
-from pathlib import Path
 
-from keras_transformer.io import decode_lines, read_raw_lines, require_file, strip_line_ends
+from keras_transformer.io import (
+    decode_lines,
+    has_file,
+    local_path,
+    locked_output,
+    path_or_url,
+    read_raw_lines,
+    require_file,
+    strip_line_ends,
+)
 
 BEAM_SIZE = 4
 
 
 def translate(
-    run: Path,
+    run: str,
     text: list[str] | None = None,
     beam_size: int = BEAM_SIZE,
     top_beams: int = 1,
@@ -28,7 +36,7 @@ def translate(
     """Translates texts, or the lines of standard input, and prints a line for each.
 
     Args:
-        run: Folder of a finished run.
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
         text: Texts to translate. If none is given, the lines of standard input.
         beam_size: Number of beams; 1 is greedy search.
         top_beams: Number of translations to print for each text, best first. From 2 on, each line
@@ -83,11 +91,11 @@ def translate(
                 print(f"{number}\t{hypothesis.score:.4f}\t{_one_line(hypothesis.text)}")
 
 
-def score(run: Path, source: Path, target: Path, tokens: bool = False) -> None:
+def score(run: str, source: str, target: str, tokens: bool = False) -> None:
     """Prints the log-probability of each line of one file as the translation of another file's.
 
     Args:
-        run: Folder of a finished run.
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
         source: Text file with one sentence per line, plain or .gz.
         target: Text file with the translation of each line.
         tokens: Whether to print the log-probability of every token, too.
@@ -102,9 +110,9 @@ def score(run: Path, source: Path, target: Path, tokens: bool = False) -> None:
 
 
 def evaluate(
-    run: Path,
-    source: Path,
-    reference: Path,
+    run: str,
+    source: str,
+    reference: str,
     words: str = "",
     beam_size: int = BEAM_SIZE,
     length_penalty: float = 0.6,
@@ -114,7 +122,7 @@ def evaluate(
     """Translates a file and compares the translations with reference translations.
 
     Args:
-        run: Folder of a finished run.
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
         source: Text file to translate, with one sentence per line, plain or .gz.
         reference: Text file with the reference translation of each line.
         words: Comma-separated words, such as il,elle, whose use is compared, too.
@@ -149,8 +157,8 @@ def evaluate(
 
 
 def export(
-    run: Path,
-    output: Path,
+    run: str,
+    output: str,
     format: str = "saved_model",
     beam_size: int | None = None,
     top_beams: int | None = None,
@@ -162,8 +170,8 @@ def export(
     """Exports a finished run to a format of other programs. The run itself is not changed.
 
     Args:
-        run: Folder of a finished run.
-        output: Folder to write. It is written atomically.
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
+        output: Folder to write, or its URL. It is written atomically.
         format: saved_model (strings to strings, for TensorFlow and TensorFlow Serving), ctranslate2
             or keras. The options below only apply to saved_model.
         beam_size: Number of beams; 1 is greedy search. By default, 4.
@@ -188,9 +196,9 @@ def export(
 
 
 def illustrate(
-    run: Path,
+    run: str,
     text: str,
-    output: Path,
+    output: str,
     reference: str = "",
     beam_size: int = 2,
     length_penalty: float = 0.6,
@@ -198,9 +206,9 @@ def illustrate(
     """Writes an HTML page that shows, figure by figure, how the model translates a sentence.
 
     Args:
-        run: Folder of a finished run.
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
         text: The sentence to translate.
-        output: HTML file to write. It is self-contained.
+        output: HTML file to write, on a local disk. It is self-contained.
         reference: Reference translation. By default, the translation of the model is used.
         beam_size: Number of beams, and of translations that are shown.
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
@@ -208,6 +216,7 @@ def illustrate(
     from keras_transformer import Translator
     from keras_transformer.illustrate import page
 
+    output = local_path(output, "--output")
     if output.is_dir():
         raise ValueError(f"--output must name an .html file. Received the folder {output}")
     if not output.parent.is_dir():
@@ -215,24 +224,26 @@ def illustrate(
     page(Translator.load(run), text, reference, beam_size, length_penalty).save(output)
 
 
-def import_(checkpoint: Path, output: Path) -> None:
+def import_(checkpoint: str, output: str) -> None:
     """Converts a Marian checkpoint, such as an OPUS-MT model, to a run.
 
     Args:
-        checkpoint: Folder of the checkpoint, passed as --from.
-        output: Folder of the run to write.
+        checkpoint: Folder of the checkpoint, or its URL, passed as --from.
+        output: Folder of the run to write, or its URL.
     """
     from keras_transformer.formats import import_marian
 
-    if (output / "run.json").exists():
-        raise ValueError(f"{output} holds a finished run. Give another --output.")
-    import_marian(checkpoint).save(output)
+    output = path_or_url(output)
+    with locked_output(output, "import"):
+        if has_file(output, "run.json"):
+            raise ValueError(f"{output} holds a finished run. Give another --output.")
+        import_marian(checkpoint).save(output)
 
 
-def _read_pairs(source: Path, target: Path) -> tuple[list[str], list[str]]:
+def _read_pairs(source: str, target: str) -> tuple[list[str], list[str]]:
     """Reads the lines of two parallel files, which must have the same number of lines."""
-    files = (require_file(path, read_again=False) for path in (source, target))
-    sources, targets = (decode_lines(read_raw_lines(path), path) for path in files)
+    files = [(path, require_file(path, read_again=False)) for path in (source, target)]
+    sources, targets = (decode_lines(read_raw_lines(file), name) for name, file in files)
     if len(sources) != len(targets):
         raise ValueError(
             f"{source} has {len(sources)} lines, {target} has {len(targets)}: line n of one "

@@ -60,7 +60,7 @@ def run(program: str, main: Callable[[], int | None], command: str = "") -> int:
         command: The requested command, if the program has several. Usage errors point to its help.
     """
     try:
-        with _exit_on_sigterm():
+        with _exit_on_sigterm(), _one_line_warnings(program):
             quieten_tensorflow()
             warnings.filterwarnings("ignore", module="(keras|jsonargparse|tensorflow).*")
             code = main() or 0
@@ -101,6 +101,19 @@ def _exit_on_sigterm() -> Iterator[None]:
     finally:
         if install:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _one_line_warnings(program: str) -> Iterator[None]:
+    """Has warnings printed as one line each, without the line of code that they come from."""
+    original = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"{program}: warning: {' '.join(str(message).split())}\n"
+    )
+    try:
+        yield
+    finally:
+        warnings.formatwarning = original
 
 
 def _exhaustion_message(error: Exception) -> str | None:

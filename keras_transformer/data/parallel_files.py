@@ -38,7 +38,7 @@ class ParallelFiles(Corpus):
     def __init__(self, source_path: str | os.PathLike, target_path: str | os.PathLike):
         self.source_path = require_file(source_path)
         self.target_path = require_file(target_path)
-        self.name = f"{self.source_path} and {self.target_path}"
+        self.name = f"{source_path} and {target_path}"
 
     def entries(self) -> Iterator[Entry]:
         sources, targets = read_lines(self.source_path), read_lines(self.target_path)
@@ -102,7 +102,7 @@ class TsvFile(Corpus):
         if isinstance(columns, list | tuple):
             _check_columns(columns)
         self.path = require_file(path)
-        self.name = str(self.path)
+        self.name = str(path)
         self.columns = tuple(columns) if isinstance(columns, list) else columns
 
     def entries(self) -> Iterator[Entry]:

@@ -12,7 +12,7 @@ import numpy as np
 from keras_transformer.data.cache_writer import write_cache
 from keras_transformer.data.corpora import Corpus
 from keras_transformer.data.filters import FilterReport, PairFilter
-from keras_transformer.io import atomic_folder
+from keras_transformer.io import atomic_folder, local_path
 from keras_transformer.text import TokenizerProtocol
 
 FORMAT = 1
@@ -50,7 +50,7 @@ class TokenCache:
     """
 
     def __init__(self, folder: str | os.PathLike):
-        self.folder = Path(folder)
+        self.folder = local_path(folder, "A token cache")
         metadata = self._read_metadata()
         self.fingerprint: str = metadata["fingerprint"]
         self.report = FilterReport(**metadata["report"])
@@ -154,15 +154,16 @@ class TokenCache:
         Raises:
             FileExistsError: `folder` is a file or contains other files than those of a cache.
             ValueError: The filter keeps no pair, or the corpus cannot be read.
-            OSError: A file could not be written.
+            OSError: A file could not be written, or another process writes this cache.
         """
         filters = filters or PairFilter()
         tokenizers = [tokenizer, target_tokenizer or tokenizer]
-        folder = Path(folder)
+        folder = local_path(folder, "A token cache")
         fingerprint = _fingerprint(corpus, tokenizers, filters)
         if cls._is_current(folder, fingerprint):
             return cls(folder)
-        with atomic_folder(folder, lambda _: True) as new:  # `_is_current` checked the contents
+        is_ours, purpose = (lambda _: True), "tokenizing"  # `_is_current` checked the contents
+        with atomic_folder(folder, is_ours, purpose) as new:
             metadata = write_cache(corpus, *tokenizers, filters, new, chunk_size)
             metadata = {"format": FORMAT, "fingerprint": fingerprint, **metadata}
             (new / "cache.json").write_text(json.dumps(metadata, indent=1), "utf-8")

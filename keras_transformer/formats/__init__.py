@@ -24,7 +24,8 @@ def export(
 
     Args:
         translator: A `Translator`.
-        folder: Folder to write. It may exist if it is empty or was written in the same format.
+        folder: Folder to write, or its URL, such as `s3://bucket/mine/1`. It may exist if it is
+            empty or was written in the same format.
         format: `"saved_model"`: strings to strings, for TensorFlow alone and TensorFlow Serving
             (`export_saved_model`). `"ctranslate2"`: tokens to tokens (`export_ctranslate2`).
             `"keras"`: the model as a `.keras` file, with the tokenizer beside it (`export_keras`).
@@ -34,6 +35,8 @@ def export(
 
     Raises:
         FileExistsError: The folder holds something else.
+        FolderInUseError: Another process writes the folder.
+        RemoteError: The URL cannot be written.
         ImportError: A package that the format needs is not installed.
         ValueError: The format is unknown, does not have a given option, or cannot express what the
             translator computes.

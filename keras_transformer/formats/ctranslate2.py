@@ -8,16 +8,14 @@ import keras
 import numpy as np
 
 from keras_transformer.formats.metadata import MADE_BY
-from keras_transformer.io import atomic_folder, check_free
+from keras_transformer.io import check_output, output_folder
 from keras_transformer.layers import sinusoids
 from keras_transformer.models import Transformer
 
 MIN_POSITIONS = 2048
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "silu": "SWISH"}  # Keras' name: CTranslate2's
-CONFIG = "config.json"
-FILES = {CONFIG, "model.bin"} | {
-    f"{side}_vocabulary.json" for side in ("shared", "source", "target")
-}
+CONFIG, MODEL = "config.json", "model.bin"
+FILES = {CONFIG, MODEL} | {f"{side}_vocabulary.json" for side in ("shared", "source", "target")}
 
 
 def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
@@ -34,7 +32,8 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
 
     Args:
         translator: A `Translator`.
-        folder: Folder to write. It may exist if it is empty or was written by this function.
+        folder: Folder to write, or its URL. It may exist if it is empty or was written by this
+            function.
 
     Raises:
         FileExistsError: The folder holds something else.
@@ -59,8 +58,7 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
             "Exporting to CTranslate2 needs its package: `pip install ctranslate2`, or install "
             "keras-transformer with the extra `ctranslate2`."
         ) from error
-    folder = Path(folder)
-    check_free(folder, _is_ours)  # before the work
+    check_output(folder, _is_ours)  # before the work
     model = translator.model
     if not isinstance(model, Transformer):
         raise ValueError(
@@ -77,7 +75,7 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     _set_weights(spec, model, max(MIN_POSITIONS, 2 * translator.max_source_length))
     spec.validate()
     spec.optimize()  # writes shared tables only once
-    with atomic_folder(folder, _is_ours) as new:
+    with output_folder(folder, _is_ours, last=MODEL) as new:
         spec.save(str(new))
 
 

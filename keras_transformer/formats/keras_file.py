@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from keras_transformer.formats import metadata
-from keras_transformer.io import atomic_folder
+from keras_transformer.io import output_folder
 from keras_transformer.text import Tokenizer
 
 FORMAT = "keras"
@@ -22,7 +22,8 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
 
     Args:
         translator: A `Translator` with a `Tokenizer`.
-        folder: Folder to write. It may exist if it is empty or was written by this function.
+        folder: Folder to write, or its URL. It may exist if it is empty or was written by this
+            function.
 
     Raises:
         FileExistsError: The folder holds something else.
@@ -49,7 +50,7 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
                 f"the model. Received: {type(tokenizer).__name__}. Call `translator.model.save` to "
                 "save the model alone."
             )
-    with atomic_folder(Path(folder), is_ours) as new:
+    with output_folder(folder, is_ours, last=MODEL) as new:
         copy_model(translator.model).save(new / MODEL)
         for name, tokenizer in tokenizers.items():
             tokenizer.save(new / name)

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_transformer.io.locking import replacement_lock
+
 WRITING = ".writing-"  # prefix of unfinished files and folders
 
 
@@ -58,25 +60,35 @@ def _flush_to_disk(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_folder(folder: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+def atomic_folder(
+    folder: Path, is_ours: Callable[[Path], bool], purpose: str = "export"
+) -> Iterator[Path]:
     """Yields an empty scratch folder to fill, then moves it to `folder`.
 
-    If the block fails, the scratch folder is deleted and `folder` is left as it was.
+    If the block fails, the scratch folder is deleted and `folder` is left as it was. Meanwhile,
+    other processes that would write this folder are refused.
 
     Args:
         folder: The folder to write. It may already exist if it is empty or `is_ours`.
         is_ours: Function that returns whether the caller wrote everything in a folder.
+        purpose: What the process does, for the error message of others.
 
     Raises:
         FileExistsError: `folder` exists and is neither empty nor `is_ours`.
+        FolderInUseError: Another process writes this folder.
     """
     folder = folder.resolve()  # follows links, and "." cannot be renamed
     check_free(folder, is_ours)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING) as scratch:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(replacement_lock(folder, purpose))
+        check_free(folder, is_ours)  # another process may have finished meanwhile
+        scratch = stack.enter_context(
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=WRITING)
+        )
         new, old = Path(scratch) / "new", Path(scratch) / "old"
         new.mkdir()
         yield new
+        check_free(folder, is_ours)  # what appeared there in the meantime is not replaced
         if folder.exists():
             os.replace(folder, old)
         try:

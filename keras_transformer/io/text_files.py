@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from keras_transformer.io.file_kinds import DAMAGED, open_text
+from keras_transformer.io.remote_files import local_file
 
 
 def require_file(path: str | os.PathLike, read_again: bool = True) -> Path:
-    """Checks that a text file exists and returns its path.
+    """Checks that a text file exists and returns its path, or that of a local copy.
 
     Args:
-        path: A text file.
+        path: A text file, or the URL of one, which is fetched into the user's cache folder.
         read_again: Boolean. Whether the file is read more than once, which a pipe does not allow.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: `path` is a pipe or a device and `read_again` is set.
     """
-    path = Path(path)
+    path = local_file(path)
     if not path.exists() or path.is_dir():
         raise FileNotFoundError(f"There is no file {path}. Expected a text file, plain or .gz.")
     if read_again and not path.is_file():

@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import utf8
 from keras_transformer.text.tokenizer import load_processor
 
@@ -76,7 +75,7 @@ class MarianTokenizer:
             FileNotFoundError: There is no such file.
             ValueError: The file is damaged or not a Marian tokenizer.
         """
-        path = Path(path)
+        path = local_path(path, "A tokenizer")
         try:
             config = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
             model = base64.b64decode(config["sentencepiece"], validate=True)
@@ -90,7 +89,7 @@ class MarianTokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves table and model to one JSON file, with an atomic write."""
-        path = Path(path)
+        path = local_path(path, "A tokenizer")
         config = {
             "format": "marian",
             "special_ids": self.special_ids,

@@ -4,13 +4,12 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import train_model, utf8
 from keras_transformer.text.tags import split_tags
 from keras_transformer.text.tokenizer_protocol import check_special_ids
@@ -124,7 +123,7 @@ class Tokenizer:
             FileNotFoundError: There is no such file.
             ValueError: The file is not a complete SentencePiece model.
         """
-        path = Path(path)
+        path = local_path(path, "A tokenizer")
         if not path.is_file():
             raise FileNotFoundError(
                 f"There is no tokenizer at {path}. Expected the path of a SentencePiece model, "
@@ -137,7 +136,7 @@ class Tokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Saves the model to `path`, with an atomic write."""
-        with atomic_write(Path(path)) as scratch:
+        with atomic_write(local_path(path, "A tokenizer")) as scratch:
             scratch.write_bytes(self.model)
 
     @property

@@ -1,8 +1,8 @@
 """Loading of a saved tokenizer of either class."""
 
 import os
-from pathlib import Path
 
+from keras_transformer.io import local_path
 from keras_transformer.text.marian_tokenizer import MarianTokenizer
 from keras_transformer.text.tokenizer import Tokenizer
 
@@ -16,7 +16,7 @@ def load_tokenizer(path: str | os.PathLike) -> Tokenizer | MarianTokenizer:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or not a tokenizer.
     """
-    path = Path(path)
+    path = local_path(path, "A tokenizer")
     if path.is_file() and path.read_bytes()[:1] == b"{":
         return MarianTokenizer.load(path)
     return Tokenizer.load(path)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import keras
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import atomic_write, local_path
 from keras_transformer.training.bleu import make_bleu, says_little
 
 SUFFIX = ".weights.h5"
@@ -97,7 +97,7 @@ class BleuCallback(keras.callbacks.Callback):
         self.translate = translate
         self.sources = list(sources)
         self.references = list(references)
-        self.best_path = Path(best_path)
+        self.best_path = local_path(best_path, "`best_path`")
         self.every = every
         self.patience = patience
         self.metric = metric or make_bleu(references=self.references)
@@ -179,7 +179,7 @@ class KeepCheckpoints(keras.callbacks.Callback):
         super().__init__()
         if keep < 1:
             raise ValueError(f"`keep` must be at least 1. Received: {keep}")
-        self.folder = Path(folder)
+        self.folder = local_path(folder, "A folder of checkpoints")
         self.keep = keep
         self.write = write
         self._written: list[Path] = []

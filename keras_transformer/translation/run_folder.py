@@ -4,12 +4,14 @@ import importlib.metadata
 import json
 import math
 import operator
+import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 
-from keras_transformer.io import atomic_write
+from keras_transformer.io import RemoteFolder, atomic_write, locked_output, path_or_url
 from keras_transformer.models import Transformer
 from keras_transformer.text import TokenizerProtocol, load_tokenizer
 from keras_transformer.translation.renamed_weights import with_current_paths
@@ -21,6 +23,7 @@ WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
 TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
+FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 OMITTED_CONFIG = ("name", "trainable", "dtype")  # model config keys not in `run.json`
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
@@ -31,7 +34,7 @@ class RunError(ValueError):
     """Error raised if a run folder cannot be used; the message says why and what to do."""
 
 
-def save_run(translator, folder: Path) -> None:
+def save_run(translator, folder: str | os.PathLike) -> None:
     """Saves a translator to a run folder: tokenizers, weights and, last of all, `run.json`.
 
     Every file is written atomically. An existing `run.json` is deleted first, so that an
@@ -39,9 +42,10 @@ def save_run(translator, folder: Path) -> None:
 
     Args:
         translator: `Translator` to save.
-        folder: Path of the folder, which is created if it does not exist.
+        folder: Path of the folder, which is created if it does not exist, or its URL.
 
     Raises:
+        FolderInUseError: Another process writes to the folder.
         TypeError: A tokenizer has no method `save`.
     """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
@@ -64,15 +68,27 @@ def save_run(translator, folder: Path) -> None:
         "versions": package_versions(PACKAGES),
     }
     content = (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = path_or_url(folder)
+    with locked_output(folder, "saving"):
+        if isinstance(folder, Path):
+            _write_files(translator, folder, content)
+            return
+        remote = RemoteFolder(folder)
+        remote.check_writable()
+        with tempfile.TemporaryDirectory() as local:
+            _write_files(translator, Path(local), content)
+            remote.replace(Path(local), DESCRIPTION, outdated=[TARGET_TOKENIZER])
+
+
+def _write_files(translator, folder: Path, description: bytes) -> None:
     for name in (DESCRIPTION, TARGET_TOKENIZER):
         (folder / name).unlink(missing_ok=True)
     translator.tokenizer.save(folder / TOKENIZER)
-    if not shared:
+    if translator.target_tokenizer is not translator.tokenizer:
         translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
     save_weights(translator.model, folder / WEIGHTS)
     with atomic_write(folder / DESCRIPTION) as scratch:
-        scratch.write_bytes(content)
+        scratch.write_bytes(description)
 
 
 def save_weights(model, path: Path) -> None:

@@ -279,29 +279,35 @@ class Translator:
         """Saves model and tokenizers to a run folder, from which `load` restores them.
 
         Args:
-            folder: Path of the folder, which is created if it does not exist.
+            folder: Path of the folder, which is created if it does not exist, or its URL, such as
+                `"s3://bucket/run"` (a string: a `Path` would drop a slash).
 
         Raises:
+            FolderInUseError: If another process writes to the folder.
+            RemoteError: If the URL cannot be written.
             TypeError: If a tokenizer has no method `save`.
         """
         from keras_transformer.translation.run_folder import save_run
 
-        save_run(self, Path(folder))
+        save_run(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Translator":
         """Loads a translator from a run folder, written by `save` or by a trainer.
 
         Args:
-            folder: Path of the run folder.
+            folder: Path of the run folder, or its URL, from which the files are fetched.
 
         Raises:
+            RemoteError: If the URL cannot be read.
             RunError: If the folder is missing, incomplete or damaged.
             ValueError: If its model and tokenizers do not fit together.
         """
-        from keras_transformer.translation.run_folder import load_run
+        from keras_transformer.io import fetched_folder
+        from keras_transformer.translation.run_folder import FILES, load_run
 
-        return cls(**load_run(Path(folder)))
+        with fetched_folder(folder, FILES) as local:
+            return cls(**load_run(local))
 
 
 def _check_prefix(request: Request, index: int) -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from keras_transformer.io import LOCK
 from trainers.recipe import Recipe
 from trainers.recipe_file import write_recipe
+from trainers.remote_output import SENT
 from trainers.run_folder import RUN_FILES, clear_run, run_folder
 
 
@@ -73,3 +75,27 @@ def test_what_a_run_left_is_replaced(tmp_path):
     (tmp_path / "checkpoints" / "state-00000017.npz").touch()
     with run_folder(Recipe(output=tmp_path)):
         pass
+
+
+def test_a_finished_run_is_named_before_the_folder_is_locked(tmp_path):
+    (tmp_path / "run.json").touch()
+    with (
+        pytest.raises(ValueError, match="holds a finished run"),
+        run_folder(Recipe(output=tmp_path)),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_run_is_locked_and_the_lock_outlives_what_it_replaces(tmp_path):
+    with run_folder(Recipe(output=tmp_path)):
+        inode = (tmp_path / LOCK).stat().st_ino
+        (tmp_path / "recipe.yaml").touch()
+        clear_run(tmp_path)
+        assert (tmp_path / LOCK).stat().st_ino == inode
+        assert "training" in (tmp_path / LOCK).read_text()
+
+
+def test_what_a_run_replaces_is_what_is_sent():
+    assert sorted(SENT) == sorted((*RUN_FILES, "run.json"))
+    assert SENT[-2:] == ("checkpoints", "run.json")

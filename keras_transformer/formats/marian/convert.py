@@ -6,8 +6,12 @@ from pathlib import Path
 from keras_transformer.formats.marian.config import read_config
 from keras_transformer.formats.marian.tokenizers import read_tokenizers
 from keras_transformer.formats.marian.weights import read_weights, set_weights
+from keras_transformer.io import fetched_folder, path_or_url
 from keras_transformer.models import Transformer
 from keras_transformer.translation import Translator
+
+FILES = ("config.json", "model.safetensors", "vocab.json", "source.spm", "target.spm")
+FILES += ("generation_config.json", "tokenizer_config.json", "target_vocab.json")
 
 
 def import_marian(folder: str | os.PathLike) -> Translator:
@@ -26,7 +30,7 @@ def import_marian(folder: str | os.PathLike) -> Translator:
 
     Args:
         folder: Folder that `MarianMTModel.save_pretrained` and `MarianTokenizer.save_pretrained`
-            wrote.
+            wrote, or its URL.
 
     Returns:
         A `Translator`, which can be saved as a run folder.
@@ -44,16 +48,18 @@ def import_marian(folder: str | os.PathLike) -> Translator:
     translator.save("runs/opus-mt-en-de")
     ```
     """
-    folder = Path(folder)
-    config = read_config(folder)
-    weights = read_weights(folder)
-    tokenizers = read_tokenizers(folder, config.special_ids)
-    model = Transformer(**config.model)
-    model.build()
-    set_weights(model, weights, config.scales_embedding)
+    folder = path_or_url(folder)
+    with fetched_folder(folder, FILES) as local:
+        config = read_config(local)
+        weights = read_weights(local)
+        tokenizers = read_tokenizers(local, config.special_ids)
+        model = Transformer(**config.model)
+        model.build()
+        set_weights(model, weights, config.scales_embedding)
+    name = folder.resolve().name if isinstance(folder, Path) else folder.rpartition("/")[2]
     return Translator(
         model,
         *tokenizers,
         max_source_length=config.max_source_length,
-        about={"imported_from": f"Marian checkpoint {folder.resolve().name}", **config.languages},
+        about={"imported_from": f"Marian checkpoint {name}", **config.languages},
     )

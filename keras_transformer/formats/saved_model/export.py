@@ -13,16 +13,17 @@ from keras_transformer.formats.keras_file import copy_model
 from keras_transformer.formats.saved_model.endpoints import Endpoints
 from keras_transformer.formats.saved_model.graph_search import SearchInGraph, SearchSettings
 from keras_transformer.formats.saved_model.warmup import write_warmup
-from keras_transformer.io import atomic_folder
+from keras_transformer.io import output_folder
 from keras_transformer.text import Tokenizer
 from keras_transformer.translation.validation import check_limits
 
 FORMAT = "saved_model"
 EXTRA = "assets.extra"  # reserved by TensorFlow for files of other programs
+GRAPH = "saved_model.pb"
 WARMUP = "tf_serving_warmup_requests"
 FOLDERS = {"variables", "assets", EXTRA}
 FILES = {
-    "saved_model.pb",
+    GRAPH,
     "fingerprint.pb",
     "variables/variables.index",
     "variables/variables.data-00000-of-00001",
@@ -70,7 +71,8 @@ def export_saved_model(
 
     Args:
         translator: A `Translator` with a `Tokenizer`.
-        folder: Folder to write. It may exist if it is empty or was written by this function.
+        folder: Folder to write, or its URL. It may exist if it is empty or was written by this
+            function.
         beam_size: Number of beams; 1 is greedy search.
         top_beams: Number of translations of each text, at most `beam_size`.
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
@@ -109,7 +111,7 @@ def export_saved_model(
         model, target.bos_id, target.eos_id, settings, translator.max_source_length, xla
     )
     fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
-    with atomic_folder(Path(folder), is_ours) as new:
+    with output_folder(folder, is_ours, last=GRAPH) as new:
         _archive(Endpoints(translator, search)).write_out(str(new), verbose=False)
         (new / EXTRA).mkdir()
         metadata.write_description(new / EXTRA / metadata.NAME, translator, format=FORMAT, **fields)
