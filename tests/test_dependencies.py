@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "illustrate": {"translation", "decoding", "layers"},
     "cli": EVERYTHING,
     "__init__": EVERYTHING,
-    "__main__": {"cli"},
+    "__main__": {"cli", "io"},
 }
 # Place: whether it may import TensorFlow or JAX. Not named: not at all.
 MAY_IMPORT_A_BACKEND = {

@@ -185,7 +185,6 @@ def export(
         "quantize": quantize,
     }
     options = {name: value for name, value in arguments.items() if value is not None}
-    output = path_or_url(output)
     formats.export(Translator.load(run), output, format, **options)
 
 
