@@ -6,6 +6,7 @@ import os
 import sys
 
 from keras_transformer.cli import commands, program, refuse_repeated
+from keras_transformer.io import path_or_url
 
 PROGRAM = "python -m keras_transformer"
 FLAGS = {  # options without a value
@@ -59,6 +60,7 @@ def parse(arguments: list[str]):
     options = parsed[parsed.command].as_dict()
     if "from" in options:  # a Python keyword, which cannot name a parameter
         options["checkpoint"] = options.pop("from")
+    options |= {name: path_or_url(options[name]) for name in ("run", "output") if name in options}
     return COMMANDS[parsed.command], options
 
 
