@@ -11,7 +11,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, argparse.ArgumentError)
+from keras_transformer.forking import ForkError
+
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, ForkError, argparse.ArgumentError)
 USAGE_ERROR = 2
 FAILURE = 1
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats import metadata
 from keras_transformer.io import atomic_folder
 from keras_transformer.text import Tokenizer
@@ -13,6 +14,7 @@ TOKENIZER, TARGET_TOKENIZER = "tokenizer.model", "target_tokenizer.model"
 FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, metadata.NAME}
 
 
+@refused_after_fork
 def export_keras(translator, folder: str | os.PathLike) -> None:
     """Writes `model.keras`, which `keras.saving.load_model` loads, and the tokenizer beside it.
 

@@ -2,12 +2,13 @@
 
 import keras
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
 from keras_transformer.keras_patches import BuildsFromExample, skip_gradient_all_reduce
 from keras_transformer.replicas import replicas_in_sync
 from keras_transformer.training.capabilities import DeclaresCapabilities
 
 
-class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
+class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
     """Base class of models whose `fit` gives the same result on one device and on many.
 
     With a loss that provides `sums`, such as `TokenCrossEntropy`, gradients are summed over tokens,
@@ -27,6 +28,7 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
     weighs_tokens = True  # training minimizes the compiled loss, and nothing else
     projects_loss = False  # True if `hidden` and `output_vectors` give the logits of `call`
 
+    @refused_after_fork
     def compile(self, *args, accumulate_steps=1, loss_weights=None, **kwargs):
         """Configures the model for training, as `keras.Model.compile`.
 
@@ -52,6 +54,17 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
         if self._uses_sums():
             skip_gradient_all_reduce(self.optimizer)
 
+    evaluate = refused_after_fork(keras.Model.evaluate)
+    predict = refused_after_fork(keras.Model.predict)
+    test_on_batch = refused_after_fork(keras.Model.test_on_batch)
+    predict_on_batch = refused_after_fork(keras.Model.predict_on_batch)
+    save = refused_after_fork(keras.Model.save)
+    save_weights = refused_after_fork(keras.Model.save_weights)
+    load_weights = refused_after_fork(keras.Model.load_weights)
+    export = refused_after_fork(keras.Model.export)
+    quantize = refused_after_fork(keras.Model.quantize)
+
+    @refused_after_fork
     def fit(self, *args, class_weight=None, **kwargs):
         """Trains the model, as `keras.Model.fit`.
 
@@ -63,6 +76,7 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
         _reject_class_weight(class_weight)
         return super().fit(*args, **kwargs)
 
+    @refused_after_fork
     def train_on_batch(self, *args, class_weight=None, **kwargs):
         """Trains on one batch, as `keras.Model.train_on_batch`.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.token_sampling import Sampling
+from keras_transformer.forking import refuse_after_fork, refused_after_fork
 from keras_transformer.text import MarianTokenizer
 from keras_transformer.text.marian_tokenizer import split_code
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
@@ -48,6 +49,7 @@ class Translator:
     def __init__(
         self, model, tokenizer, target_tokenizer=None, max_source_length: int = 256, about=None
     ):
+        refuse_after_fork()
         self.model = model
         self.tokenizer = tokenizer
         self.target_tokenizer = target_tokenizer or tokenizer
@@ -61,6 +63,7 @@ class Translator:
             model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id
         )
 
+    @refused_after_fork
     def translate(
         self,
         texts: Iterable[str],
@@ -87,7 +90,7 @@ class Translator:
         The search is compiled once for every new combination of options and batch shape, which
         takes seconds and about 60 MB; the 128 most recently used programs are kept. A service
         should therefore offer few combinations of options. Calls from several threads are safe. A
-        process that forks after the first translation must load its translator again.
+        process must not be forked between loading a translator and using it; see `ForkError`.
 
         Args:
             texts: Texts, one sentence or line each.
@@ -142,6 +145,7 @@ class Translator:
         parts = iter(self._translations(requests, results, return_attention))
         return [join_parts([next(parts) for _ in range(count)]) for count in counts]
 
+    @refused_after_fork
     def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[Score]:
         """Scores given translations by their log-probabilities.
 
@@ -275,6 +279,7 @@ class Translator:
                 "needed. Give shorter texts or, in `translate`, a lower `max_length`."
             )
 
+    @refused_after_fork
     def save(self, folder: str | Path) -> None:
         """Saves model and tokenizers to a run folder, from which `load` restores them.
 
@@ -289,6 +294,7 @@ class Translator:
         save_run(self, Path(folder))
 
     @classmethod
+    @refused_after_fork
     def load(cls, folder: str | Path) -> "Translator":
         """Loads a translator from a run folder, written by `save` or by a trainer.
 

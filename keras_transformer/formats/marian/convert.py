@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats.marian.config import read_config
 from keras_transformer.formats.marian.tokenizers import read_tokenizers
 from keras_transformer.formats.marian.weights import read_weights, set_weights
@@ -10,6 +11,7 @@ from keras_transformer.models import Transformer
 from keras_transformer.translation import Translator
 
 
+@refused_after_fork
 def import_marian(folder: str | os.PathLike) -> Translator:
     """Converts a `MarianMTModel`, such as one of the OPUS-MT models, to a translator.
 
