@@ -15,9 +15,8 @@ def compiled(function, model):
     """Returns `function`, compiled once for every combination of argument shapes and constants.
 
     The `MAX_PROGRAMS` most recently used programs are kept. A program reads the weights at every
-    call, so the model may be trained between calls. Its layers and variables must remain the same
-    objects: after a layer was quantized or replaced, compile a new function. Calls from several
-    threads are safe.
+    call, so the model may be trained between calls. If layers were quantized or replaced, so that
+    the model has other variables, new programs are compiled. Calls from several threads are safe.
 
     Args:
         function: Function of arrays that uses `model`. Its keyword arguments are constants.
@@ -36,13 +35,16 @@ def compiled(function, model):
     programs, lock = OrderedDict(), threading.Lock()
 
     def call(*arguments, **constants):
-        key = (tuple(array.shape for array in arguments), tuple(sorted(constants.items())))
+        variables = model.variables
+        shapes = tuple(array.shape for array in arguments)
+        key = (shapes, tuple(sorted(constants.items())), tuple(map(id, variables)))
         refuse_after_fork()  # before the lock, which a thread of the parent may have held
         with lock:
             if key not in programs:
-                programs[key] = compile_function(functools.partial(function, **constants), model)
+                program = compile_function(functools.partial(function, **constants), model)
+                programs[key] = program, variables  # held, so that no other variable has their ids
             programs.move_to_end(key)
-            program = programs[key]
+            program, _ = programs[key]
             if len(programs) > MAX_PROGRAMS:
                 programs.popitem(last=False)
         return program(*arguments)

@@ -50,13 +50,21 @@ class Translator:
         self, model, tokenizer, target_tokenizer=None, max_source_length: int = 256, about=None
     ):
         refuse_after_fork()
-        self.model = model
         self.tokenizer = tokenizer
         self.target_tokenizer = target_tokenizer or tokenizer
         self.max_source_length = max_source_length
         self.about = dict(about or {})
-        check_vocabularies(model, tokenizer, self.target_tokenizer)
-        check_lengths(model, max_source_length)
+        self.model = model
+
+    @property
+    def model(self):
+        """The `Transformer`. Another one may be assigned if it fits the tokenizers."""
+        return self._generator.model
+
+    @model.setter
+    def model(self, model):
+        check_vocabularies(model, self.tokenizer, self.target_tokenizer)
+        check_lengths(model, self.max_source_length)
         if not model.built:
             model.build()
         self._generator = SequenceGenerator(
