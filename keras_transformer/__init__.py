@@ -6,6 +6,8 @@ and loads no backend.
 
 import importlib
 
+from keras_transformer import forking as forking  # watches for forks from now on
+
 __version__ = "0.1.0"
 
 # Folders whose public names are names of the package too, in the order in which they are searched:

@@ -41,7 +41,7 @@ def parse(arguments: list[str]):
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
-        summary = function.__doc__.splitlines()[0]
+        summary = (function.__doc__ or name).splitlines()[0]  # `python -OO` has no docstrings
         subparser = program.make_parser(f"{PROGRAM} {name}", summary)
         flags = FLAGS.get(name, {})
         subparser.add_function_arguments(

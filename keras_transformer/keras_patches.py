@@ -38,6 +38,14 @@ def is_distributed(model):
     return getattr(model, "_distribute_strategy", None) is not None
 
 
+def layers_of(model):
+    """Returns a model and all layers inside it, in a fixed order.
+
+    `layers` of a model returns those that it holds itself. Keras quantizes by this private method.
+    """
+    return list(model._flatten_layers())
+
+
 def variable_index(optimizer, variable):
     """Returns the index of a variable among those that an optimizer was built with.
 

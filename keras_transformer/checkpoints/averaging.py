@@ -6,7 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.forking import refused_after_fork
 
+
+@refused_after_fork
 def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None:
     """Sets the weights of a model to the mean of those of several checkpoints.
 

@@ -15,6 +15,7 @@ from keras_transformer.checkpoints.state import (
     read_variables,
     variables_of,
 )
+from keras_transformer.forking import refused_after_fork
 
 
 @dataclasses.dataclass
@@ -204,6 +205,7 @@ class _RestoreMetrics(keras.callbacks.Callback):
         self.model.compute_metrics(x, y, self.model(x, training=False), weights)
 
 
+@refused_after_fork
 def resumable_fit(
     model: keras.Model,
     batches: Callable[[int], Iterable],

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 
 FORMAT = 2
@@ -166,6 +167,7 @@ def _read_metadata(path: Path) -> dict:
     return description["metadata"]
 
 
+@refused_after_fork
 def read_variables(model: keras.Model) -> dict[str, np.ndarray]:
     """Reads all variables that `fit` changes: weights, seeds, optimizer state and metrics.
 
@@ -188,6 +190,7 @@ def variables_of(model: keras.Model, group: str) -> list:
     return (model if group == "model" else model.optimizer).variables
 
 
+@refused_after_fork
 def assign_variables(model: keras.Model, state: SavedState, *groups: str) -> None:
     """Assigns the values of a state to all variables of the given groups.
 

@@ -11,7 +11,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, argparse.ArgumentError)
+from keras_transformer.forking import ForkError
+
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, ForkError, argparse.ArgumentError)
+BACKENDS = ("tensorflow", "jax")
 USAGE_ERROR = 2
 FAILURE = 1
 _OPTION_NAME = re.compile(r"^--[\w+-]+(?==|$)")
@@ -152,7 +155,13 @@ def quieten_tensorflow() -> None:
     """Imports the backend without the log messages that it prints to standard error."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _stderr_only_on_failure():
-        import keras  # noqa: F401
+        import keras
+    backend = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"This program runs on TensorFlow or JAX. Received: KERAS_BACKEND={backend}. Set it to "
+            "tensorflow or jax, or remove it."
+        )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from keras_transformer.data.buckets import BatchShape
 from keras_transformer.data.collation import INPUTS, Batch
 from keras_transformer.data.token_cache import TokenCache
+from keras_transformer.forking import refused_after_fork
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 _PREFETCHED_BATCHES = 8
 
 
+@refused_after_fork
 def dataset_of(
     batches: Callable[[], Iterator[Batch]],
     shapes: Sequence[BatchShape],

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from keras_transformer.data.corpora import Corpus, Entry
 from keras_transformer.data.parallel_files import NOT_UTF8
+from keras_transformer.forking import refused_after_fork
 
 
 class TfdsCorpus(Corpus):
@@ -62,6 +63,7 @@ class TfdsCorpus(Corpus):
                 f"{', '.join(map(repr, splits))}, or a slice of one."
             )
 
+    @refused_after_fork
     def entries(self) -> Iterator[Entry]:
         import tensorflow_datasets as tfds
 
@@ -88,6 +90,7 @@ class TfdsCorpus(Corpus):
         return repr((info.full_name, sizes, self.split, self.source_language, self.target_language))
 
 
+@refused_after_fork
 def _prepared_builder(name: str, data_dir: str | os.PathLike | None):
     """Returns the builder of a data set, after preparing the data set if necessary."""
     import tensorflow_datasets as tfds

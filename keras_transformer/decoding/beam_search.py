@@ -14,6 +14,7 @@ from keras_transformer.decoding.hypotheses import (
 )
 from keras_transformer.decoding.logits_processor import LogitsRules, mask_logits
 from keras_transformer.decoding.top_k import top_k_two_stage
+from keras_transformer.forking import refused_after_fork
 
 
 class LiveBeams(NamedTuple):
@@ -66,6 +67,7 @@ class SearchLimits(NamedTuple):
     prefix: object = None
 
 
+@refused_after_fork
 def beam_search(
     step,
     state,

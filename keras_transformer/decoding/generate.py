@@ -5,8 +5,10 @@ from keras import ops
 
 from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, beam_search
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
+from keras_transformer.forking import refused_after_fork
 
 
+@refused_after_fork
 def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_search, **options):
     """Generates target sentences for a batch of source ids.
 
@@ -51,6 +53,7 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     return search(step, cache, max_lengths, length=length, beam_size=beam_size, **options)
 
 
+@refused_after_fork
 def generate_all(
     model, source, max_lengths, min_lengths=None, prefix=None, *, length, slots, **options
 ):

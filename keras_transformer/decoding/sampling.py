@@ -13,6 +13,7 @@ from keras_transformer.decoding.hypotheses import (
 )
 from keras_transformer.decoding.logits_processor import LogitsRules, mask_logits
 from keras_transformer.decoding.token_sampling import Sampling, sample_token
+from keras_transformer.forking import refused_after_fork
 
 
 class Samples(NamedTuple):
@@ -32,6 +33,7 @@ class Samples(NamedTuple):
     finished: object
 
 
+@refused_after_fork
 def sample(
     step,
     state,

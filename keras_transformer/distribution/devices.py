@@ -3,10 +3,12 @@
 import keras
 
 from keras_transformer.distribution.base import DeviceError
+from keras_transformer.forking import refused_after_fork
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 
 
+@refused_after_fork
 def choose_devices(strategy="auto", count=0):
     """Selects and initializes the devices for training.
 

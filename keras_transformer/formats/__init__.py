@@ -3,6 +3,7 @@
 import inspect
 import os
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats.ctranslate2 import export_ctranslate2
 from keras_transformer.formats.keras_file import export_keras
 from keras_transformer.formats.marian import import_marian
@@ -17,6 +18,7 @@ EXPORTS = {
 }
 
 
+@refused_after_fork
 def export(
     translator, folder: str | os.PathLike, format: str = "saved_model", **options: object
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats.metadata import MADE_BY
 from keras_transformer.io import check_output, output_folder
 from keras_transformer.layers import sinusoids
@@ -18,6 +19,7 @@ CONFIG, MODEL = "config.json", "model.bin"
 FILES = {CONFIG, MODEL} | {f"{side}_vocabulary.json" for side in ("shared", "source", "target")}
 
 
+@refused_after_fork
 def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     """Writes a folder that `ctranslate2.Translator(folder)` loads: tokens in, tokens out.
 

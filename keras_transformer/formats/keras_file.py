@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats import metadata
 from keras_transformer.io import output_folder
+from keras_transformer.keras_patches import layers_of
 from keras_transformer.text import Tokenizer
 
 FORMAT = "keras"
@@ -13,6 +15,7 @@ TOKENIZER, TARGET_TOKENIZER = "tokenizer.model", "target_tokenizer.model"
 FILES = {MODEL, TOKENIZER, TARGET_TOKENIZER, metadata.NAME}
 
 
+@refused_after_fork
 def export_keras(translator, folder: str | os.PathLike) -> None:
     """Writes `model.keras`, which `keras.saving.load_model` loads, and the tokenizer beside it.
 
@@ -68,7 +71,16 @@ def copy_model(model):
 
     Args:
         model: A built `Transformer`.
+
+    Raises:
+        ValueError: The model is quantized, which its config does not say.
     """
+    if any(getattr(layer, "quantization_mode", None) for layer in layers_of(model)):
+        raise ValueError(
+            "The model is quantized, which its config does not say, so it cannot be copied or "
+            "saved in this format. Export it before it is quantized, or save a run with "
+            "`Translator.save`."
+        )
     copy = type(model).from_config(model.get_config())
     copy.build()
     copy.set_weights(model.get_weights())

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.masks import causal_mask, expand_mask
@@ -10,7 +11,7 @@ from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class DecoderBlock(keras.layers.Layer):
+class DecoderBlock(RefusedAfterFork, keras.layers.Layer):
     """One decoder layer: masked self-attention, cross-attention and a feed-forward network.
 
     The right half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).

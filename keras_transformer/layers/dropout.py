@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.replicas import replica_id
 
 
@@ -45,7 +46,7 @@ def mix_bits(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Dropout(keras.layers.Layer):
+class Dropout(RefusedAfterFork, keras.layers.Layer):
     """Dropout with inexpensive random numbers and a different mask on each replica.
 
     During training, sets a random fraction `rate` of the input to zero and scales the rest by

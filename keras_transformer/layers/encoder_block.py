@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.masks import expand_mask
@@ -9,7 +10,7 @@ from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(RefusedAfterFork, keras.layers.Layer):
     """One encoder layer: self-attention, then a feed-forward network.
 
     The left half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).

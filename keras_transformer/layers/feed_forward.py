@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_transformer.forking import RefusedAfterFork
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FeedForward(keras.layers.Layer):
+class FeedForward(RefusedAfterFork, keras.layers.Layer):
     """Position-wise feed-forward network: two dense layers with an activation between them.
 
     Computes `max(0, x W1 + b1) W2 + b2` at every position separately (equation 2, section 3.3 in

@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
+
 MASKED_SCORE = -1e9  # finite: a fully masked row gets uniform scores, not NaN
 
 
+@refused_after_fork
 def dot_product_attention(query, key, value, attention_mask=None):
     """Computes scaled dot-product attention, `softmax(Q K^T / sqrt(key_dim)) V`.
 
@@ -52,7 +55,7 @@ def _query_key_value_initializer():
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
     """Multi-head attention: several attention heads in parallel, each with its own projections.
 
     Section 3.2.2 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). Each head

@@ -4,9 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
+
 POSITIONS = ("paper", "t2t", "learned")
 
 
+@refused_after_fork
 def sinusoids(positions, d_model, form="paper"):
     """Returns sinusoidal position encodings, which have no weights and no maximum length.
 
@@ -50,7 +53,7 @@ def sinusoids(positions, d_model, form="paper"):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LearnedPositions(keras.layers.Embedding):
+class LearnedPositions(RefusedAfterFork, keras.layers.Embedding):
     """Learned position encodings: a trainable vector for each of `max_length` positions.
 
     Section 3.5 and row (E) of Table 3 in

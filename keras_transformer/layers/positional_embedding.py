@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.position_encoders import POSITIONS, LearnedPositions, sinusoids
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PositionalEmbedding(keras.layers.Layer):
+class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
     """Token embedding, scaled by `sqrt(d_model)`, plus position encoding.
 
     Sections 3.4 and 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The method

@@ -2,10 +2,11 @@
 
 import keras
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.add_and_norm import EPSILON
 
 
-class Stack(keras.layers.Layer):
+class Stack(RefusedAfterFork, keras.layers.Layer):
     """Base class of `Encoder` and `Decoder`: `num_layers` blocks, and a norm on top if `"pre"`.
 
     The arguments are those of its subclasses.

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.keras_patches import is_distributed
 from keras_transformer.layers import PositionalEmbedding, causal_mask, padding_mask, segment_mask
 from keras_transformer.layers.add_and_norm import EPSILON
@@ -153,6 +154,7 @@ class Transformer(TokenTrainer):
             raise ValueError(f"`name` must be a preset, one of {known}. Received: {name!r}")
         return cls(vocabulary_size, **{**PRESETS[name], **changes})
 
+    @refused_after_fork
     def build(self, input_shape=None):
         ids, vectors = (None, None), (None, None, self.d_model)
         for layer, shapes in (
@@ -290,6 +292,7 @@ class Transformer(TokenTrainer):
             for name, blocks in scores.items()
         }
 
+    @refused_after_fork
     def encode(self, source):
         """Encodes source sentences.
 
@@ -302,6 +305,7 @@ class Transformer(TokenTrainer):
         mask = padding_mask(source, self.pad_id)
         return self.encoder(self.source_embedding(source), mask), mask
 
+    @refused_after_fork
     def decode(self, target, encoder_output, memory_mask=None):
         """Returns the logits of the next token at every position of a given target.
 
@@ -318,6 +322,7 @@ class Transformer(TokenTrainer):
         )
         return self.target_embedding.logits(hidden)
 
+    @refused_after_fork
     def decode_step(
         self,
         tokens,

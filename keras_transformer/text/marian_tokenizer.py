@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import utf8
 from keras_transformer.text.tokenizer import load_processor
@@ -172,6 +173,7 @@ class MarianTokenizer:
         return self._ids.get(token, self.unk_id)
 
     @functools.cached_property
+    @refused_after_fork
     def in_graph(self):
         """A `tf.Module` with the splitter and the table used by the `*_in_graph` methods.
 
@@ -190,6 +192,7 @@ class MarianTokenizer:
             module.ids = tf.lookup.StaticHashTable(table, default_value=self.unk_id)
         return module
 
+    @refused_after_fork
     def tokenize_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
         """Tokenizes a batch of sentences in a TensorFlow graph.
 
@@ -208,6 +211,7 @@ class MarianTokenizer:
         pieces = tf.concat([codes, self.in_graph.pieces.tokenize(rest)], axis=1)
         return tf.ragged.map_flat_values(self.in_graph.ids.lookup, pieces)
 
+    @refused_after_fork
     def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
         """Detokenizes a batch of ids in a TensorFlow graph.
 

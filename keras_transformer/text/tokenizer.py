@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import train_model, utf8
 from keras_transformer.text.tags import split_tags
@@ -209,6 +210,7 @@ class Tokenizer:
         return self._processor.piece_to_id(token)
 
     @functools.cached_property
+    @refused_after_fork
     def in_graph(self):
         """The `tensorflow_text.SentencepieceTokenizer` used by the `*_in_graph` methods.
 
@@ -221,6 +223,7 @@ class Tokenizer:
         with tf.init_scope():  # outlives the graph in which it is created
             return tensorflow_text.SentencepieceTokenizer(model=self.model, out_type=tf.int32)
 
+    @refused_after_fork
     def tokenize_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
         """Tokenizes a batch of sentences in a TensorFlow graph.
 
@@ -232,6 +235,7 @@ class Tokenizer:
         """
         return self.in_graph.tokenize(texts)
 
+    @refused_after_fork
     def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
         """Detokenizes a batch of ids in a TensorFlow graph.
 

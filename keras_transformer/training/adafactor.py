@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.keras_patches import variable_index
 
 
@@ -19,7 +20,7 @@ class RelativeStep(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Adafactor(keras.optimizers.Optimizer):
+class Adafactor(RefusedAfterFork, keras.optimizers.Optimizer):
     """Optimizer that scales gradients by a factored second-moment estimate.
 
     Algorithms 4 and 5 in [Shazeer and Stern, 2018](https://arxiv.org/abs/1804.04235), with the

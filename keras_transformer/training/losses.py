@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
 from keras_transformer.replicas import sum_over_replicas
 from keras_transformer.training.capabilities import DeclaresCapabilities
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
@@ -42,7 +43,7 @@ def mask_label_ids(labels, pad_id):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
+class TokenCrossEntropy(RefusedAfterFork, DeclaresCapabilities, keras.losses.Loss):
     """Mean of `smoothed_cross_entropy` over all real tokens of a batch.
 
     Every real token has the same weight, however long its sentence is; padding has none. On several
@@ -109,6 +110,7 @@ class TokenCrossEntropy(DeclaresCapabilities, keras.losses.Loss):
         )
         return total, ops.sum(real), statistics
 
+    @refused_after_fork
     def __call__(self, y_true, y_pred, sample_weight=None):
         total, count = self.sums(y_true, y_pred, sample_weight)
         return ops.divide_no_nan(total, sum_over_replicas(count))

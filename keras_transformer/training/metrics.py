@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
 from keras_transformer.training.capabilities import DeclaresCapabilities
 from keras_transformer.training.losses import mask_label_ids, token_weights
 from keras_transformer.training.projected_loss import logit_statistics
 
 
-class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
+class _TokenMean(RefusedAfterFork, DeclaresCapabilities, keras.metrics.Metric):
     """Base class of metrics that average `values` over all real tokens since the last reset.
 
     Subclasses define `values(statistics)`, which maps `LogitStatistics` to a tensor of shape
@@ -24,6 +25,7 @@ class _TokenMean(DeclaresCapabilities, keras.metrics.Metric):
         self.total = self.add_variable((), initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")
 
+    @refused_after_fork
     def update_state(self, y_true, y_pred, sample_weight=None):
         statistics = logit_statistics(
             mask_label_ids(y_true, self.pad_id), ops.cast(y_pred, "float32")

@@ -4,13 +4,14 @@ import inspect
 
 import keras
 
+from keras_transformer.forking import RefusedAfterFork, refused_after_fork
 from keras_transformer.keras_patches import BuildsFromExample, skip_gradient_all_reduce
 from keras_transformer.replicas import replicas_in_sync
 from keras_transformer.training.capabilities import DeclaresCapabilities
 from keras_transformer.training.id_checks import check_data, make_limits, one_line_errors
 
 
-class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
+class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
     """Base class of models whose `fit` gives the same result on one device and on many.
 
     With a loss that provides `sums`, such as `TokenCrossEntropy`, gradients are summed over tokens,
@@ -30,6 +31,7 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
     weighs_tokens = True  # training minimizes the compiled loss, and nothing else
     projects_loss = False  # True if `hidden` and `output_vectors` give the logits of `call`
 
+    @refused_after_fork
     def compile(self, *args, accumulate_steps=1, loss_weights=None, **kwargs):
         """Configures the model for training, as `keras.Model.compile`.
 
@@ -61,6 +63,12 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
         A dict; what it does not name is not checked. See `keras_transformer/training/id_checks.py`.
         """
         return {}
+
+    save = refused_after_fork(keras.Model.save)
+    save_weights = refused_after_fork(keras.Model.save_weights)
+    load_weights = refused_after_fork(keras.Model.load_weights)
+    export = refused_after_fork(keras.Model.export)
+    quantize = refused_after_fork(keras.Model.quantize)
 
     def fit(self, *args, class_weight=None, **kwargs):
         """Trains the model, as `keras.Model.fit`.
@@ -116,6 +124,7 @@ class TokenTrainer(DeclaresCapabilities, BuildsFromExample):
         """
         return self._with_checked_ids(super().predict_on_batch, args, kwargs)
 
+    @refused_after_fork
     def _with_checked_ids(self, method, args, kwargs):
         """Calls a method of `keras.Model` on data whose ids are checked."""
         limits = make_limits(self.id_limits(), self.loss if self.compiled else None)

@@ -1,11 +1,12 @@
 """XLA compilation of functions that use the weights of a model, on TensorFlow and JAX."""
 
 import functools
-import os
 import threading
 from collections import OrderedDict
 
 import keras
+
+from keras_transformer.forking import refuse_after_fork
 
 MAX_PROGRAMS = 128  # each takes about 60 MB
 
@@ -14,9 +15,8 @@ def compiled(function, model):
     """Returns `function`, compiled once for every combination of argument shapes and constants.
 
     The `MAX_PROGRAMS` most recently used programs are kept. A program reads the weights at every
-    call, so the model may be trained between calls. Its layers and variables must remain the same
-    objects: after a layer was quantized or replaced, compile a new function. Calls from several
-    threads are safe; calls from a process that was forked after the first call are refused.
+    call, so the model may be trained between calls. If layers were quantized or replaced, so that
+    the model has other variables, new programs are compiled. Calls from several threads are safe.
 
     Args:
         function: Function of arrays that uses `model`. Its keyword arguments are constants.
@@ -26,29 +26,25 @@ def compiled(function, model):
         A function with the same arguments and results. On backends without XLA, `function` itself.
 
     Raises:
-        RuntimeError: When called, if another process made the first call.
+        ForkError: When called, if the process was forked after TensorFlow or JAX was used.
     """
     backends = {"tensorflow": _compile_with_tensorflow, "jax": _compile_with_jax}
     compile_function = backends.get(keras.backend.backend())
     if compile_function is None:
         return function
-    programs, lock, processes = OrderedDict(), threading.Lock(), set()
+    programs, lock = OrderedDict(), threading.Lock()
 
     def call(*arguments, **constants):
-        key = (tuple(array.shape for array in arguments), tuple(sorted(constants.items())))
-        processes.add(os.getpid())
-        # Checked before the lock, which a thread of the parent process may have held at the fork.
-        if len(processes) > 1:
-            raise RuntimeError(
-                "This translator was used before the process was forked. The threads of "
-                f"{keras.backend.backend()} do not survive a fork, so this call would hang. Load "
-                "the translator in each process, or start processes with the method `spawn`."
-            )
+        variables = model.variables
+        shapes = tuple(array.shape for array in arguments)
+        key = (shapes, tuple(sorted(constants.items())), tuple(map(id, variables)))
+        refuse_after_fork()  # before the lock, which a thread of the parent may have held
         with lock:
             if key not in programs:
-                programs[key] = compile_function(functools.partial(function, **constants), model)
+                program = compile_function(functools.partial(function, **constants), model)
+                programs[key] = program, variables  # held, so that no other variable has their ids
             programs.move_to_end(key)
-            program = programs[key]
+            program, _ = programs[key]
             if len(programs) > MAX_PROGRAMS:
                 programs.popitem(last=False)
         return program(*arguments)

@@ -74,12 +74,16 @@ class SequenceGenerator:
     """
 
     def __init__(self, model, bos_id: int, eos_id: int):
-        self.model = model
+        self.model, self.bos_id, self.eos_id = model, bos_id, eos_id
         special_ids = {"bos_id": bos_id, "eos_id": eos_id}
         self._search = compiled(functools.partial(generate_all, model, **special_ids), model)
         self._sample = compiled(functools.partial(_generate_samples, model, **special_ids), model)
         self._log_probs = compiled(functools.partial(score_targets, model, bos_id=bos_id), model)
         self._attention = compiled(functools.partial(target_attention, model, bos_id=bos_id), model)
+
+    def __reduce__(self):
+        """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
+        return type(self), (self.model, self.bos_id, self.eos_id)
 
     def search(
         self,

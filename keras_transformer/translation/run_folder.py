@@ -14,10 +14,12 @@ import keras
 from keras_transformer.io import RemoteFolder, atomic_write, locked_output, path_or_url
 from keras_transformer.models import Transformer
 from keras_transformer.text import TokenizerProtocol, load_tokenizer
+from keras_transformer.translation.quantization import quantize, read_modes
 from keras_transformer.translation.renamed_weights import with_current_paths
 
 FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+QUANTIZED_VERSION = 3  # a quantized model, which older packages cannot read
+READABLE_VERSIONS = (1, 2, QUANTIZED_VERSION)
 DESCRIPTION = "run.json"
 WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
@@ -27,7 +29,8 @@ FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 OMITTED_CONFIG = ("name", "trainable", "dtype")  # model config keys not in `run.json`
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
-RESERVED_KEYS += ("special_ids", "versions")  # of `run.json`; all others are `Translator.about`
+RESERVED_KEYS += ("quantization", "special_ids", "versions")
+# Keys of `run.json`; all others are `Translator.about`.
 
 
 class RunError(ValueError):
@@ -47,6 +50,7 @@ def save_run(translator, folder: str | os.PathLike) -> None:
     Raises:
         FolderInUseError: Another process writes to the folder.
         TypeError: A tokenizer has no method `save`.
+        ValueError: The model is quantized in a way that the folder cannot describe.
     """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
@@ -57,11 +61,13 @@ def save_run(translator, folder: str | os.PathLike) -> None:
             )
     shared = translator.target_tokenizer is translator.tokenizer
     config = translator.model.get_config()
+    modes = read_modes(translator.model)
     description = {
         **translator.about,
-        "format_version": FORMAT_VERSION,
+        "format_version": QUANTIZED_VERSION if modes else FORMAT_VERSION,
         "model": {key: value for key, value in config.items() if key not in OMITTED_CONFIG},
         "dtype": translator.model.dtype_policy.name,
+        **({"quantization": modes} if modes else {}),
         "max_source_length": translator.max_source_length,
         "shared_vocabulary": shared,
         "special_ids": {name: getattr(translator.target_tokenizer, name) for name in SPECIAL_IDS},
@@ -117,6 +123,8 @@ def load_run(folder: Path) -> dict:
     try:
         model = Transformer(**description["model"], dtype=description["dtype"])
         model.build()
+        if description["format_version"] == QUANTIZED_VERSION:
+            quantize(model, description["quantization"])
         arguments = {
             "max_source_length": operator.index(description["max_source_length"]),
             "about": {k: v for k, v in description.items() if k not in RESERVED_KEYS},
@@ -158,7 +166,7 @@ def read_description(folder: Path) -> dict:
             f"{path} is damaged ({error!r}). Copy the whole run folder again, or train again."
         ) from error
     if version not in READABLE_VERSIONS:
-        readable = " and ".join(map(str, READABLE_VERSIONS))
+        readable = ", ".join(map(str, READABLE_VERSIONS))
         raise RunError(
             f"{path} has format version {version!r}; this package reads {readable}. "
             "Use the package version named in the file."

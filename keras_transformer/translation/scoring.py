@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_transformer.forking import refused_after_fork
+
 
 def shift_right(target, bos_id):
     """Returns the decoder input for `target`, shape `(B, T)`: BOS, then all but its last column."""
@@ -9,6 +11,7 @@ def shift_right(target, bos_id):
     return ops.concatenate([bos, target[:, :-1]], axis=1)
 
 
+@refused_after_fork
 def score_targets(model, source, target, *, bos_id):
     """Returns the log-probabilities of the tokens of given targets.
 
@@ -27,6 +30,7 @@ def score_targets(model, source, target, *, bos_id):
     return ops.where(ops.equal(target, model.pad_id), 0.0, chosen)
 
 
+@refused_after_fork
 def target_attention(model, source, target, *, bos_id):
     """Returns the cross-attention scores of given targets.
 

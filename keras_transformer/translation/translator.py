@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.token_sampling import Sampling
+from keras_transformer.forking import refuse_after_fork, refused_after_fork
 from keras_transformer.text.tags import split_tags
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 from keras_transformer.translation.generator import GeneratedSequence, Request, SequenceGenerator
@@ -47,19 +48,29 @@ class Translator:
     def __init__(
         self, model, tokenizer, target_tokenizer=None, max_source_length: int = 256, about=None
     ):
-        self.model = model
+        refuse_after_fork()
         self.tokenizer = tokenizer
         self.target_tokenizer = target_tokenizer or tokenizer
         self.max_source_length = max_source_length
         self.about = dict(about or {})
-        check_vocabularies(model, tokenizer, self.target_tokenizer)
-        check_lengths(model, max_source_length)
+        self.model = model
+
+    @property
+    def model(self):
+        """The `Transformer`. Another one may be assigned if it fits the tokenizers."""
+        return self._generator.model
+
+    @model.setter
+    def model(self, model):
+        check_vocabularies(model, self.tokenizer, self.target_tokenizer)
+        check_lengths(model, self.max_source_length)
         if not model.built:
             model.build()
         self._generator = SequenceGenerator(
             model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id
         )
 
+    @refused_after_fork
     def translate(
         self,
         texts: Iterable[str],
@@ -86,7 +97,7 @@ class Translator:
         The search is compiled once for every new combination of options and batch shape, which
         takes seconds and about 60 MB; the 128 most recently used programs are kept. A service
         should therefore offer few combinations of options. Calls from several threads are safe. A
-        process that forks after the first translation must load its translator again.
+        process must not be forked between loading a translator and using it; see `ForkError`.
 
         Args:
             texts: Texts, one sentence or line each.
@@ -141,6 +152,7 @@ class Translator:
         parts = iter(self._translations(requests, results, return_attention))
         return [join_parts([next(parts) for _ in range(count)]) for count in counts]
 
+    @refused_after_fork
     def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[Score]:
         """Scores given translations by their log-probabilities.
 
@@ -275,6 +287,7 @@ class Translator:
                 "needed. Give shorter texts or, in `translate`, a lower `max_length`."
             )
 
+    @refused_after_fork
     def save(self, folder: str | Path) -> None:
         """Saves model and tokenizers to a run folder, from which `load` restores them.
 
@@ -292,6 +305,7 @@ class Translator:
         save_run(self, folder)
 
     @classmethod
+    @refused_after_fork
     def load(cls, folder: str | Path) -> "Translator":
         """Loads a translator from a run folder, written by `save` or by a trainer.
 

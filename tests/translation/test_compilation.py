@@ -1,7 +1,3 @@
-import os
-import signal
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -32,33 +28,7 @@ def test_the_last_programs_are_kept(counting, monkeypatch):
     assert traced == [(3, 5), (7, 5), (3, 11), (7, 5)]  # the last had to go in between
 
 
-def raises_in_time(function):
-    """In a child process: whether the call is refused, as its exit code."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(20)
-    try:
-        function(np.ones(3, "float32"), factor=2)
-    except RuntimeError as error:
-        return 0 if "was used before the process was forked" in str(error) else 3
-    return 5
-
-
-def test_after_a_fork_it_says_so_instead_of_waiting_for_ever(counting):
-    function, _ = counting
-    function(np.ones(3, "float32"), factor=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # later Pythons warn of what is tried here
-        child = os.fork()
-    if child == 0:
-        code = 7
-        try:
-            code = raises_in_time(function)
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def test_a_process_that_forked_before_the_first_call_may_call(counting):
+def test_a_program_computes(counting):
     function, _ = counting
     found = keras.ops.convert_to_numpy(function(np.ones(3, "float32"), factor=2))
     assert found.tolist() == [2.0, 2.0, 2.0]

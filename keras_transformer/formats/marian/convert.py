@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats.marian.config import read_config
 from keras_transformer.formats.marian.tokenizers import read_tokenizers
 from keras_transformer.formats.marian.weights import read_weights, set_weights
@@ -14,6 +15,7 @@ FILES = ("config.json", "model.safetensors", "vocab.json", "source.spm", "target
 FILES += ("generation_config.json", "tokenizer_config.json", "target_vocab.json")
 
 
+@refused_after_fork
 def import_marian(folder: str | os.PathLike) -> Translator:
     """Converts a `MarianMTModel`, such as one of the OPUS-MT models, to a translator.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.decoding import BeamSearch
+from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats import metadata
 from keras_transformer.formats.keras_file import copy_model
 from keras_transformer.formats.saved_model.endpoints import Endpoints
@@ -33,6 +34,7 @@ FILES = {
 QUANTIZED = ("int8",)
 
 
+@refused_after_fork
 def export_saved_model(
     translator,
     folder: str | os.PathLike,
