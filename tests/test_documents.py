@@ -252,7 +252,7 @@ def known_options():
 def test_options_exist(page):
     for span in code_spans(text_of(ROOT / f"docs/{page}.md")):
         for option in re.findall(r"(?<!\S)--[a-z][\w-]*", span if span.startswith("--") else ""):
-            assert option in known_options() | {"--no-deps"}, option
+            assert option in known_options() | {"--no-deps", "--preload"}, option
 
 
 # Names, files and links
