@@ -345,7 +345,7 @@ USING = {
     "a list in run.json": ("translate --run runs/list_json one", "run.json is damaged"),
     "other version": (
         "translate --run runs/other_version one",
-        "has format version 97; this package reads 1 and 2",
+        "has format version 97; this package reads 1, 2, 3",
     ),
     "no sizes": ("translate --run runs/no_sizes one", "run.json does not describe a model"),
     "odd sizes": ("translate --run runs/odd_sizes one", "run.json does not describe a model"),

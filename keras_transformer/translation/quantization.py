@@ -24,7 +24,8 @@ def read_modes(model: keras.Model) -> list[str | None] | None:
     if not unknown:
         quantize(copy, modes)
     for layer, standard in zip(layers, _quantizable(copy), strict=True):
-        if unknown or _describe(layer) != _describe(standard):
+        is_described = not unknown and _describe(layer) == _describe(standard)
+        if layer.quantization_mode and not is_described:
             raise ValueError(
                 "A run folder can hold models that `model.quantize` has quantized in the modes "
                 f"{', '.join(MODES)} with their standard options. Received: {layer.path} in "
