@@ -162,6 +162,7 @@ def quieten_tensorflow() -> None:
             f"This program runs on TensorFlow or JAX. Received: KERAS_BACKEND={backend}. Set it to "
             "tensorflow or jax, or remove it."
         )
+    keras.config.set_floatx("float32")  # whatever keras.json says: runs and recipes say what else
 
 
 @contextlib.contextmanager

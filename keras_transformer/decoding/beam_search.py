@@ -3,6 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_transformer.decoding.hypotheses import (
@@ -222,7 +223,9 @@ class BeamSearch:
         live = LiveBeams(
             ids=ops.full((B, W, L), self.pad_id, "int32"),
             tokens=ops.full((B, W), self.bos_id, "int32"),
-            log_probs=ops.broadcast_to(ops.where(ops.arange(W) == 0, 0.0, IMPOSSIBLE), (B, W)),
+            log_probs=ops.broadcast_to(
+                ops.where(ops.arange(W) == 0, np.float32(0), np.float32(IMPOSSIBLE)), (B, W)
+            ),
             ancestry=ops.broadcast_to(ops.logical_and(at_place, own_slot), (B, W, L, W)),
         )
         no_scores = ops.full((B, W), IMPOSSIBLE, "float32")

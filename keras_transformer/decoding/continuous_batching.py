@@ -141,7 +141,8 @@ class ContinuousBeamSearch:
         """Runs steps until a few slots are free, or all of them if no sentences are waiting."""
         limits, length = self.slot_limits(queue), self.search.length
         refill_size = max(1, self.slots // 8)  # number of free slots that make a refill worthwhile
-        min_active = ops.where(queue.next < self.num_sentences, self.slots - refill_size, 0)
+        sentences_wait = ops.cast(queue.next < self.num_sentences, "int32")
+        min_active = (self.slots - refill_size) * sentences_wait
 
         def enough_active(time, beam_state, state):
             active = self.search.is_active(beam_state, limits)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 
@@ -69,7 +70,8 @@ def smoothed_cross_entropy(labels, logits, label_smoothing=0.0):
             (upstream,) = args if upstream is None else (upstream,)
             softmax = ops.exp(logits - log_normalizer[..., None])
             is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[..., None])
-            return (softmax - low - ops.where(is_label, excess, 0.0)) * upstream[..., None]
+            one_hot = ops.where(is_label, np.float32(excess), np.float32(0))
+            return (softmax - low - one_hot) * upstream[..., None]
 
         return losses, gradient
 

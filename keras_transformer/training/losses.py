@@ -72,7 +72,7 @@ class TokenCrossEntropy(RefusedAfterFork, DeclaresCapabilities, keras.losses.Los
     provides_sums = True  # `__call__` divides the sums that `sums` returns
     projects_loss = True  # `projected_sums` returns the same sums without logits
 
-    def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", dtype=None):
+    def __init__(self, label_smoothing=0.1, pad_id=0, name="token_cross_entropy", dtype="float32"):
         super().__init__(name=name, dtype=dtype)
         if not 0 <= label_smoothing < 1:
             raise ValueError(

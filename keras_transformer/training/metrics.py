@@ -19,8 +19,8 @@ class _TokenMean(RefusedAfterFork, DeclaresCapabilities, keras.metrics.Metric):
     rests_on = {"projects_loss": ["update_state"]}  # noqa: RUF012
     projects_loss = True  # `update_from_statistics` needs no logits
 
-    def __init__(self, pad_id=0, name=None, **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, pad_id=0, name=None, dtype="float32", **kwargs):
+        super().__init__(name=name, dtype=dtype, **kwargs)
         self.pad_id = pad_id
         self.total = self.add_variable((), initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")

@@ -4,6 +4,7 @@ import itertools
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_transformer.training.cross_entropy import gold_logits, log_sum_exp, smoothed_entropy
@@ -114,7 +115,7 @@ def _project_chunk(labels, hidden, vectors, weights, label_smoothing):
     if low:
         losses = losses - low * ops.sum(rows * ops.sum(vectors, axis=0), axis=-1)
     is_label = ops.equal(ops.arange(V, dtype="int32"), ops.cast(labels, "int32")[:, None])
-    smoothed_labels = low + ops.where(is_label, excess, 0.0)
+    smoothed_labels = low + ops.where(is_label, np.float32(excess), np.float32(0))
     softmax = exponentials / normalizer[:, None]
     logits_gradient = (softmax - smoothed_labels) * weights[:, None]
     hidden_gradient = ops.reshape(ops.matmul(logits_gradient, vectors), (B, T, D))

@@ -32,6 +32,10 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
     projects_loss = False  # True if `hidden` and `output_vectors` give the logits of `call`
 
     @refused_after_fork
+    def __init__(self, *args, **kwargs):
+        _check_default_precision()
+        super().__init__(*args, **kwargs)
+
     def compile(self, *args, accumulate_steps=1, loss_weights=None, **kwargs):
         """Configures the model for training, as `keras.Model.compile`.
 
@@ -269,6 +273,16 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
             for container in containers
             for metric in (container.metrics if container.built else containers)
         ]
+
+
+def _check_default_precision():
+    """Refuses a default precision in which Keras counts positions and tokens in 16 bits."""
+    if keras.config.floatx() in ("float16", "bfloat16"):
+        raise ValueError(
+            f"Keras' default precision (floatx) is {keras.config.floatx()}, with which Keras also "
+            "has 16 bits for integers. Call `keras.config.set_floatx('float32')`, or remove floatx "
+            "from keras.json. The precision of a model is its argument `dtype`."
+        )
 
 
 def _reject_class_weight(class_weight):

@@ -48,6 +48,7 @@ def here(folder):
         yield folder
 
 
+@pytest.mark.slow
 def test_a_mixed_run_that_was_interrupted_goes_on(here, tmp_path, capsys):
     """In the middle of an epoch, as if nothing had been; another weight is another recipe."""
     whole, output = tmp_path / "whole", tmp_path / "run"

@@ -28,6 +28,7 @@ def translator():
     return Translator.load(RUN)
 
 
+@pytest.mark.slow
 def test_a_quantized_model_is_saved_and_loaded(translator, tmp_path):
     before = answers(translator)
     translator.model.quantize("int8")
