@@ -366,6 +366,28 @@ class Transformer(TokenTrainer):
         )
         return self.target_embedding.logits(hidden, output_weights), scores, cache
 
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Exports `call`, from ids to logits, as `keras.Model.export`.
+
+        A program that translates strings is written by `keras_transformer.export`.
+
+        Args:
+            filepath: As in `keras.Model.export`.
+            *args: As in `keras.Model.export`.
+            input_signature: As in `keras.Model.export`. `None` means int32 ids, `"source"` and
+                `"target"` of any shape `(B, S)` and `(B, T)`.
+            **kwargs: As in `keras.Model.export`.
+        """
+        if input_signature is None:
+            ids = {
+                name: keras.InputSpec(dtype="int32", shape=(None, None), name=name)
+                for name in ("source", "target")
+            }
+            input_signature = [ids]
+        if not self.built:
+            self.build()
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
     def get_config(self):
         if type(self) is Transformer:
             refuse_swapped(self)

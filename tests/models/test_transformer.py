@@ -421,3 +421,33 @@ def test_no_two_weights_start_alike():
     matrices = [np.asarray(weight) for weight in model.get_weights() if weight.ndim > 1]
     starts = {tuple(matrix.ravel()[:6]) for matrix in matrices}
     assert len(starts) == len(matrices)
+
+
+class Doubled(Transformer):
+    def call(self, inputs, training=None):
+        return 2 * super().call(inputs, training=training)
+
+
+@pytest.mark.parametrize("kind", ["new", "fitted", "packed", "subclass"])
+def test_keras_export_writes_a_model_of_ids(kind, tmp_path):
+    """Keras takes the shapes of the last batch for the signature, and float32 for its type."""
+    tf = pytest.importorskip("tensorflow")
+    model = (Doubled if kind == "subclass" else Transformer)(31, 1, 8, 2, 16)
+    ids = np.random.default_rng(3).integers(1, 31, (8, 7)).astype("int32")
+    if kind != "new":
+        model.compile("adam", kt.TokenCrossEntropy())
+        inputs = {"source": ids, "target": ids}
+        if kind == "packed":
+            inputs |= {f"{side}_segments": np.ones_like(ids) for side in ("source", "target")}
+            inputs |= {f"{side}_positions": ids * 0 for side in ("source", "target")}
+        model.fit(inputs, ids, verbose=0)
+    model.export(tmp_path / "model", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    (signature,) = served.signatures["serving_default"].structured_input_signature[1:]
+    assert {name: (spec.dtype, spec.shape.rank) for name, spec in signature.items()} == {
+        "source": (tf.int32, 2),
+        "target": (tf.int32, 2),
+    }
+    inputs = {"source": ids[:3, :5], "target": ids[:3, :2]}
+    logits = served.serve({name: tf.constant(value) for name, value in inputs.items()})
+    np.testing.assert_allclose(logits, model(inputs), atol=1e-5)
