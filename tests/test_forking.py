@@ -165,6 +165,7 @@ print(in_child(lambda: kt.FeedForward(8, 16)(VECTORS))[: len(REFUSED)])
 """
 
 
+@pytest.mark.slow
 def test_a_parent_that_only_imported_may_fork_and_use_of_tensorflow_itself_is_seen():
     first, second = run_python("-c", ONLY_IMPORTED + TENSORFLOW_ALONE).splitlines()
     assert (first, second) == ("TensorShape([2, 3, 8])", REFUSED)

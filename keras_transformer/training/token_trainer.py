@@ -31,11 +31,11 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
     weighs_tokens = True  # training minimizes the compiled loss, and nothing else
     projects_loss = False  # True if `hidden` and `output_vectors` give the logits of `call`
 
-    @refused_after_fork
     def __init__(self, *args, **kwargs):
         _check_default_precision()
         super().__init__(*args, **kwargs)
 
+    @refused_after_fork
     def compile(self, *args, accumulate_steps=1, loss_weights=None, **kwargs):
         """Configures the model for training, as `keras.Model.compile`.
 

@@ -27,6 +27,7 @@ def errors(*arguments, **environment):
     return result.stderr
 
 
+@pytest.mark.slow
 def test_without_docstrings_options_are_still_read():
     command = ["-OO", "-m", "keras_transformer", "translate", "--run", "never"]
     assert "never does not exist, so it is not a finished run" in errors(*command)
@@ -36,6 +37,7 @@ KERAS_JSON = {"floatx": "float16", "epsilon": 1e-3, "image_data_format": "channe
 OLD_RUN = ROOT / "tests" / "translation" / "run_of_version_1"
 
 
+@pytest.mark.slow
 def test_the_users_default_precision_does_not_matter(tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps(KERAS_JSON | {"backend": "tensorflow"}))
     (tmp_path / "a").write_text("one two\n")
