@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.object_store import object_store
 from tests.system.test_killed import same_weights
-from tests.trainers.conftest import TINY, toy_pairs
+from tests.trainers.conftest import TINY, once, toy_pairs
 
 pytestmark = pytest.mark.slow
 TRAIN = ["-m", "trainers.translation", *TINY, "--compile-with-xla", "false", "--epochs", "3"]
@@ -134,7 +134,8 @@ def test_a_finished_run_is_refused_or_replaced(store, trained):
         store.files.copy(f"bucket/{RUN}/{name}", f"bucket/runs/copy/{name}")
     store.files.pipe_file("bucket/runs/copy/notes.txt", b"mine")
     options = ["--init-from", url, "--epochs", "1", "--overwrite", "true"]
-    printed = store.use(*TRAIN, *TEXTS, *options, "--output", copy, machine="four")
+    command = once(*TRAIN, *TEXTS, *options, "--output", copy)
+    printed = store.use(*command, machine="four")
     assert f"Starting from {url}" in printed
     assert "checkpoints/epoch-0001.weights.h5" in store.names("runs/copy")
     assert "checkpoints/epoch-0003.weights.h5" not in store.names("runs/copy")
