@@ -1,4 +1,4 @@
-"""Kinds of files by their first bytes: compressed text, which is read, and what is not text."""
+"""Kinds of files, told by their first bytes, whatever their names say."""
 
 import bz2
 import codecs
