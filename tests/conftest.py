@@ -83,7 +83,14 @@ def on_jax(every_layer, tmp_path_factory):
 
 def run_python(*arguments, **environment):
     """Runs Python in a process of its own at the root; returns what it printed."""
-    result = subprocess.run(
+    result = python_process(*arguments, **environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+def python_process(*arguments, **environment):
+    """Runs Python in a process of its own at the root; returns the process that has ended."""
+    return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -92,5 +99,3 @@ def run_python(*arguments, **environment):
         timeout=500,
         check=False,
     )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout

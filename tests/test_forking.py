@@ -1,4 +1,4 @@
-"""What a forked process may do: at once, or refused at once, but never waiting for ever."""
+"""Forked processes answer or are refused at once, and never wait for ever."""
 
 import contextlib
 import multiprocessing
@@ -26,7 +26,7 @@ VECTORS = np.ones((2, 3, 8), "float32")
 
 
 def in_child(function):
-    """What a forked child process answers: the repr of a result, or an error; "hangs"."""
+    """Returns the answer of a forked child: the repr of a result, or an error; "hangs"."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # JAX and later Pythons warn of what is tried here

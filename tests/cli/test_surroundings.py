@@ -1,28 +1,17 @@
 """Command lines under other interpreters' options and backends: answers, or one line."""
 
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import pytest
 
 from keras_transformer import Transformer, Translator
-from tests.conftest import ROOT
+from tests.conftest import ROOT, python_process, run_python
 
 
 def errors(*arguments, **environment):
-    """What a command line that fails prints to standard error."""
-    result = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    """Returns the error output of a command line that fails."""
+    result = python_process(*arguments, **environment)
     assert result.returncode in (1, 2)
     return result.stderr
 
@@ -42,13 +31,10 @@ def test_the_users_default_precision_does_not_matter(tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps(KERAS_JSON | {"backend": "tensorflow"}))
     (tmp_path / "a").write_text("one two\n")
     pair = ["--source", str(tmp_path / "a"), "--target", str(tmp_path / "a")]
-    command = [sys.executable, "-m", "keras_transformer", "score", "--run", str(OLD_RUN), *pair]
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
-    result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
+    command = ["-m", "keras_transformer", "score", "--run", str(OLD_RUN), *pair]
+    printed = run_python(*command, KERAS_HOME=str(tmp_path))
     (score,) = Translator.load(OLD_RUN).score(["one two"], ["one two"])
-    assert float(result.stdout) == pytest.approx(score.log_prob, abs=1e-3)
+    assert float(printed) == pytest.approx(score.log_prob, abs=1e-3)
 
 
 @pytest.mark.parametrize("floatx", ["float16", "bfloat16"])

@@ -95,7 +95,7 @@ def test_shares_are_those_of_the_weights(kind, mixed):
 
 @pytest.mark.parametrize("kind", ["padded", "packed"])
 def test_every_pair_of_a_corpus_is_seen_equally_often(kind, mixed):
-    """Where an epoch of the streams ends: to within one, at each of them."""
+    """An epoch has its share of each stream, to within one."""
     batches = make(kind, mixed, WEIGHTS)
     counts = [Counter(), Counter(), Counter()]
     for epoch in range(9):

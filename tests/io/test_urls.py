@@ -1,4 +1,4 @@
-"""What is a URL, and what a local path."""
+"""URLs and local paths are told apart."""
 
 from pathlib import Path
 

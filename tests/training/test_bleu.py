@@ -77,7 +77,7 @@ def test_equal_texts_have_bleu_100_and_the_signature_names_the_tokenizer(referen
 
 
 def test_the_default_tokenizer_takes_a_sentence_for_a_word():
-    """What the choice is for: a translation that is almost right has BLEU 0 by the default."""
+    """A translation that is almost right has BLEU 0 by the default."""
     references = ["那只动物没有过马路因为它太累了", "我们明天早上出发去北京"]
     translations = ["那只动物没有过马路因为它太宽了", "我们明天早上出发去上海"]
     assert sacrebleu.corpus_bleu(translations, [references]).score == 0
