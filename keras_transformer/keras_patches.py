@@ -73,3 +73,23 @@ def patch_log_reduction():
     from keras.src.backend.tensorflow import trainer
 
     trainer._collective_all_reduce_multi_worker = lambda strategy: False
+
+
+def untrack_layer(owner, layer):
+    """Makes a layer forget a sub-layer whose attribute is about to be replaced.
+
+    Keras goes on counting the old sub-layer among the layers of `owner`: `quantize` and `summary`
+    would find it.
+    """
+    owner._tracker.untrack(layer)
+
+
+def sizes_are_arbitrary():
+    """Returns whether sizes are stand-ins for open ones, so that nothing follows from them.
+
+    So it is where Keras infers shapes by tracing on JAX, which knows no open sizes. Keras exports
+    the scope, but no function that returns whether one is inside.
+    """
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+    return keras.backend.backend() == "jax" and in_symbolic_scope()

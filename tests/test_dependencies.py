@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "data": {"forking", "text", "io"},
     "replicas": set(),
     "keras_patches": set(),
-    "layers": {"forking", "replicas"},
+    "layers": {"forking", "keras_patches", "replicas"},
     "training": {"forking", "replicas", "io", "keras_patches"},
     "checkpoints": {"forking", "io"},
     "models": {"forking", "layers", "training", "keras_patches"},

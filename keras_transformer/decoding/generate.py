@@ -6,6 +6,7 @@ from keras import ops
 from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, beam_search
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
 from keras_transformer.forking import refused_after_fork
+from keras_transformer.layers import DecodingStep
 
 
 @refused_after_fork
@@ -16,7 +17,7 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     step of the search then computes a single target position, with a KV cache.
 
     Args:
-        model: A `Transformer`.
+        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
         source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(B,)`: maximum number of target tokens, EOS included.
         length: Integer L. Static length of the results, at least the largest of `max_lengths`.
@@ -32,23 +33,17 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     """
     if beam_size < 1:  # checked here, since the cache is allocated before the search
         raise ValueError(f"`beam_size` must be at least 1. Received: {beam_size}")
-    encoder_output, memory_mask = model.encode(source)
-    memory = model.decoder.project_memory(encoder_output)
+    memory = model.encode(source)
     output_weights = model.target_embedding.output_weights()
 
     def step(tokens, index, ancestry, cache):
-        logits, _, cache = model.decode_step(
-            tokens,
-            index,
-            ancestry,
-            cache,
-            memory,
-            memory_mask,
-            output_weights=output_weights,
-        )
+        index = ops.cast(index, "int32")
+        positions = ops.broadcast_to(index, (tokens.shape[0],))
+        at = DecodingStep(index, positions, ops.equal(positions, 0), ancestry)
+        logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
         return logits, cache
 
-    cache = model.decoder.init_cache(source.shape[0], length * beam_size)
+    cache = model.init_cache(source.shape[0], beam_size, length)
     options = {"pad_id": model.pad_id, **options}
     return search(step, cache, max_lengths, length=length, beam_size=beam_size, **options)
 
@@ -63,7 +58,7 @@ def generate_all(
     `continuous_beam_search`.
 
     Args:
-        model: A `Transformer`.
+        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
         source: Integer tensor of shape `(N, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(N,)`: maximum number of target tokens, EOS included.
         min_lengths: Integer tensor of shape `(N,)`: minimum number of target tokens, or `None`.
@@ -82,23 +77,21 @@ def generate_all(
         ValueError: If an option is invalid.
     """
     search = BeamSearch(length, pad_id=model.pad_id, **options)
-    encoder_output, memory_mask = model.encode(source)
-    sources = model.decoder.project_memory(encoder_output), memory_mask
+    memory = model.encode(source)
     output_weights = model.target_embedding.output_weights()
 
     def load(indices, state):
         cache, _ = state
         rows = ops.minimum(indices, source.shape[0] - 1)
-        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), sources)
+        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), memory)
 
     def step(tokens, positions, place, ancestry, state):
-        cache, (memory, memory_mask) = state
-        logits, _, cache = model.decode_step(
-            tokens, place, ancestry, cache, memory, memory_mask, positions, output_weights
-        )
-        return logits, (cache, (memory, memory_mask))
+        cache, memory = state
+        at = DecodingStep(place, positions, ops.equal(positions, 0), ancestry)
+        logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
+        return logits, (cache, memory)
 
-    cache = model.decoder.init_cache(slots, length * search.beam_size)
+    cache = model.init_cache(slots, search.beam_size, length)
     state = load(ops.zeros((slots,), "int32"), (cache, None))
     limits = SearchLimits(ops.cast(max_lengths, "int32"), min_lengths, prefix)
     return continuous_beam_search(search, step, load, state, limits, slots)

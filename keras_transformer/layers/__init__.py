@@ -2,17 +2,30 @@
 
 from keras_transformer.layers.add_and_norm import AddAndNorm
 from keras_transformer.layers.decoder_block import DecoderBlock
+from keras_transformer.layers.decoding_step import DecodingStep
+from keras_transformer.layers.dot_product_attention import (
+    DotProductAttention,
+    dot_product_attention,
+)
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
-from keras_transformer.layers.masks import causal_mask, padding_mask, segment_mask
-from keras_transformer.layers.multi_head_attention import MultiHeadAttention, dot_product_attention
+from keras_transformer.layers.masks import (
+    AttentionMask,
+    causal_mask,
+    padding_mask,
+    segment_mask,
+)
+from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
 
 __all__ = [
     "AddAndNorm",
+    "AttentionMask",
     "DecoderBlock",
+    "DecodingStep",
+    "DotProductAttention",
     "Dropout",
     "EncoderBlock",
     "FeedForward",

@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.layer import Layer
 
 EPSILON = 1e-6  # as in Tensor2Tensor; Keras' default, 1e-3, changes outputs noticeably
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class AddAndNorm(RefusedAfterFork, keras.layers.Layer):
+class AddAndNorm(Layer):
     """The "Add & Norm" box of Figure 1: dropout, residual connection and layer normalization.
 
     `norm="post"` is the paper's post-normalization (section 5.4 and Figure 1 in
@@ -59,6 +59,7 @@ class AddAndNorm(RefusedAfterFork, keras.layers.Layer):
         )
 
     def build(self, inputs_shape, outputs_shape=None):
+        self.dropout.build(inputs_shape)
         self.normalization.build(inputs_shape)
 
     def preprocess(self, inputs):

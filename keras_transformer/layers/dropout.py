@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_transformer.forking import RefusedAfterFork
+from keras_transformer.layers.layer import Layer
 from keras_transformer.replicas import replica_id
 
 
@@ -46,7 +46,7 @@ def mix_bits(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Dropout(RefusedAfterFork, keras.layers.Layer):
+class Dropout(Layer):
     """Dropout with inexpensive random numbers and a different mask on each replica.
 
     During training, sets a random fraction `rate` of the input to zero and scales the rest by
@@ -86,7 +86,6 @@ class Dropout(RefusedAfterFork, keras.layers.Layer):
         self.rate = rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
 
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
@@ -101,9 +100,6 @@ class Dropout(RefusedAfterFork, keras.layers.Layer):
         seed, counter = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"))
         replica = ops.cast(replica_id(), "uint32")
         return seed + ops.multiply(replica, np.uint32(0x9E3779B9)), counter
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

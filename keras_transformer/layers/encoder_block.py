@@ -2,15 +2,13 @@
 
 import keras
 
-from keras_transformer.forking import RefusedAfterFork
-from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
-from keras_transformer.layers.feed_forward import FeedForward
-from keras_transformer.layers.masks import expand_mask
-from keras_transformer.layers.multi_head_attention import MultiHeadAttention
+from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.layers.block import Block
+from keras_transformer.layers.masks import AttentionMask
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class EncoderBlock(RefusedAfterFork, keras.layers.Layer):
+class EncoderBlock(Block):
     """One encoder layer: self-attention, then a feed-forward network.
 
     The left half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
@@ -25,11 +23,18 @@ class EncoderBlock(RefusedAfterFork, keras.layers.Layer):
         activation: String or callable. Activation of the feed-forward network.
         use_bias: Boolean. Whether the projections of the attention layer have biases.
         epsilon: Float. Added to the variance in layer normalization.
+        self_attention: Layer to use instead of a `MultiHeadAttention` of these sizes. It is called
+            with `inputs`, `attention_mask`, `positions` and, if scores are asked for,
+            `return_attention_scores`.
+        feed_forward: Layer to use instead of a `FeedForward` of these sizes.
 
     Call arguments:
         inputs: Source positions, shape `(B, S, d_model)`.
-        attention_mask: Boolean tensor, `True` = may be attended to: a padding mask of shape
-            `(B, S)`, or one row per query position, `(B, S, S)`. `None` means no mask.
+        attention_mask: `AttentionMask`, or boolean tensor, `True` = may be attended to: a padding
+            mask of shape `(B, S)`, or one row per query position, `(B, S, S)`. `None` means no
+            mask.
+        positions: Integer tensor of shape `(B or 1, S)`: position of each token in its sentence.
+            `None` means 0 to S - 1.
         return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
@@ -47,6 +52,8 @@ class EncoderBlock(RefusedAfterFork, keras.layers.Layer):
     (3, 5, 8)
     """
 
+    PARTS = ("self_attention", "feed_forward")
+
     def __init__(
         self,
         d_model,
@@ -57,52 +64,35 @@ class EncoderBlock(RefusedAfterFork, keras.layers.Layer):
         activation="relu",
         use_bias=False,
         epsilon=EPSILON,
+        *,
+        self_attention=None,
+        feed_forward=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.d_model = d_model
-        self.num_heads = num_heads
-        self.d_ff = d_ff
-        self.dropout_rate = dropout_rate
-        self.norm = norm
-        self.activation = keras.activations.get(activation)
-        self.use_bias = use_bias
-        self.epsilon = epsilon
-
-        dtype = self.dtype_policy
-        self.self_attention = MultiHeadAttention(d_model, num_heads, use_bias=use_bias, dtype=dtype)
-        self.self_attention_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
-        self.feed_forward = FeedForward(d_model, d_ff, activation, dtype=dtype)
-        self.feed_forward_residual = AddAndNorm(dropout_rate, norm, epsilon, dtype=dtype)
+        super().__init__(
+            d_model,
+            num_heads,
+            d_ff,
+            dropout_rate,
+            norm,
+            activation,
+            use_bias,
+            epsilon,
+            self_attention=self_attention,
+            cross_attention=False,
+            feed_forward=feed_forward,
+            **kwargs,
+        )
 
     def build(self, input_shape):
-        self.self_attention.build(input_shape)
-        self.self_attention_residual.build(input_shape)
-        self.feed_forward.build(input_shape)
-        self.feed_forward_residual.build(input_shape)
+        super().build(input_shape)
 
-    def call(self, inputs, attention_mask=None, return_attention_scores=False):
-        x = self.self_attention_residual.preprocess(inputs)
-        attended, scores = self.self_attention(
-            query=x,
-            value=x,
-            attention_mask=expand_mask(attention_mask),
-            return_attention_scores=True,
+    def call(self, inputs, attention_mask=None, positions=None, return_attention_scores=False):
+        if attention_mask is not None and not isinstance(attention_mask, AttentionMask):
+            is_padding = len(attention_mask.shape) == 2
+            attention_mask = AttentionMask(attention_mask) if is_padding else attention_mask
+        x, scores = self.apply_self_attention(
+            inputs, attention_mask, positions, return_attention_scores
         )
-        x = self.self_attention_residual(inputs, attended)
-        transformed = self.feed_forward(self.feed_forward_residual.preprocess(x))
-        x = self.feed_forward_residual(x, transformed)
+        x = self.apply_feed_forward(x, attention_mask, positions)
         return (x, scores) if return_attention_scores else x
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "d_model": self.d_model,
-            "num_heads": self.num_heads,
-            "d_ff": self.d_ff,
-            "dropout_rate": self.dropout_rate,
-            "norm": self.norm,
-            "activation": keras.activations.serialize(self.activation),
-            "use_bias": self.use_bias,
-            "epsilon": self.epsilon,
-        }

@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_transformer.forking import RefusedAfterFork
+from keras_transformer.layers.layer import Layer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FeedForward(RefusedAfterFork, keras.layers.Layer):
+class FeedForward(Layer):
     """Position-wise feed-forward network: two dense layers with an activation between them.
 
     Computes `max(0, x W1 + b1) W2 + b2` at every position separately (equation 2, section 3.3 in
@@ -45,6 +45,9 @@ class FeedForward(RefusedAfterFork, keras.layers.Layer):
 
     def call(self, inputs):
         return self.output_projection(self.hidden(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.d_model)
 
     def get_config(self):
         return {

@@ -3,6 +3,9 @@
 Shape letters: B batch, S source length, T target length.
 """
 
+import dataclasses
+import functools
+
 from keras import ops
 
 
@@ -42,24 +45,6 @@ def causal_mask(length):
     return ops.greater_equal(positions[:, None], positions[None, :])[None]
 
 
-def expand_mask(mask):
-    """Adds the axis of query positions to a padding mask.
-
-    Args:
-        mask: Boolean tensor of shape `(B, S)` or `(B, T, S)`, or `None`.
-
-    Returns:
-        Boolean tensor of shape `(B, 1, S)` for a mask of shape `(B, S)`; any other mask, and
-        `None`, unchanged.
-
-    Example:
-
-    >>> tuple(expand_mask(keras.ops.ones((2, 3), "bool")).shape)
-    (2, 1, 3)
-    """
-    return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
-
-
 def segment_mask(query_segments, value_segments):
     """Returns the mask of packed rows: every position attends to its own segment only.
 
@@ -78,3 +63,66 @@ def segment_mask(query_segments, value_segments):
     [[[True, True, False], [False, False, True]]]
     """
     return ops.equal(query_segments[:, :, None], value_segments[:, None, :])
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionMask:
+    """An attention mask by its parts, which take far less memory than `(B, T, S)` booleans.
+
+    Models pass it down their stacks, and each layer expands it, or uses the parts: a blocked
+    attention expands it block by block, and a convolution needs only the padding.
+
+    Attributes:
+        padding: Boolean tensor of shape `(B, S)`: `True` at real tokens. `None` means no padding.
+        query_segments: Integer tensor of shape `(B, T)`: segment of each query position of packed
+            rows; a position attends to its own segment only. `None` means rows are not packed.
+        key_segments: The same for the positions that may be attended to, `(B, S)`.
+        causal: Boolean. Whether a position attends only to itself and to the positions before it.
+
+    Example:
+
+    >>> mask = AttentionMask(padding=keras.ops.array([[True, True, False]]), causal=True)
+    >>> mask.expand(3).numpy().astype(int).tolist()
+    [[[1, 0, 0], [1, 1, 0], [1, 1, 0]]]
+    """
+
+    padding: object = None
+    query_segments: object = None
+    key_segments: object = None
+    causal: bool = False
+
+    def expand(self, query_length):
+        """Returns the mask as booleans of shape `(B or 1, T or 1, S)`; `None` if it hides nothing.
+
+        Args:
+            query_length: Integer or scalar tensor. Length T.
+        """
+        masks = []
+        if self.query_segments is not None:
+            masks.append(segment_mask(self.query_segments, self.key_segments))
+        if self.padding is not None:
+            masks.append(self.padding[:, None, :])
+        if self.causal:
+            masks.append(causal_mask(query_length))
+        return functools.reduce(ops.logical_and, masks) if masks else None
+
+
+def expand_mask(mask, query_length):
+    """Returns a mask as booleans of shape `(B or 1, T or 1, S)`, whatever form it has.
+
+    Args:
+        mask: `AttentionMask`, padding mask of shape `(B, S)`, boolean tensor of shape
+            `(B or 1, T or 1, S)`, or `None`.
+        query_length: Integer or scalar tensor. Length T.
+
+    Returns:
+        Boolean tensor, or `None` if nothing is hidden.
+
+    Example:
+
+    >>> tuple(expand_mask(keras.ops.ones((2, 3), "bool"), 5).shape)
+    (2, 1, 3)
+    """
+    if isinstance(mask, AttentionMask):
+        return mask.expand(query_length)
+    return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask

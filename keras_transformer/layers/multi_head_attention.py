@@ -1,45 +1,12 @@
-"""Scaled dot-product attention, a pure function, and the multi-head attention layer."""
+"""Multi-head attention, from projections and an exchangeable attention function."""
 
 import keras
 from keras import ops
 
-from keras_transformer.forking import RefusedAfterFork, refused_after_fork
-
-MASKED_SCORE = -1e9  # finite: a fully masked row gets uniform scores, not NaN
-
-
-@refused_after_fork
-def dot_product_attention(query, key, value, attention_mask=None):
-    """Computes scaled dot-product attention, `softmax(Q K^T / sqrt(key_dim)) V`.
-
-    Equation 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The softmax is
-    computed in float32, whatever the dtype of the inputs.
-
-    Args:
-        query: Tensor of shape `(B, H, T, K)`.
-        key: Tensor of shape `(B, H, S, K)`.
-        value: Tensor of shape `(B, H, S, K)`.
-        attention_mask: Boolean tensor that broadcasts to `(B, H, T, S)`, `True` = may be
-            attended to. `None` means no mask.
-
-    Returns:
-        A tuple of the weighted sums of the values, `(B, H, T, K)`, and the attention scores after
-        the softmax, float32, `(B, H, T, S)`.
-
-    Example:
-
-    >>> q, k = keras.ops.ones((2, 3, 5, 7)), keras.ops.ones((2, 3, 11, 7))
-    >>> output, scores = dot_product_attention(q, k, k)
-    >>> tuple(output.shape), tuple(scores.shape)
-    ((2, 3, 5, 7), (2, 3, 5, 11))
-    """
-    query = ops.multiply(query, ops.cast(query.shape[-1] ** -0.5, query.dtype))
-    logits = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32")
-    if attention_mask is not None:
-        logits = ops.where(attention_mask, logits, MASKED_SCORE)
-    single_key = logits.shape[-1] == 1  # all scores are 1; Keras' softmax would log a warning
-    scores = ops.exp(logits - logits) if single_key else ops.softmax(logits, axis=-1)
-    return ops.matmul(ops.cast(scores, value.dtype), value), scores
+from keras_transformer.layers.dot_product_attention import DotProductAttention
+from keras_transformer.layers.layer import Layer, with_scores
+from keras_transformer.layers.masks import AttentionMask
+from keras_transformer.layers.parts import TakesParts
 
 
 def _query_key_value_initializer():
@@ -55,15 +22,15 @@ def _query_key_value_initializer():
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
+class MultiHeadAttention(TakesParts, Layer):
     """Multi-head attention: several attention heads in parallel, each with its own projections.
 
     Section 3.2.2 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). Each head
     projects queries, keys and values to width `key_dim` and attends; the outputs of the heads are
     concatenated and projected back to `d_model`.
 
-    Keys and values can also be passed already projected (`key_value`), which is how decoding uses
-    its KV cache. The layer itself holds no cache.
+    `call` processes all positions at once. `step` processes one new position of each beam, with a
+    KV cache of the positions before it (see `DecodingStep`).
 
     Args:
         d_model: Integer. Width of the input and of the output.
@@ -71,14 +38,23 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
         key_dim: Integer. Width of one head. `None` means `d_model / num_heads`; `d_model` must
             then be a multiple of `num_heads`.
         use_bias: Boolean. Whether the four projections have biases. In the paper they have none.
+        position_encoder: Layer that is called on the projected queries, and on the projected keys,
+            `(B, num_heads, T, key_dim)`, with their positions, `(B or 1, T)`, and returns a tensor
+            of the same shape. `None` means none.
+        attention: `DotProductAttention`, of a subclass as a rule: what happens between the
+            projections. `None` means `DotProductAttention()`.
 
     Call arguments:
         query: Tensor of shape `(B, T, d_model)`.
-        value: Tensor of shape `(B, S, d_model)`: the positions to attend to. Omitted if
-            `key_value` is given.
+        value: Tensor of shape `(B, S, d_model)`: the positions to attend to. `None` means `query`
+            itself, unless `key_value` is given.
         key: Tensor of shape `(B, S, d_model)`. `None` means `value`.
-        attention_mask: Boolean tensor with three axes that broadcasts to `(B, T, S)`, `True` = may
-            be attended to. `None` means no mask.
+        attention_mask: `AttentionMask`, or boolean tensor with three axes that broadcasts to
+            `(B, T, S)`, `True` = may be attended to. `None` means no mask.
+        positions: Integer tensor of shape `(B or 1, T)`: position of each query in its sentence.
+            `None` means 0 to T - 1.
+        key_positions: The same for the positions to attend to, `(B or 1, S)`. `None` means
+            `positions` in self-attention (without `value` and `key_value`), else 0 to S - 1.
         key_value: Projected keys and values, as returned by `project_key_value`, instead of
             `value` and `key`.
         return_attention_scores: Boolean. Whether to return the attention scores too.
@@ -89,8 +65,8 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
 
     Raises:
         ValueError: If `d_model` or `num_heads` is less than 1, or `d_model` is not a multiple of
-            `num_heads` and `key_dim` is `None`; or, when called, if `value` and `key_value` are
-            both missing, or `attention_mask` does not have three axes or is of a float dtype.
+            `num_heads` and `key_dim` is `None`; or, when called, if `attention_mask` does not have
+            three axes or is of a float dtype.
 
     Example:
 
@@ -99,7 +75,19 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
     (3, 5, 8)
     """
 
-    def __init__(self, d_model, num_heads, key_dim=None, use_bias=False, **kwargs):
+    PARTS = ("position_encoder", "attention")
+
+    def __init__(
+        self,
+        d_model,
+        num_heads,
+        key_dim=None,
+        use_bias=False,
+        *,
+        position_encoder=None,
+        attention=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if num_heads < 1 or d_model < 1:
             raise ValueError(
@@ -125,22 +113,39 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
             for name in ("query", "key", "value")
         )
         self.output_projection = keras.layers.Dense(d_model, name="output", **options)
+        self.position_encoder = position_encoder
+        self.attention = self.make_part("attention", attention)
+
+    def standard_part(self, name):
+        return (DotProductAttention, {}) if name == "attention" else None
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         value_shape = value_shape or query_shape
+        key_shape = key_shape or value_shape
         self.query_projection.build(query_shape)
-        self.key_projection.build(key_shape or value_shape)
+        self.key_projection.build(key_shape)
         self.value_projection.build(value_shape)
         self.output_projection.build((*query_shape[:-1], self.num_heads * self.key_dim))
+        heads = (query_shape[0], self.num_heads, query_shape[1], self.key_dim)
+        if self.position_encoder is not None:
+            self.build_part("position_encoder", heads)
+        self.build_part("attention", heads)
 
-    def project_key_value(self, value, key=None):
-        """Projects the positions to attend to: keys and values, `(B, num_heads, S, key_dim)` each.
+    def project_key_value(self, value, key=None, positions=None):
+        """Projects the positions to attend to, for use as `key_value` in several calls.
 
-        `value` and `key` are as in `call`; pass the result to `call` as `key_value`.
+        Args:
+            value: As in `call`.
+            key: As in `call`.
+            positions: Integer tensor of shape `(B or 1, S)`: their positions, for the position
+                encoder. `None` means 0 to S - 1.
+
+        Returns:
+            Keys and values, `(B, num_heads, S, key_dim)` each.
         """
         key = value if key is None else key
         return (
-            self._split_heads(self.key_projection(key)),
+            self._encode_positions(self._split_heads(self.key_projection(key)), positions),
             self._split_heads(self.value_projection(value)),
         )
 
@@ -150,36 +155,102 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
         value=None,
         key=None,
         attention_mask=None,
+        positions=None,
+        key_positions=None,
         key_value=None,
         return_attention_scores=False,
     ):
         if key_value is None and value is None:
-            raise ValueError(
-                "Attention needs `value` (the `query` itself, for self-attention) or `key_value`. "
-                "Received neither."
-            )
+            value, key_positions = query, positions if key_positions is None else key_positions
         if key_value is None:
-            key_value = self.project_key_value(value, key)
-        if attention_mask is not None:
-            if len(attention_mask.shape) != 3:
-                raise ValueError(
-                    "`attention_mask` must have three axes, (B or 1, T or 1, S). Expand a padding "
-                    "mask of shape (B, S) by `mask[:, None, :]`. Received: shape "
-                    f"{tuple(attention_mask.shape)}"
-                )
-            dtype = keras.backend.standardize_dtype(attention_mask.dtype)
-            if keras.backend.is_float_dtype(dtype):
-                raise ValueError(
-                    "`attention_mask` must be boolean, True = may be attended to. Convert an "
-                    "additive mask (0 = may be attended to) by `mask == 0`. Received: dtype "
-                    f"{dtype}"
-                )
-            attention_mask = ops.expand_dims(attention_mask, -3)  # the same for every head
-        heads, scores = dot_product_attention(
-            self._split_heads(self.query_projection(query)), *key_value, attention_mask
+            key_value = self.project_key_value(value, key, key_positions)
+        mask = self._expand_mask(attention_mask, ops.shape(query)[1])
+        output, scores = self._attend(
+            query, key_value, mask, positions, key_positions, return_attention_scores
         )
-        output = self.output_projection(self._join_heads(heads))
         return (output, scores) if return_attention_scores else output
+
+    def init_cache(self, batch_size, num_beams, length):
+        """Returns an empty KV cache for `length` places of `num_beams` beams each: zeros.
+
+        Keys have shape `(B, H, K, L * W)`, the layout in which the product with the queries reads
+        them; values have shape `(B, H, L * W, K)`.
+        """
+        B, H, K, entries = batch_size, self.num_heads, self.key_dim, length * num_beams
+        return (
+            ops.zeros((B, H, K, entries), dtype=self.compute_dtype),
+            ops.zeros((B, H, entries, K), dtype=self.compute_dtype),
+        )
+
+    def step(self, inputs, cache, at, return_attention_scores=False):
+        """Processes one new position of each beam, given the KV cache of the preceding ones.
+
+        Args:
+            inputs: Tensor of shape `(B, W, d_model)`: the new position of each beam.
+            cache: The KV cache, from `init_cache` or the previous step.
+            at: `DecodingStep`.
+            return_attention_scores: Boolean. Whether to return the attention scores.
+
+        Returns:
+            A tuple of the outputs, `(B, W, d_model)`; the attention scores over the entries of the
+            cache, `(B, num_heads, W, L * W)`, or `None`; and the updated cache.
+        """
+        self.build_if_needed(inputs.shape)
+        start, positions = at.place * inputs.shape[1], at.beam_positions()
+        key, value = self.project_key_value(inputs, positions=positions)
+        keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
+        values = ops.slice_update(cache[1], (0, 0, start, 0), value)
+        output, scores = self._attend(
+            inputs,
+            (ops.swapaxes(keys, -1, -2), values),
+            at.visible(),
+            positions,
+            at.key_positions(),
+            return_attention_scores,
+        )
+        return output, scores, (keys, values)
+
+    def _attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
+        """Returns the output, and the attention scores or `None`."""
+        query = self._encode_positions(self._split_heads(self.query_projection(query)), positions)
+        heads, scores = with_scores(
+            self.attention,
+            query,
+            *key_value,
+            attention_mask=mask,
+            positions=positions,
+            key_positions=key_positions,
+            return_attention_scores=return_attention_scores,
+        )
+        return self.output_projection(self._join_heads(heads)), scores
+
+    def _encode_positions(self, x, positions):
+        if self.position_encoder is None:
+            return x
+        if positions is None:
+            positions = ops.arange(ops.shape(x)[2], dtype="int32")[None]
+        return self.position_encoder(x, positions)
+
+    def _expand_mask(self, mask, query_length):
+        """Validates a mask and returns its booleans, with three axes; `None` if there is none."""
+        if isinstance(mask, AttentionMask):
+            return mask.expand(query_length)
+        if mask is None:
+            return None
+        if len(mask.shape) != 3:
+            raise ValueError(
+                "`attention_mask` must have three axes, (B or 1, T or 1, S). Expand a padding "
+                "mask of shape (B, S) by `mask[:, None, :]`. Received: shape "
+                f"{tuple(mask.shape)}"
+            )
+        dtype = keras.backend.standardize_dtype(mask.dtype)
+        if keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                "`attention_mask` must be boolean, True = may be attended to. Convert an "
+                "additive mask (0 = may be attended to) by `mask == 0`. Received: dtype "
+                f"{dtype}"
+            )
+        return mask
 
     def _split_heads(self, x):
         B, T, _ = ops.shape(x)
@@ -190,11 +261,15 @@ class MultiHeadAttention(RefusedAfterFork, keras.layers.Layer):
         B, _, T, _ = ops.shape(x)
         return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (B, T, self.num_heads * self.key_dim))
 
+    def compute_output_shape(self, query_shape, *other_shapes, **named_shapes):
+        return (*query_shape[:-1], self.d_model)
+
     def get_config(self):
+        standard_key_dim = self.key_dim * self.num_heads == self.d_model
         return {
             **super().get_config(),
             "d_model": self.d_model,
             "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
+            "key_dim": None if standard_key_dim else self.key_dim,
             "use_bias": self.use_bias,
         }

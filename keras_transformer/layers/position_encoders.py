@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.forking import RefusedAfterFork, refused_after_fork
+from keras_transformer.keras_patches import sizes_are_arbitrary
 
 POSITIONS = ("paper", "t2t", "learned")
 
@@ -84,7 +85,7 @@ class LearnedPositions(RefusedAfterFork, keras.layers.Embedding):
     def call(self, ids, positions=None):
         if positions is not None:
             return ops.cast(super().call(positions), "float32")
-        length = ids.shape[1]
+        length = None if sizes_are_arbitrary() else ids.shape[1]
         if length is not None and length > self.max_length:
             raise ValueError(
                 f"There are {self.max_length} learned positions (`max_length`). Received: ids of "

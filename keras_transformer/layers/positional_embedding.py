@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.position_encoders import POSITIONS, LearnedPositions, sinusoids
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
+class PositionalEmbedding(Layer):
     """Token embedding, scaled by `sqrt(d_model)`, plus position encoding.
 
     Sections 3.4 and 3.5 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The method
@@ -95,6 +95,7 @@ class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
         self.tokens.build(input_shape)
         if self.learned_positions is not None:
             self.learned_positions.build(input_shape)
+        self.dropout.build((*input_shape, self.d_model))
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -125,6 +126,7 @@ class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
         Returns:
             Tensor of shape `(B, T, V)`, float32.
         """
+        self.build_if_needed((None, None))
         if output_weights is None:
             logits = self.tokens(hidden, reverse=True)
         else:
@@ -140,6 +142,7 @@ class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
         few rows. The copy pays off over many steps. `None` for quantized embeddings, whose product
         is left to Keras.
         """
+        self.build_if_needed((None, None))
         vectors = self._float32_vectors()
         if vectors is None:
             return None
@@ -152,6 +155,7 @@ class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
         `None` if the logits are not this product alone: with a bias, with quantized embeddings, or
         in a subclass that overrides `logits`.
         """
+        self.build_if_needed((None, None))
         overrides_logits = type(self).logits is not PositionalEmbedding.logits
         return None if overrides_logits or self.bias is not None else self._float32_vectors()
 
@@ -160,6 +164,14 @@ class PositionalEmbedding(RefusedAfterFork, keras.layers.Layer):
         if self.tokens.quantization_mode is not None:
             return None
         return ops.cast(ops.cast(self.tokens.embeddings, self.compute_dtype), "float32")
+
+    @property
+    def max_positions(self):
+        """Number of positions that can be encoded; `None` means any number."""
+        return self.max_length if self.positions == "learned" else None
+
+    def compute_output_shape(self, ids_shape, positions_shape=None):
+        return (*ids_shape, self.d_model)
 
     def get_config(self):
         return {

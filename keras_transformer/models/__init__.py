@@ -1,8 +1,19 @@
-"""Stacks of blocks, and the Transformer composed of them."""
+"""Stacks of blocks, and the models composed of them."""
 
 from keras_transformer.models.decoder import Decoder
+from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.encoder import Encoder
+from keras_transformer.models.encoder_decoder import EncoderDecoder
+from keras_transformer.models.encoder_stack import EncoderStack
 from keras_transformer.models.presets import PRESETS
 from keras_transformer.models.transformer import Transformer
 
-__all__ = ["PRESETS", "Decoder", "Encoder", "Transformer"]
+__all__ = [
+    "PRESETS",
+    "Decoder",
+    "DecoderStack",
+    "Encoder",
+    "EncoderDecoder",
+    "EncoderStack",
+    "Transformer",
+]

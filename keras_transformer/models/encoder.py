@@ -3,14 +3,16 @@
 import keras
 
 from keras_transformer.layers import EncoderBlock
-from keras_transformer.models.stack import Stack
+from keras_transformer.models.encoder_stack import EncoderStack
+from keras_transformer.models.stack import EqualBlocks
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Encoder(Stack):
+class Encoder(EqualBlocks, EncoderStack):
     """A stack of `num_layers` encoder blocks, which share no weights.
 
-    Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
+    Section 3.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). An `EncoderStack` of
+    blocks of one size.
 
     Args:
         num_layers: Integer. Number of blocks.
@@ -23,16 +25,7 @@ class Encoder(Stack):
         use_bias: Boolean. Whether the projections of the attention layers have biases.
         epsilon: Float. Added to the variance in layer normalization.
 
-    Call arguments:
-        inputs: Embedded source, shape `(B, S, d_model)`.
-        attention_mask: Boolean tensor of shape `(B, S)` or `(B, S, S)`, `True` = may be attended
-            to. `None` means no mask.
-        return_attention_scores: Boolean. Whether to return the attention scores too.
-
-    Returns:
-        Tensor of shape `(B, S, d_model)`. If `return_attention_scores=True`, a tuple of that
-        tensor and a list with the scores of each block, bottom block first, shape
-        `(B, num_heads, S, S)` each.
+    It is called as `EncoderStack`.
 
     Raises:
         ValueError: As in `EncoderBlock`.
@@ -45,14 +38,3 @@ class Encoder(Stack):
     """
 
     block_class = EncoderBlock
-
-    def build(self, input_shape):
-        self.build_blocks(input_shape)
-
-    def call(self, inputs, attention_mask=None, return_attention_scores=False):
-        x, scores = inputs, []
-        for block in self.blocks:
-            x, block_scores = block(x, attention_mask, return_attention_scores=True)
-            scores.append(block_scores)
-        x = self.normalize_output(x)
-        return (x, scores) if return_attention_scores else x

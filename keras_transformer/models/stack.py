@@ -1,19 +1,53 @@
-"""The stack of equal blocks that encoder and decoder share."""
+"""What the stacks of encoder and decoder blocks have in common."""
 
 import keras
 
-from keras_transformer.forking import RefusedAfterFork
 from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.parts import (
+    TakesParts,
+    build_in_place,
+    deserialize_part,
+    have_equal_configs,
+)
 
 
-class Stack(RefusedAfterFork, keras.layers.Layer):
-    """Base class of `Encoder` and `Decoder`: `num_layers` blocks, and a norm on top if `"pre"`.
+class Stack(TakesParts, Layer):
+    """Base class of `EncoderStack` and `DecoderStack`, whose arguments it takes."""
 
-    The arguments are those of its subclasses.
+    PARTS = ("blocks", "final_normalization")
+
+    def __init__(self, blocks, final_normalization=None, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = list(blocks)
+        self.final_normalization = final_normalization
+
+    def standard_part(self, name):
+        return None
+
+    def build_blocks(self, inputs_shape, *other_shapes):
+        """Builds the blocks and the final normalization."""
+        for number, block in enumerate(self.blocks):
+            shapes = other_shapes if attends_to_encoder(block) else ()
+            build_in_place(block, self, f"blocks[{number}]", inputs_shape, *shapes)
+        if self.final_normalization is not None:
+            self.build_part("final_normalization", inputs_shape)
+
+    def normalize_output(self, x):
+        """Applies the final normalization, if there is one."""
+        return x if self.final_normalization is None else self.final_normalization(x)
+
+
+def attends_to_encoder(block):
+    """Returns whether a block attends to the output of an encoder."""
+    return getattr(block, "cross_attention", None) is not None
+
+
+class EqualBlocks:
+    """Mixin of `Encoder` and `Decoder`: a stack of equal blocks, described by their sizes.
 
     Attributes:
         block_class: The class of the blocks, set by subclasses.
-        blocks: The blocks, from the bottom up.
     """
 
     block_class = None
@@ -31,7 +65,7 @@ class Stack(RefusedAfterFork, keras.layers.Layer):
         epsilon=EPSILON,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__([], **kwargs)
         self.num_layers = num_layers
         self.d_model = d_model
         self.num_heads = num_heads
@@ -41,47 +75,57 @@ class Stack(RefusedAfterFork, keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.epsilon = epsilon
-
-        dtype = self.dtype_policy
-        options = {"activation": activation, "use_bias": use_bias, "epsilon": epsilon}
         self.blocks = [
-            self.block_class(
-                d_model,
-                num_heads,
-                d_ff,
-                dropout_rate,
-                norm,
-                dtype=dtype,
-                name=f"block_{i}",
-                **options,
-            )
-            for i in range(num_layers)
+            self.block_class(**self._block_sizes(), dtype=self.dtype_policy, name=f"block_{number}")
+            for number in range(num_layers)
         ]
-        self.final_normalization = None
-        if norm == "pre":
-            self.final_normalization = keras.layers.LayerNormalization(epsilon=epsilon, dtype=dtype)
+        self.final_normalization = self._final_normalization()
 
-    def build_blocks(self, *shapes):
-        """Builds the blocks, which have the same input shapes, and the final norm."""
-        for block in self.blocks:
-            block.build(*shapes)
-        if self.final_normalization is not None:
-            self.final_normalization.build(shapes[0])
-
-    def normalize_output(self, x):
-        """Applies the final norm, if there is one."""
-        return x if self.final_normalization is None else self.final_normalization(x)
-
-    def get_config(self):
+    def _block_sizes(self):
         return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
             "d_model": self.d_model,
             "num_heads": self.num_heads,
             "d_ff": self.d_ff,
             "dropout_rate": self.dropout_rate,
             "norm": self.norm,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": self.activation,
             "use_bias": self.use_bias,
             "epsilon": self.epsilon,
         }
+
+    def _final_normalization(self, **options):
+        if self.norm != "pre":
+            return None
+        options["dtype"] = self.dtype_policy
+        return keras.layers.LayerNormalization(epsilon=self.epsilon, **options)
+
+    def is_standard(self, name):
+        """Returns whether blocks or final normalization are as the sizes say."""
+        if name == "final_normalization":
+            standard = self._final_normalization(name="standard")
+            return have_equal_configs(self.final_normalization, standard)
+        are_standard = all(map(self._is_standard_block, self.blocks))
+        return are_standard and len(self.blocks) == self.num_layers
+
+    def _is_standard_block(self, block):
+        if type(block) is not self.block_class or not all(map(block.is_standard, block.PARTS)):
+            return False
+        return self._sizes_config().items() <= block.get_config().items()
+
+    def _sizes_config(self):
+        activation = keras.activations.serialize(self.activation)
+        return {**self._block_sizes(), "activation": activation}
+
+    def get_config(self):
+        config = super().get_config()
+        standard = [name for name in self.PARTS if config[name] is None and self.is_standard(name)]
+        parts = {key: value for key, value in config.items() if key not in standard}
+        return {**parts, "num_layers": self.num_layers, **self._sizes_config()}
+
+    @classmethod
+    def from_config(cls, config):
+        stack = super().from_config({k: v for k, v in config.items() if k not in cls.PARTS})
+        for name in cls.PARTS:
+            if name in config:
+                setattr(stack, name, deserialize_part(config[name]))
+        return stack

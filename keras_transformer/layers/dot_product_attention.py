@@ -1,0 +1,139 @@
+"""Scaled dot-product attention: a pure function, and a layer with hooks for its variants."""
+
+import keras
+from keras import ops
+
+from keras_transformer.forking import refused_after_fork
+from keras_transformer.layers.layer import Layer
+
+MASKED_SCORE = -1e9  # finite: a fully masked row gets uniform scores, not NaN
+
+
+@refused_after_fork
+def dot_product_attention(query, key, value, attention_mask=None):
+    """Computes scaled dot-product attention, `softmax(Q K^T / sqrt(key_dim)) V`.
+
+    Equation 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). The softmax is
+    computed in float32, whatever the dtype of the inputs.
+
+    Args:
+        query: Tensor of shape `(B, H, T, K)`.
+        key: Tensor of shape `(B, H, S, K)`.
+        value: Tensor of shape `(B, H, S, K)`.
+        attention_mask: Boolean tensor that broadcasts to `(B, H, T, S)`, `True` = may be
+            attended to. `None` means no mask.
+
+    Returns:
+        A tuple of the weighted sums of the values, `(B, H, T, K)`, and the attention scores after
+        the softmax, float32, `(B, H, T, S)`.
+
+    Example:
+
+    >>> q, k = keras.ops.ones((2, 3, 5, 7)), keras.ops.ones((2, 3, 11, 7))
+    >>> output, scores = dot_product_attention(q, k, k)
+    >>> tuple(output.shape), tuple(scores.shape)
+    ((2, 3, 5, 7), (2, 3, 5, 11))
+    """
+    logits = ops.matmul(scale(query), ops.swapaxes(key, -1, -2))
+    scores = masked_softmax(logits, attention_mask)
+    return ops.matmul(ops.cast(scores, value.dtype), value), scores
+
+
+def scale(query):
+    """Multiplies queries by `key_dim ** -0.5`."""
+    return ops.multiply(query, ops.cast(query.shape[-1] ** -0.5, query.dtype))
+
+
+def masked_softmax(logits, mask=None):
+    """Returns the softmax over the last axis in float32; masked entries are 0."""
+    logits = ops.cast(logits, "float32")
+    if mask is not None:
+        logits = ops.where(mask, logits, MASKED_SCORE)
+    single_key = logits.shape[-1] == 1  # all scores are 1; Keras' softmax would log a warning
+    return ops.exp(logits - logits) if single_key else ops.softmax(logits, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class DotProductAttention(Layer):
+    """Scaled dot-product attention as a part of `MultiHeadAttention`, with three hooks.
+
+    Computes the same as `dot_product_attention`. A subclass changes how positions relate to each
+    other by overriding one or several of
+
+    - `logits(query, key, distances)`: the logits before the softmax,
+    - `mix(scores, value, distances)`: the weighted sums of the values,
+    - `sees(positions, key_positions)`: which keys are seen, in addition to the mask.
+
+    `distances` are the positions of the keys minus those of the queries, integer
+    `(B or 1, T, S)`: negative towards the past. They are the same in `call`, in packed rows and in
+    decoding steps, where only those of visible keys have a meaning.
+
+    Call arguments:
+        query: Tensor of shape `(B, H, T, K)`.
+        key: Tensor of shape `(B, H, S, K)`.
+        value: Tensor of shape `(B, H, S, K)`.
+        attention_mask: Boolean tensor that broadcasts to `(B, T, S)`, `True` = may be attended to.
+            `None` means no mask.
+        positions: Integer tensor of shape `(B or 1, T)`: the positions of the queries in their
+            sentences. `None` means 0 to T - 1.
+        key_positions: The same for the keys, `(B or 1, S)`.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
+
+    Returns:
+        Tensor of shape `(B, H, T, K)`. If `return_attention_scores=True`, a tuple of that tensor
+        and the scores after the softmax, float32, `(B, H, T, S)`.
+
+    Example: Attention that prefers what is near, as in
+    [Press et al., 2022](https://arxiv.org/abs/2108.12409), with the same slope for all heads.
+
+    >>> class NearFirst(DotProductAttention):
+    ...     def logits(self, query, key, distances):
+    ...         bias = keras.ops.cast(keras.ops.abs(distances), query.dtype)
+    ...         return super().logits(query, key, distances) - bias[:, None]
+    >>> x = keras.ops.zeros((1, 1, 2, 3))
+    >>> _, scores = NearFirst()(x, x, x, return_attention_scores=True)
+    >>> scores.numpy().round(2).tolist()
+    [[[[0.73..., 0.26...], [0.26..., 0.73...]]]]
+    """
+
+    def logits(self, query, key, distances):
+        """Returns the logits, `(B, H, T, S)`, of scaled queries, `(B, H, T, K)`, and keys."""
+        return ops.matmul(query, ops.swapaxes(key, -1, -2))
+
+    def mix(self, scores, value, distances):
+        """Returns the sums of the values, `(B, H, T, K)`, weighted by scores, `(B, H, T, S)`."""
+        return ops.matmul(scores, value)
+
+    def sees(self, positions, key_positions):
+        """Returns which keys may be seen: a boolean tensor `(B or 1, T, S)`; `None` means all.
+
+        `positions` has shape `(B or 1, T, 1)` and `key_positions` `(B or 1, 1, S)`.
+        """
+        return None
+
+    def call(
+        self,
+        query,
+        key,
+        value,
+        attention_mask=None,
+        positions=None,
+        key_positions=None,
+        return_attention_scores=False,
+    ):
+        positions = _or_all(positions, query)[:, :, None]
+        key_positions = _or_all(key_positions, key)[:, None, :]
+        distances = ops.subtract(key_positions, positions)
+        seen = self.sees(positions, key_positions)
+        if seen is not None:
+            is_masked = attention_mask is not None
+            attention_mask = ops.logical_and(attention_mask, seen) if is_masked else seen
+        mask = None if attention_mask is None else ops.expand_dims(attention_mask, -3)
+        scores = masked_softmax(self.logits(scale(query), key, distances), mask)
+        outputs = self.mix(ops.cast(scores, value.dtype), value, distances)
+        return (outputs, scores) if return_attention_scores else outputs
+
+
+def _or_all(positions, x):
+    """Returns the given positions, or 0 to T - 1 for `x` of shape `(B, H, T, K)`, `(1, T)`."""
+    return ops.arange(ops.shape(x)[2], dtype="int32")[None] if positions is None else positions
