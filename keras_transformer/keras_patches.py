@@ -75,13 +75,23 @@ def patch_log_reduction():
     trainer._collective_all_reduce_multi_worker = lambda strategy: False
 
 
-def untrack_layer(owner, layer):
-    """Makes a layer forget a sub-layer whose attribute is about to be replaced.
+def update_tracked_layers(owner, replaced):
+    """Updates the sub-layers of a layer after those in one attribute were replaced.
 
-    Keras goes on counting the old sub-layer among the layers of `owner`: `quantize` and `summary`
-    would find it.
+    Keras goes on counting the old ones among the layers of `owner`, where `quantize` and `summary`
+    would find them, and appends the new ones, so that the order of the weights would depend on when
+    an attribute was assigned. Here it is the order of the attributes.
+
+    Args:
+        owner: The layer.
+        replaced: List of the layers that stood in the attribute before.
     """
-    owner._tracker.untrack(layer)
+    attributes = [value for name, value in vars(owner).items() if not name.startswith("_")]
+    order = {id(layer): n for n, layer in enumerate(keras.tree.flatten(attributes))}
+    for layer in replaced:
+        if id(layer) not in order:
+            owner._tracker.untrack(layer)
+    owner._layers.sort(key=lambda layer: order.get(id(layer), len(order)))
 
 
 def sizes_are_arbitrary():

@@ -34,11 +34,13 @@ def resume_metadata(given: Recipe, chosen: Recipe, corpora: Corpora, translator)
         corpora: `Corpora` of the recipe.
         translator: `Translator` with the model in training.
     """
+    from keras_transformer import describe_model
+
     return {
         "given": plain_values(given),
         "chosen": plain_values(chosen),
         "texts": fingerprints(corpora),
-        "model": translator.model.get_config(),
+        "model": describe_model(translator.model),
         "max_source_length": translator.max_source_length,
         "about": translator.about,
     }
@@ -108,11 +110,14 @@ def restore_recipe(recipe: Recipe, state) -> Recipe:
 
 def rebuild_translator(state, tokenizers: tuple):
     """Returns the translator of an interrupted run, whose weights are yet to be restored."""
-    from keras_transformer import Transformer, Translator
+    from keras_transformer import Transformer, Translator, model_from_description
 
     metadata = state.metadata["run"]
-    model = Transformer.from_config(metadata["model"])
-    model.build()
+    if "class_name" in metadata["model"]:
+        model = model_from_description(metadata["model"])
+    else:  # a state of an older package
+        model = Transformer.from_config(metadata["model"])
+        model.build()
     source, target = tokenizers
     return Translator(
         model,

@@ -10,11 +10,40 @@ import numpy as np
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats.metadata import MADE_BY
 from keras_transformer.io import check_output, output_folder
-from keras_transformer.layers import sinusoids
-from keras_transformer.models import Transformer
+from keras_transformer.keras_patches import layers_of
+from keras_transformer.layers import (
+    AddAndNorm,
+    DecoderBlock,
+    DotProductAttention,
+    Dropout,
+    EncoderBlock,
+    FeedForward,
+    MultiHeadAttention,
+    PositionalEmbedding,
+    sinusoids,
+)
+from keras_transformer.layers.position_encoders import LearnedPositions
+from keras_transformer.models import Decoder, Encoder, Transformer
 
 MIN_POSITIONS = 2048
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "silu": "SWISH"}  # Keras' name: CTranslate2's
+KNOWN_LAYERS = {
+    AddAndNorm,
+    Decoder,
+    DecoderBlock,
+    DotProductAttention,
+    Dropout,
+    Encoder,
+    EncoderBlock,
+    FeedForward,
+    LearnedPositions,
+    MultiHeadAttention,
+    PositionalEmbedding,
+    Transformer,
+    keras.layers.Dense,
+    keras.layers.LayerNormalization,
+    keras.layers.ReversibleEmbedding,
+}
 CONFIG, MODEL = "config.json", "model.bin"
 FILES = {CONFIG, MODEL} | {f"{side}_vocabulary.json" for side in ("shared", "source", "target")}
 
@@ -62,10 +91,7 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
         ) from error
     check_output(folder, _is_ours)  # before the work
     model = translator.model
-    if not isinstance(model, Transformer):
-        raise ValueError(
-            f"Only a `Transformer` can be exported to CTranslate2. Received: {type(model).__name__}"
-        )
+    _check_parts(model)
     num_layers = (len(model.encoder.blocks), len(model.decoder.blocks))
     spec = TransformerSpec.from_config(
         num_layers,
@@ -79,6 +105,23 @@ def export_ctranslate2(translator, folder: str | os.PathLike) -> None:
     spec.optimize()  # writes shared tables only once
     with output_folder(folder, _is_ours, last=MODEL) as new:
         spec.save(str(new))
+
+
+def _check_parts(model) -> None:
+    """Raises ValueError, which names the part, if CTranslate2 cannot compute one."""
+    for layer in layers_of(model):
+        if type(layer) not in KNOWN_LAYERS:
+            raise ValueError(
+                "CTranslate2 computes the paper's Transformer and none of the parts that may take "
+                f"the place of its own. Received: a {type(layer).__name__} at {layer.path!r}. "
+                "Export to a SavedModel or a .keras file, which hold any part."
+            )
+    for name in model.PARTS:
+        if not model.is_standard(name):
+            raise ValueError(
+                "CTranslate2 computes stacks of equal blocks only. Received: a model whose "
+                f"{name} has other sizes than the model itself"
+            )
 
 
 def _is_ours(folder: Path) -> bool:

@@ -173,8 +173,8 @@ def _check(translator, text: str) -> None:
             f"`text` must be a sentence, with at least one token. Received: {text!r:.80}"
         )
     model, length = translator.model, len(translator.tokenizer.tokenize(text)) + 51
-    if model.positions == "learned" and length > model.max_length:
+    if model.max_positions is not None and length > model.max_positions:
         raise ValueError(
-            f"The model has learned {model.max_length} positions, but this sentence and its "
+            f"The model has learned {model.max_positions} positions, but this sentence and its "
             f"translation may need {length}. Give a shorter sentence."
         )

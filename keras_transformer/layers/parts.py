@@ -5,10 +5,14 @@ import weakref
 
 import keras
 
-from keras_transformer.keras_patches import untrack_layer
+from keras_transformer.keras_patches import update_tracked_layers
 
 NOT_COMPARED = ("name", "trainable", "dtype")  # what does not tell a part from the standard one
 _PLACES = weakref.WeakKeyDictionary()  # part: where it stands
+
+
+class UnregisteredError(ValueError):
+    """Error raised if a description names a class that is not registered with Keras."""
 
 
 class TakesParts:
@@ -79,16 +83,12 @@ class TakesParts:
                     "before the layer is built, that is, before the first call. Assign the part "
                     f"to a new {type(self).__name__}. Received: {type(value).__name__}"
                 )
-            self._untrack(name)
+            old = getattr(self, name, None)
+            super().__setattr__(name, value)
+            replaced = old if isinstance(old, list) else [old]
+            update_tracked_layers(self, [layer for layer in replaced if layer is not None])
+            return
         super().__setattr__(name, value)
-
-    def _untrack(self, name):
-        """Makes Keras forget the part that is about to be replaced, unless it has two names."""
-        old = getattr(self, name, None)
-        others = [getattr(self, other, None) for other in self.PARTS if other != name]
-        for layer in old if isinstance(old, list) else [old]:
-            if layer is not None and not any(layer is other for other in others):
-                untrack_layer(self, layer)
 
 
 def have_equal_configs(layer, other):
@@ -161,7 +161,7 @@ def deserialize_part(description):
     Anything but such a description, such as `None` or a layer, is returned as it is.
 
     Raises:
-        ValueError: A class is not registered with Keras.
+        UnregisteredError: A class is not registered with Keras. No module is imported to find it.
     """
     if isinstance(description, list | tuple):
         return [deserialize_part(one) for one in description]
@@ -169,7 +169,7 @@ def deserialize_part(description):
         return description
     for name in class_names(description):
         if keras.saving.get_registered_object(name) is None:
-            raise ValueError(
+            raise UnregisteredError(
                 f"The class {name!r} is not registered with Keras. Import the module that defines "
                 "it first (on the command line: --import MODULE)."
             )

@@ -2,6 +2,7 @@
 
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.decoder_stack import DecoderStack
+from keras_transformer.models.description import describe_model, model_from_description
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
@@ -16,4 +17,6 @@ __all__ = [
     "EncoderDecoder",
     "EncoderStack",
     "Transformer",
+    "describe_model",
+    "model_from_description",
 ]

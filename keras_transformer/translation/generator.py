@@ -222,8 +222,8 @@ class SequenceGenerator:
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         results: list[np.ndarray | None] = [None] * len(lengths)
         for size, length, indices in make_batches(lengths, PLAIN_BATCH):
-            if self.model.positions == "learned":
-                length = min(length, self.model.max_length)
+            if self.model.max_positions is not None:
+                length = min(length, self.model.max_positions)
             sides = [
                 pad_rows([side[index] for index in indices], (size, length), self.model.pad_id)
                 for side in (sources, targets)

@@ -12,14 +12,14 @@ from pathlib import Path
 import keras
 
 from keras_transformer.io import RemoteFolder, atomic_write, locked_output, path_or_url
-from keras_transformer.models import Transformer
+from keras_transformer.layers.parts import UnregisteredError
+from keras_transformer.models import Transformer, describe_model, model_from_description
 from keras_transformer.text import TokenizerProtocol, load_tokenizer
 from keras_transformer.translation.quantization import quantize, read_modes
 from keras_transformer.translation.renamed_weights import with_current_paths
 
-FORMAT_VERSION = 2
-QUANTIZED_VERSION = 3  # a quantized model, which older packages cannot read
-READABLE_VERSIONS = (1, 2, QUANTIZED_VERSION)
+FORMAT_VERSION = 4  # from 4 on, the model is described with its class and its parts
+READABLE_VERSIONS = (1, 2, 3, FORMAT_VERSION)  # 3: as 2, of a quantized model
 DESCRIPTION = "run.json"
 WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
@@ -27,7 +27,6 @@ TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
 FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
-OMITTED_CONFIG = ("name", "trainable", "dtype")  # model config keys not in `run.json`
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
 RESERVED_KEYS += ("quantization", "special_ids", "versions")
 # Keys of `run.json`; all others are `Translator.about`.
@@ -50,7 +49,8 @@ def save_run(translator, folder: str | os.PathLike) -> None:
     Raises:
         FolderInUseError: Another process writes to the folder.
         TypeError: A tokenizer has no method `save`.
-        ValueError: The model is quantized in a way that the folder cannot describe.
+        ValueError: The model is quantized in a way that the folder cannot describe, or the class of
+            the model or of one of its parts is not registered with Keras.
     """
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
         if not hasattr(tokenizer, "save"):
@@ -60,13 +60,11 @@ def save_run(translator, folder: str | os.PathLike) -> None:
                 "tokenizer in a file yourself, and the model with `model.save_weights`."
             )
     shared = translator.target_tokenizer is translator.tokenizer
-    config = translator.model.get_config()
     modes = read_modes(translator.model)
     description = {
         **translator.about,
-        "format_version": QUANTIZED_VERSION if modes else FORMAT_VERSION,
-        "model": {key: value for key, value in config.items() if key not in OMITTED_CONFIG},
-        "dtype": translator.model.dtype_policy.name,
+        "format_version": FORMAT_VERSION,
+        "model": describe_model(translator.model),
         **({"quantization": modes} if modes else {}),
         "max_source_length": translator.max_source_length,
         "shared_vocabulary": shared,
@@ -121,9 +119,8 @@ def load_run(folder: Path) -> dict:
     """
     description = read_description(folder)
     try:
-        model = Transformer(**description["model"], dtype=description["dtype"])
-        model.build()
-        if description["format_version"] == QUANTIZED_VERSION:
+        model = _make_model(description)
+        if "quantization" in description:
             quantize(model, description["quantization"])
         arguments = {
             "max_source_length": operator.index(description["max_source_length"]),
@@ -131,6 +128,10 @@ def load_run(folder: Path) -> dict:
         }
         shared = description["shared_vocabulary"]
         special_ids = dict(description["special_ids"])
+    except UnregisteredError as error:
+        raise RunError(
+            f"{folder / DESCRIPTION} describes a model of other code. {error}"
+        ) from error
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or was "
@@ -142,6 +143,15 @@ def load_run(folder: Path) -> dict:
     _check_ids(arguments.get("target_tokenizer", arguments["tokenizer"]), special_ids, folder)
     load_weights(model, folder / WEIGHTS, description["format_version"])
     return {"model": model, **arguments}
+
+
+def _make_model(description: dict) -> keras.Model:
+    """Returns the built model that a `run.json` of any readable version describes."""
+    if description["format_version"] == FORMAT_VERSION:
+        return model_from_description(description["model"])
+    model = Transformer(**description["model"], dtype=description["dtype"])
+    model.build()
+    return model
 
 
 def read_description(folder: Path) -> dict:

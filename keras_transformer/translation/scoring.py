@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_transformer.forking import refused_after_fork
+from keras_transformer.models.encoder_decoder import check_scores
 
 
 def shift_right(target, bos_id):
@@ -44,7 +45,11 @@ def target_attention(model, source, target, *, bos_id):
 
     Returns:
         Float32 tensor of shape `(B, layers, H, T, S)`.
+
+    Raises:
+        ValueError: If a block of the decoder has no such scores.
     """
     inputs = {"source": source, "target": shift_right(target, bos_id)}
     _, scores = model(inputs, training=False, return_attention_scores=True)
+    check_scores("cross", scores["cross"])
     return ops.stack(scores["cross"], axis=1)

@@ -281,9 +281,10 @@ class Translator:
         return tuple(tokenizer.id_to_token(id) for id in ids)
 
     def _check_positions(self, longest: int) -> None:
-        if self.model.positions == "learned" and longest > self.model.max_length:
+        limit = self.model.max_positions
+        if limit is not None and longest > limit:
             raise ValueError(
-                f"The model has learned {self.model.max_length} positions, but {longest} are "
+                f"The model has learned {limit} positions, but {longest} are "
                 "needed. Give shorter texts or, in `translate`, a lower `max_length`."
             )
 

@@ -121,9 +121,9 @@ def check_lengths(model, max_source_length: int) -> None:
             f"Received: {max_source_length}"
         )
     longest = padded_length(max_source_length) + EXTRA_LENGTH
-    if model.positions == "learned" and longest > model.max_length:
+    if model.max_positions is not None and longest > model.max_positions:
         raise ValueError(
-            f"The model has learned {model.max_length} positions, but sources of up to "
+            f"The model has learned {model.max_positions} positions, but sources of up to "
             f"{max_source_length} tokens need {longest}. Lower `max_source_length` (--max-length), "
             "or train a model with sinusoidal positions."
         )

@@ -154,8 +154,8 @@ def _check_settings(settings, quantize, translator) -> None:
     search = {key: value for key, value in vars(settings).items() if key != "max_length"}
     BeamSearch(length=1, bos_id=1, eos_id=2, **search)  # validates them
     check_limits(settings.max_length)
-    max_positions = translator.model.positions == "learned" and translator.model.max_length
-    if max_positions and (settings.max_length or 0) > max_positions:
+    max_positions = translator.model.max_positions
+    if max_positions is not None and (settings.max_length or 0) > max_positions:
         raise ValueError(
             f"`max_length` must be at most {max_positions}, the number of positions that the model "
             f"has learned. Received: {settings.max_length}"
