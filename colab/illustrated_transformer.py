@@ -392,13 +392,13 @@ print(f"with even chances {np.log(len(words)):.4f}")
 # %%
 def search(text, beam_size=2, longest=24):
     """Returns the steps of a beam search, and the sentences that it found, best first."""
-    encoder_output, encoder_mask = model.encode(ops.array([ids_of(text)]))
+    memory = model.encode(ops.array([ids_of(text)]))
     beams, found, steps = [((), 0.0)], [], []
     while beams and len(steps) < longest and len(found) < beam_size:
         rows = []
         for ids, _ in beams:
             read = ops.array([[tokenizer.bos_id, *ids]])
-            logits = model.decode(read, encoder_output, encoder_mask)[0, -1]
+            logits = model.decode(read, memory)[0, -1]
             rows.append(ops.convert_to_numpy(ops.log_softmax(logits)))
         totals = np.array([[log_prob] for _, log_prob in beams]) + np.array(rows)
         totals[:, tokenizer.pad_id] = -np.inf
@@ -453,35 +453,37 @@ display(whole)
 # words: it cannot even repeat, for each word, the one before it. Now give attention a sense of
 # distance: to every score is added a number that is learnt for how far apart the two words are
 # ([Shaw et al., 2018](https://arxiv.org/abs/1803.02155), in the simple form of [Raffel et al.,
-# 2020](https://arxiv.org/abs/1910.10683)). Nothing else has to change.
+# 2020](https://arxiv.org/abs/1910.10683)). Attention has a hook for it, `logits`; nothing else has
+# to change.
 
 
 # %%
-class RelativeAttention(kt.MultiHeadAttention):
+@keras.saving.register_keras_serializable(package="lesson")
+class RelativeAttention(kt.DotProductAttention):
     """Attention that knows how far apart two words are, up to 3."""
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
-        super().build(query_shape, value_shape, key_shape)
-        self.distance_logits = self.add_weight(shape=(self.num_heads, 7), initializer="zeros")
+    def build(self, query_shape):  # (B, heads, T, key_dim)
+        self.bias = self.add_weight(shape=(query_shape[1], 7), initializer="zeros")
 
-    def call(self, query, value, attention_mask=None, return_attention_scores=False):
-        T, H, K = query.shape[1], self.num_heads, self.key_dim
-        key, value = self.project_key_value(value)  # (B, H, T, K)
-        query = ops.reshape(self.query_projection(query), (-1, T, H, K))
-        distances = np.clip(np.arange(T)[None] - np.arange(T)[:, None], -3, 3) + 3
-        logits = ops.einsum("bthk,bhsk->bhts", query, key) / K**0.5
-        scores = ops.softmax(logits + ops.take(self.distance_logits, distances, axis=1))
-        heads = ops.reshape(ops.einsum("bhts,bhsk->bthk", scores, value), (-1, T, H * K))
-        output = self.output_projection(heads)
-        return (output, scores) if return_attention_scores else output
+    def logits(self, query, key, distances):
+        bias = ops.take(self.bias, ops.clip(distances, -3, 3) + 3, axis=1)  # (heads, 1, T, S)
+        return super().logits(query, key, distances) + ops.swapaxes(bias, 0, 1)
 
 
-def learn(attention=None):
+def with_distances():
+    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=RelativeAttention())
+
+
+# %% [markdown]
+# Masks, several heads, packed rows and the cache of decoding come with it, and the same part stands
+# in an encoder, which sees the whole sentence, and in a decoder, which sees what came before.
+
+
+# %%
+def learn(make_block, **options):
     """Trains one block to repeat the word before; returns its accuracy and attention scores."""
     keras.utils.set_random_seed(0)
-    block = kt.EncoderBlock(d_model=16, num_heads=2, d_ff=32, dropout_rate=0.0)
-    if attention is not None:
-        block.self_attention = attention
+    block = make_block(d_model=16, num_heads=2, d_ff=32, dropout_rate=0.0, **options)
     ids = keras.Input((6,), dtype="int32")
     x = kt.PositionalEmbedding(vocabulary_size=7, d_model=16, positions=None)(ids)
     x, scores = block(x, return_attention_scores=True)
@@ -493,18 +495,20 @@ def learn(attention=None):
     before = np.concatenate([rows[:, :1], rows[:, :-1]], axis=1)
     model.fit(rows[:1024], before[:1024], batch_size=64, epochs=8, verbose=0)
     guesses = ops.convert_to_numpy(model(rows[1024:])).argmax(axis=-1)
-    scores = ops.convert_to_numpy(keras.Model(ids, scores)(rows[1024:1025]))
-    return (guesses == before[1024:]).mean(), scores
+    scores = keras.tree.flatten(keras.Model(ids, scores)(rows[1024:1025]))[0]
+    return (guesses == before[1024:]).mean(), ops.convert_to_numpy(scores)
 
 
-plain, _ = learn()
-relative, relative_scores = learn(RelativeAttention(d_model=16, num_heads=2))
-print(f"right words: {plain:.1%} with plain attention, {relative:.1%} with distances")
+plain, _ = learn(kt.EncoderBlock)
+relative, relative_scores = learn(kt.EncoderBlock, self_attention=with_distances())
+decoder, _ = learn(kt.DecoderBlock, self_attention=with_distances(), cross_attention=False)
+print(f"right words: {plain:.1%} with plain attention, {relative:.1%} with distances,")
+print(f"{decoder:.1%} with distances in a decoder")
 display(attention_figure(Attention([f"word {i}" for i in range(6)], relative_scores)))
 
 # %% [markdown]
 # In the figure one head goes from each word to the one before it.
 #
-# From here: `keras_transformer/layers/multi_head_attention.py` is attention as the package has it,
-# some 170 lines with its comments, and the guided tour in `docs/architecture.md` says what to read
+# From here: `keras_transformer/layers/dot_product_attention.py` is attention as the package has it,
+# with its three hooks, and the guided tour in `docs/architecture.md` says what to read
 # next.

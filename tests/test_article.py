@@ -283,18 +283,16 @@ def test_around_each_sublayer_is_a_sum_and_a_normalisation():
 def test_the_top_encoders_output_makes_the_keys_and_values_of_every_decoder():
     model = small()
     source, target = np.array([[3, 5, 9]]), np.array([[1, 4, 7, 8, 2]])
-    encoder_output, mask = model.encode(source)
+    memory = model.encode(source)
     expected = array(model({"source": source, "target": target}))
-    np.testing.assert_array_equal(model.decode(target, encoder_output, mask), expected)
+    np.testing.assert_array_equal(model.decode(target, memory), expected)
     kernels = []
-    for block, (key, value) in zip(
-        model.decoder.blocks, model.decoder.project_memory(encoder_output), strict=True
-    ):
+    for block, (key, value) in zip(model.decoder.blocks, memory.blocks, strict=True):
         weights = of_attention(block.cross_attention)
         kernels.append(weights["key"][0])
         for projected, name in ((key, "key"), (value, "value")):
             joined = array(projected).transpose(0, 2, 1, 3).reshape(1, 3, 16)
-            product = array(encoder_output) @ weights[name][0]
+            product = array(memory.encoder_output) @ weights[name][0]
             np.testing.assert_allclose(joined, product, atol=1e-5)
     assert (kernels[0] != kernels[1]).any()
 

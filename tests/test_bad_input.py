@@ -107,7 +107,8 @@ def change(run, model=None, **changes):
     path = run / "run.json"
     description = json.loads(path.read_text())
     sizes = {name: changes.pop(name) for name in ("d_ff",) if name in changes}
-    description["model"] = model or {**description["model"], **sizes}
+    config = {**description["model"]["config"], **sizes}
+    description["model"] = model or {**description["model"], "config": config}
     path.write_text(json.dumps({**description, **changes}))
 
 

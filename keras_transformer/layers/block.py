@@ -50,11 +50,12 @@ class Block(TakesParts, Layer):
         # In this order: initializers and dropout draw their seeds as they are created.
         self.self_attention = self.make_part("self_attention", self_attention)
         self.self_attention_residual = residual()
-        self.cross_attention = None
-        if cross_attention is not False:
-            given = None if cross_attention is True else cross_attention
-            self.cross_attention = self.make_part("cross_attention", given)
-            self.cross_attention_residual = residual()
+        if "cross_attention" in self.PARTS:
+            self.cross_attention = None
+            if cross_attention is not False:
+                given = None if cross_attention is True else cross_attention
+                self.cross_attention = self.make_part("cross_attention", given)
+                self.cross_attention_residual = residual()
         self.feed_forward = self.make_part("feed_forward", feed_forward)
         self.feed_forward_residual = residual()
 
@@ -68,7 +69,7 @@ class Block(TakesParts, Layer):
     def build(self, inputs_shape, encoder_output_shape=None):
         self.build_part("self_attention", inputs_shape)
         self.self_attention_residual.build(inputs_shape)
-        if self.cross_attention is not None:
+        if getattr(self, "cross_attention", None) is not None:
             self.build_part("cross_attention", inputs_shape, encoder_output_shape or inputs_shape)
             self.cross_attention_residual.build(inputs_shape)
         self.build_part("feed_forward", inputs_shape)

@@ -91,13 +91,6 @@ class TakesParts:
         super().__setattr__(name, value)
 
 
-def have_equal_configs(layer, other):
-    """Returns whether two layers are of the same class and size; also if both are `None`."""
-    if layer is None or other is None:
-        return layer is other
-    return type(layer) is type(other) and _compared(layer) == _compared(other)
-
-
 def _compared(layer):
     return {key: value for key, value in layer.get_config().items() if key not in NOT_COMPARED}
 

@@ -8,7 +8,6 @@ from keras_transformer.layers.parts import (
     TakesParts,
     build_in_place,
     deserialize_part,
-    have_equal_configs,
 )
 
 
@@ -79,7 +78,10 @@ class EqualBlocks:
             self.block_class(**self._block_sizes(), dtype=self.dtype_policy, name=f"block_{number}")
             for number in range(num_layers)
         ]
-        self.final_normalization = self._final_normalization()
+        if norm == "pre":
+            self.final_normalization = keras.layers.LayerNormalization(
+                epsilon=epsilon, dtype=self.dtype_policy
+            )
 
     def _block_sizes(self):
         return {
@@ -93,19 +95,22 @@ class EqualBlocks:
             "epsilon": self.epsilon,
         }
 
-    def _final_normalization(self, **options):
-        if self.norm != "pre":
-            return None
-        options["dtype"] = self.dtype_policy
-        return keras.layers.LayerNormalization(epsilon=self.epsilon, **options)
-
     def is_standard(self, name):
         """Returns whether blocks or final normalization are as the sizes say."""
         if name == "final_normalization":
-            standard = self._final_normalization(name="standard")
-            return have_equal_configs(self.final_normalization, standard)
+            return self._is_standard_normalization(self.final_normalization)
         are_standard = all(map(self._is_standard_block, self.blocks))
         return are_standard and len(self.blocks) == self.num_layers
+
+    def _is_standard_normalization(self, layer):
+        if layer is None or self.norm != "pre":
+            return layer is None and self.norm != "pre"
+        return type(layer) is keras.layers.LayerNormalization and (
+            layer.epsilon,
+            layer.center,
+            layer.scale,
+            layer.rms_scaling,
+        ) == (self.epsilon, True, True, False)
 
     def _is_standard_block(self, block):
         if type(block) is not self.block_class or not all(map(block.is_standard, block.PARTS)):

@@ -132,7 +132,14 @@ def load_run(folder: Path) -> dict:
         raise RunError(
             f"{folder / DESCRIPTION} describes a model of other code. {error}"
         ) from error
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise RunError(
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or was "
             "written by another version. Copy the whole run folder again, or train again."
@@ -148,7 +155,10 @@ def load_run(folder: Path) -> dict:
 def _make_model(description: dict) -> keras.Model:
     """Returns the built model that a `run.json` of any readable version describes."""
     if description["format_version"] == FORMAT_VERSION:
-        return model_from_description(description["model"])
+        model = model_from_description(description["model"])
+        if not isinstance(model, keras.Model) or not hasattr(model, "decode_step"):
+            raise TypeError(f"{type(model).__name__} is not a model that translates")
+        return model
     model = Transformer(**description["model"], dtype=description["dtype"])
     model.build()
     return model

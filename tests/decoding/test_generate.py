@@ -35,8 +35,8 @@ def log_probs(models):
 
 
 def without_cache(model, source):
-    encoder_output, mask = model.encode(source[None])
-    decode = tf.function(lambda target: ops.log_softmax(model.decode(target, encoder_output, mask)))
+    memory = model.encode(source[None])
+    decode = tf.function(lambda target: ops.log_softmax(model.decode(target, memory)))
 
     def of_next(tokens):
         target = np.array([[BOS, *tokens, *[0] * (L - len(tokens))]], "int32")
@@ -59,9 +59,9 @@ def test_the_cache_changes_nothing(models, log_probs, norm, beam_size, monkeypat
     """LiveBeams cross: what is one's own lies in the slots of others."""
     ancestries, decode_step = [], type(models[norm]).decode_step
 
-    def watched(self, tokens, index, ancestry, *others, **options):
-        ancestries.append(ops.convert_to_numpy(ancestry))
-        return decode_step(self, tokens, index, ancestry, *others, **options)
+    def watched(self, tokens, cache, at, *others, **options):
+        ancestries.append(ops.convert_to_numpy(at.ancestry))
+        return decode_step(self, tokens, cache, at, *others, **options)
 
     monkeypatch.setattr(type(models[norm]), "decode_step", watched)
     found = search(models[norm], beam_size=beam_size, top_beams=beam_size)
@@ -91,11 +91,11 @@ def test_a_hypothesis_has_the_score_that_it_has_when_it_is_forced(models, norm):
         models[norm], beam_size=4, top_beams=3, length_penalty=1.0, prefix=prefix,
         no_repeat_ngram_size=2, min_lengths=[5, 2, 3, 7, 1],
     )  # fmt: skip
-    encoder_output, mask = models[norm].encode(sources())
+    memory = models[norm].encode(sources())
     for n in range(3):
         ids = found.ids[:, n]
         target = np.concatenate([np.full((5, 1), BOS, "int32"), ids[:, :-1]], axis=1)
-        all_log_probs = ops.log_softmax(models[norm].decode(target, encoder_output, mask))
+        all_log_probs = ops.log_softmax(models[norm].decode(target, memory))
         of_ids = np.take_along_axis(ops.convert_to_numpy(all_log_probs), ids[..., None], axis=-1)
         totals = np.where(ids != 0, of_ids[..., 0], 0).sum(axis=-1)
         exists = found.scores[:, n] > -np.inf

@@ -18,35 +18,26 @@ from keras_transformer.illustrate import Attention, attention_figure
 WORDS, LENGTH = 7, 6
 
 
-class RelativeAttention(kt.MultiHeadAttention):
-    """Attention that knows how far apart two words are, up to `reach`."""
+@keras.saving.register_keras_serializable(package="tests.lesson")
+class RelativeAttention(kt.DotProductAttention):
+    """Attention that knows how far apart two words are, up to 3."""
 
-    reach = 3
+    def build(self, query_shape):
+        self.bias = self.add_weight(shape=(query_shape[1], 7), initializer="zeros")
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
-        super().build(query_shape, value_shape, key_shape)
-        shape = (self.num_heads, 2 * self.reach + 1)
-        self.distance_logits = self.add_weight(shape=shape, initializer="zeros", name="distances")
-
-    def call(self, query, value, attention_mask=None, return_attention_scores=False):
-        T, S = query.shape[1], value.shape[1]
-        key, value = self.project_key_value(value)  # (B, H, S, K)
-        query = self._split_heads(self.query_projection(query))
-        distances = np.arange(S)[None] - np.arange(T)[:, None]
-        places = np.clip(distances, -self.reach, self.reach) + self.reach
-        logits = ops.matmul(query, ops.swapaxes(key, -1, -2)) / self.key_dim**0.5
-        logits = logits + ops.take(self.distance_logits, places, axis=1)  # (H, T, S)
-        scores = ops.softmax(logits)
-        output = self.output_projection(self._join_heads(ops.matmul(scores, value)))
-        return (output, scores) if return_attention_scores else output
+    def logits(self, query, key, distances):
+        bias = ops.take(self.bias, ops.clip(distances, -3, 3) + 3, axis=1)  # (H, 1, T, S)
+        return super().logits(query, key, distances) + ops.swapaxes(bias, 0, 1)
 
 
-def learn(attention=None):
+def with_distances():
+    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=RelativeAttention())
+
+
+def learn(make_block=kt.EncoderBlock, **options):
     """Trains one block to repeat the word before; returns its share of right words and scores."""
     keras.utils.set_random_seed(0)
-    block = kt.EncoderBlock(d_model=16, num_heads=2, d_ff=32, dropout_rate=0.0)
-    if attention is not None:
-        block.self_attention = attention
+    block = make_block(d_model=16, num_heads=2, d_ff=32, dropout_rate=0.0, **options)
     ids = keras.Input((LENGTH,), dtype="int32")
     x = kt.PositionalEmbedding(vocabulary_size=WORDS, d_model=16, positions=None)(ids)
     x, scores = block(x, return_attention_scores=True)
@@ -59,8 +50,8 @@ def learn(attention=None):
     before[:, 0] = rows[:, 0]  # the first has none before it: itself
     model.fit(rows[:1024], before[:1024], batch_size=64, epochs=8, verbose=0)
     guesses = ops.convert_to_numpy(model(rows[1024:])).argmax(axis=-1)
-    scores = ops.convert_to_numpy(keras.Model(ids, scores)(rows[1024:1025]))
-    return (guesses == before[1024:]).mean(), scores
+    scores = keras.tree.flatten(keras.Model(ids, scores)(rows[1024:1025]))[0]
+    return (guesses == before[1024:]).mean(), ops.convert_to_numpy(scores)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +61,7 @@ def plain():
 
 @pytest.fixture(scope="module")
 def relative():
-    return learn(RelativeAttention(d_model=16, num_heads=2))
+    return learn(self_attention=with_distances())
 
 
 def test_a_bag_of_words_can_only_guess_what_came_before(plain):
@@ -81,6 +72,23 @@ def test_a_bag_of_words_can_only_guess_what_came_before(plain):
 def test_distances_are_all_that_was_missing(relative):
     accuracy, _ = relative
     assert accuracy > 0.97
+
+
+def test_they_serve_a_decoder_too():
+    """Which never looks ahead, and has no other positions either."""
+    accuracy, scores = learn(
+        kt.DecoderBlock, self_attention=with_distances(), cross_attention=False
+    )
+    assert accuracy > 0.97
+    assert (np.triu(scores, k=1) == 0).all()
+
+
+def test_the_mask_is_not_passed_over():
+    x, mask = np.random.default_rng(1).normal(size=(2, 5, 16)).astype("float32"), np.ones((2, 5))
+    mask[:, 3:] = 0
+    block = kt.EncoderBlock(16, 2, 32, self_attention=with_distances())
+    _, scores = block(x, mask.astype(bool), return_attention_scores=True)
+    assert (ops.convert_to_numpy(scores)[..., 3:] == 0).all()
 
 
 def test_one_head_looks_most_at_the_word_before(plain, relative):

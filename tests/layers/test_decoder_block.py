@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_transformer.layers import DecoderBlock
+from keras_transformer.layers import DecoderBlock, DecodingStep
 from tests import reference
 from tests.weights import of_decoder_block, random, randomize
 
@@ -56,20 +56,28 @@ def test_source_vectors_at_padding_change_no_bit(norm):
     )
 
 
+def at_step(t, num_beams, length):
+    """A step of B sentences whose beams stay in their slots."""
+    own = np.eye(num_beams, dtype=bool)[:, None] & (np.arange(length) <= t)[:, None]
+    ancestry = np.broadcast_to(own, (B, num_beams, length, num_beams))
+    return DecodingStep(t, np.full(B, t, "int32"), np.full(B, t == 0), ancestry)
+
+
 @every_kind
 @with_or_without
 def test_one_position_at_a_time_gives_the_same_as_all_at_once(norm, cross_attention):
     """With room in the cache for more positions than there will be."""
     block = make_block(norm, cross_attention=cross_attention)
     output, scores = block(INPUTS, **arguments(cross_attention), return_attention_scores=True)
-    source = block.project_memory(SOURCE)
-    cache = block.init_cache(B, T + 6)
-    assert [tuple(part.shape) for part in cache] == [(B, H, D // H, T + 6), (B, H, T + 6, D // H)]
+    source = block.project_memory(SOURCE if cross_attention else None)
+    cache = block.init_cache(B, 1, T + 6)
+    K = D // H
+    assert [tuple(part.shape) for part in cache[0]] == [(B, H, K, T + 6), (B, H, T + 6, K)]
     for t in range(T):
-        seen = np.arange(T + 6)[None, None] <= t
         x, step_scores, cache = block.step(
-            INPUTS[:, t : t + 1], ops.convert_to_tensor(t), cache, seen, source, REAL
-        )
+            INPUTS[:, t : t + 1], cache, at_step(t, 1, T + 6), source, REAL,
+            return_attention_scores=True,
+        )  # fmt: skip
         np.testing.assert_allclose(x[:, 0], output[:, t], atol=1e-5)
         np.testing.assert_allclose(
             step_scores["self"][:, :, 0, :T], scores["self"][:, :, t], atol=1e-6
@@ -81,16 +89,15 @@ def test_one_position_at_a_time_gives_the_same_as_all_at_once(norm, cross_attent
 
 
 @every_kind
-def test_several_new_positions_see_what_the_mask_says(norm):
-    """W sentences side by side in one cache, each of which sees its own places only."""
+def test_beams_side_by_side_see_their_own_places_only(norm):
     W = 3
     block = make_block(norm)
     beams = random(B, W, T, D, seed=5)
-    source, cache = block.project_memory(SOURCE), block.init_cache(B, T * W)
-    places = np.arange(T * W)
+    source, cache = block.project_memory(SOURCE), block.init_cache(B, W, T)
     for t in range(T):
-        own = (places % W == np.arange(W)[:, None]) & (places // W <= t)
-        x, scores, cache = block.step(beams[:, :, t], t * W, cache, own[None], source, REAL)
+        x, scores, cache = block.step(
+            beams[:, :, t], cache, at_step(t, W, T), source, REAL, return_attention_scores=True
+        )
         assert tuple(scores["self"].shape) == (B, H, W, T * W)
         for w in range(W):
             expected = block(beams[:, w], SOURCE, memory_mask=REAL)[:, t]
@@ -112,7 +119,13 @@ def test_a_language_models_block_has_no_scores_of_a_source():
     block = make_block(cross_attention=False)
     _, scores = block(INPUTS, return_attention_scores=True)
     assert list(scores) == ["self"]
-    assert block.project_memory(None) is None
+    assert block.project_memory() == ()
+
+
+def test_a_source_that_no_attention_reads_is_refused():
+    block = make_block(cross_attention=False)
+    with pytest.raises(ValueError, match=r"has no cross-attention: call it without `encoder_out"):
+        block(INPUTS, SOURCE)
 
 
 def test_who_sees_whom_can_be_said_for_the_target():
@@ -143,7 +156,8 @@ def test_it_has_three_sublayers_with_a_normalisation_each():
 
 def test_the_cache_is_bfloat16_where_the_block_is():
     block = DecoderBlock(D, H, F, dtype="mixed_bfloat16")
-    assert {tensor.dtype.name for tensor in block.init_cache(B, T)} == {"bfloat16"}
+    tensors = block.init_cache(B, 1, T)[0]
+    assert {tensor.dtype.name for tensor in tensors} == {"bfloat16"}
 
 
 def test_a_missing_source_is_named():

@@ -155,9 +155,9 @@ def test_a_mask_says_for_every_position_what_it_sees(shape):
         MultiHeadAttention(6, 3)(query=x, value=x, attention_mask=np.ones(shape, bool))
 
 
-def test_what_is_attended_to_is_needed():
-    with pytest.raises(ValueError, match=r"Attention needs `value` .* Received neither\."):
-        MultiHeadAttention(6, 3)(query=np.ones((2, 5, 6), "float32"))
+def test_without_a_value_the_query_attends_to_itself():
+    layer, x = MultiHeadAttention(6, 3), random(2, 5, 6)
+    np.testing.assert_array_equal(layer(x), layer(query=x, value=x))
 
 
 def test_a_mask_that_is_added_elsewhere_is_refused():

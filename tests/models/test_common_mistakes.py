@@ -107,13 +107,13 @@ def test_the_published_models_have_no_biases_on_attention():
 
 def test_every_decoder_block_attends_to_the_top_of_the_encoder():
     model = make_model(num_layers=3)
-    encoder_output, _ = model.encode(SOURCE)
+    memory = model.encode(SOURCE)
     blocks = model.decoder.blocks
-    assert len(model.decoder.project_memory(encoder_output)) == len(blocks) == 3
-    for block, (key, _) in zip(blocks, model.decoder.project_memory(encoder_output), strict=True):
+    assert len(memory.blocks) == len(blocks) == 3
+    for block, (key, _) in zip(blocks, memory.blocks, strict=True):
         kernel, _ = of_attention(block.cross_attention)["key"]
         joined = array(key).transpose(0, 2, 1, 3).reshape(3, S, 14)
-        np.testing.assert_allclose(joined, array(encoder_output) @ kernel, atol=1e-5)
+        np.testing.assert_allclose(joined, array(memory.encoder_output) @ kernel, atol=1e-5)
 
 
 def test_logits_start_at_the_order_of_one():

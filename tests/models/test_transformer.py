@@ -144,25 +144,26 @@ def test_scores_of_all_three_kinds_come_out(model, ids):
 
 
 def test_encode_and_decode_are_the_halves_of_call(model, ids):
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    np.testing.assert_array_equal(encoder_mask, SOURCE > 0)
-    np.testing.assert_array_equal(model.decode(TARGET, encoder_output, encoder_mask), model(ids))
+    memory = model.encode(SOURCE)
+    np.testing.assert_array_equal(memory.mask, SOURCE > 0)
+    np.testing.assert_array_equal(model.decode(TARGET, memory), model(ids))
 
 
 def test_the_halves_can_be_used_before_the_whole(ids):
     model = Transformer(V, **SIZES)
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    output = model.decode(TARGET, encoder_output, encoder_mask)
+    output = model.decode(TARGET, model.encode(SOURCE))
     np.testing.assert_array_equal(model(ids), output)
     model.build()
     np.testing.assert_array_equal(model(ids), output)
 
 
-def one_beam(index, length, first=0):
-    """The ancestry of three sentences of one beam each, that began at step `first`."""
-    steps = ops.arange(length, dtype="int32")
-    seen = ops.logical_and(steps >= first, steps <= index)
-    return ops.broadcast_to(seen[:, None], (3, 1, length, 1))
+def one_beam(t, length, first=0):
+    """A step of three sentences of one beam each, that began at place `first` of the cache."""
+    places = ops.arange(length, dtype="int32")
+    seen = ops.logical_and(places >= first, places <= t)
+    positions = ops.broadcast_to(ops.maximum(t - first, 0), (3,))
+    ancestry = ops.broadcast_to(seen[:, None], (3, 1, length, 1))
+    return kt.DecodingStep(t, positions, ops.equal(positions, 0), ancestry)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled by XLA"])
@@ -170,13 +171,12 @@ def test_one_token_at_a_time_gives_the_same_logits_as_all_at_once(model, ids, co
     import tensorflow as tf
 
     output, scores = model(ids, return_attention_scores=True)
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    source = model.decoder.project_memory(encoder_output)
-    cache = model.decoder.init_cache(3, 11)
+    memory, cache = model.encode(SOURCE), model.init_cache(3, 1, 11)
 
-    def step(tokens, index, cache):
-        ancestry = one_beam(index, 11)
-        return model.decode_step(tokens, index, ancestry, cache, source, encoder_mask)
+    def step(tokens, t, cache):
+        return model.decode_step(
+            tokens, cache, one_beam(t, 11), memory, return_attention_scores=True
+        )
 
     if compiled:
         step = tf.function(step, jit_compile=True, autograph=False)
@@ -192,64 +192,34 @@ def test_one_token_at_a_time_gives_the_same_logits_as_all_at_once(model, ids, co
             )
 
 
+def test_scores_of_a_step_are_made_only_when_asked_for(model):
+    memory, cache = model.encode(SOURCE), model.init_cache(3, 1, 11)
+    _, scores, _ = model.decode_step(TARGET[:, :1], cache, one_beam(0, 11), memory)
+    assert scores is None
+
+
 def test_a_sentence_may_begin_at_a_later_step(model):
     """What lies in the cache from before is not its own, and its first position is 0."""
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    expected = model.decode(TARGET, encoder_output, encoder_mask)
-    source, cache = model.decoder.project_memory(encoder_output), model.decoder.init_cache(3, 11)
+    memory, cache = model.encode(SOURCE), model.init_cache(3, 1, 11)
+    expected = model.decode(TARGET, memory)
     for t in range(-4, TARGET.shape[1]):
-        index, positions = ops.convert_to_tensor(t + 4), ops.full((3,), max(t, 0), "int32")
         tokens = ops.convert_to_tensor(TARGET[:, max(t, 0)][:, None])
-        ancestry = one_beam(t + 4, 11, first=4 if t >= 0 else 0)
-        step_logits, _, cache = model.decode_step(
-            tokens, index, ancestry, cache, source, encoder_mask, positions
-        )
+        at = one_beam(t + 4, 11, first=4 if t >= 0 else 0)
+        step_logits, _, cache = model.decode_step(tokens, cache, at, memory)
         if t >= 0:
             np.testing.assert_allclose(step_logits[:, 0], expected[:, t], atol=2e-5)
 
 
-def test_beams_that_cross_see_what_they_came_by(model):
-    """Each goes on from any that was there, so that what is its own lies in many slots."""
-    W, L = 5, 7
-    generator = np.random.default_rng(3)
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    source, cache = (
-        model.decoder.project_memory(encoder_output),
-        model.decoder.init_cache(3, L * W),
-    )
-    written, slots = np.zeros((3, W, 0), "int32"), np.zeros((3, W, 0), "int32")
-    for t in range(L):
-        parents = generator.integers(0, W, (3, W, 1))
-        tokens, own = generator.integers(1, V, (3, W)), np.broadcast_to(np.arange(W), (3, W))
-        written, slots = (
-            np.concatenate(
-                [np.take_along_axis(old, parents, axis=1), new[..., None]], axis=-1
-            ).astype("int32")
-            for old, new in ((written, tokens), (slots, own))
-        )
-        ancestry = np.zeros((3, W, L, W), bool)
-        ancestry[:, :, : t + 1] = slots[..., None] == np.arange(W)
-        step_logits, _, cache = model.decode_step(
-            ops.convert_to_tensor(written[..., t]), ops.convert_to_tensor(t),
-            ops.convert_to_tensor(ancestry), cache, source, encoder_mask,
-        )  # fmt: skip
-    for w in range(W):
-        expected = model.decode(written[:, w], encoder_output, encoder_mask)[:, -1]
-        np.testing.assert_allclose(step_logits[:, w], expected, atol=2e-5)
-
-
 def test_steps_are_float32_logits_under_bfloat16():
     model = make_model(dtype="mixed_bfloat16")
-    encoder_output, encoder_mask = model.encode(SOURCE)
-    source = model.decoder.project_memory(encoder_output)
-    cache = model.decoder.init_cache(3, 5)
-    tokens, index = ops.convert_to_tensor(TARGET[:, :1]), ops.convert_to_tensor(0)
+    memory, cache = model.encode(SOURCE), model.init_cache(3, 1, 5)
     step_logits, scores, cache = model.decode_step(
-        tokens, index, one_beam(index, 5), cache, source, encoder_mask
+        TARGET[:, :1], cache, one_beam(0, 5), memory, return_attention_scores=True
     )
     assert step_logits.dtype.name == "float32"
     assert scores[0]["self"].dtype.name == "float32"
-    assert {tensor.dtype.name for tensor in keras.tree.flatten((cache, source))} == {"bfloat16"}
+    tensors = keras.tree.flatten((cache, memory.blocks))
+    assert {tensor.dtype.name for tensor in tensors} == {"bfloat16"}
     expected = logits(make_model(), SOURCE, TARGET)[:, 0]
     np.testing.assert_allclose(step_logits[:, 0], expected, atol=0.05 * np.abs(expected).max())
 
@@ -287,7 +257,7 @@ def test_packed_pairs_do_not_see_each_other(model):
 def test_shuffled_source_without_positions_gives_shuffled_encodings():
     model, order = make_model(positions=None), np.array([3, 0, 6, 5, 1, 4, 2])
     straight, shuffled = (
-        ops.convert_to_numpy(model.encode(s)[0]) for s in (SOURCE, SOURCE[:, order])
+        ops.convert_to_numpy(model.encode(s).encoder_output) for s in (SOURCE, SOURCE[:, order])
     )
     np.testing.assert_allclose(shuffled, straight[:, order], atol=1e-5)
 
@@ -295,7 +265,8 @@ def test_shuffled_source_without_positions_gives_shuffled_encodings():
 def test_shuffled_source_with_positions_is_another_sentence(model):
     order = np.array([3, 0, 6, 5, 1, 4, 2])
     straight, shuffled = (
-        ops.convert_to_numpy(model.encode(s)[0])[0] for s in (SOURCE[:1], SOURCE[:1, order])
+        ops.convert_to_numpy(model.encode(s).encoder_output)[0]
+        for s in (SOURCE[:1], SOURCE[:1, order])
     )
     assert np.abs(shuffled - straight[order]).max() > 0.1
 

@@ -250,11 +250,11 @@ BAD = {
         "run holds an interrupted run whose text is now tokenized differently. Resume it with",
     ),
     "a state of another size": (
-        lambda: rewrite(lambda state: state["run"]["model"].update(d_ff=29)), "",
+        lambda: rewrite(lambda state: state["run"]["model"]["config"].update(d_ff=29)), "",
         "state-00000011.npz belongs to another model or backend: ",
     ),
     "a state of more blocks": (
-        lambda: rewrite(lambda state: state["run"]["model"].update(num_layers=2)), "",
+        lambda: rewrite(lambda state: state["run"]["model"]["config"].update(num_layers=2)), "",
         "state-00000011.npz belongs to another model: model has ",
     ),
     "no tokenizer": (

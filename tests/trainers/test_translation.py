@@ -54,7 +54,7 @@ def test_run_json_tells_how_it_was_made(run):
     assert metadata["seed"] == 0
     assert "validation BLEU" in metadata["weights"]
     assert len(metadata["data_fingerprint"]) == 64
-    assert metadata["model"]["d_model"] == 16
+    assert metadata["model"]["config"]["d_model"] == 16
     assert metadata["max_source_length"] == 128
 
 

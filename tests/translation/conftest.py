@@ -69,8 +69,8 @@ def next_log_probs(model, source, tokens):
 
     Of one sentence, without batch, padding, cache or compilation.
     """
-    encoder_output, _ = model.encode(np.array([source], "int32"))
-    logits = model.decode(np.array([[1, *tokens]], "int32"), encoder_output)
+    memory = model.encode(np.array([source], "int32"))
+    logits = model.decode(np.array([[1, *tokens]], "int32"), memory)
     logits = np.asarray(logits)[0].astype("float64")
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 

@@ -35,7 +35,7 @@ def test_a_quantized_model_is_saved_and_loaded(translator, tmp_path):
     quantized = answers(translator)
     assert quantized != before  # also after a first translation
     translator.save(tmp_path)
-    assert json.loads((tmp_path / "run.json").read_text())["format_version"] == 3
+    assert json.loads((tmp_path / "run.json").read_text())["format_version"] == 4
     assert answers(Translator.load(tmp_path)) == quantized
 
 

@@ -85,7 +85,7 @@ def test_a_run_of_version_1_translates_as_it_did(without_xla):
 
 def test_saved_again_it_is_of_this_version(tmp_path):
     kt.Translator.load(OLD_RUN).save(tmp_path)
-    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["format_version"] == 2
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["format_version"] == 4
     new = datasets(tmp_path / "model.weights.h5")
     assert "encoder/blocks/encoder_block/self_attention_residual/normalization/vars/0" in new
     with with_current_paths(OLD_RUN / "model.weights.h5", 1) as renamed:

@@ -608,8 +608,8 @@ def test_every_kind_of_model_is_saved_and_loaded(changes, tokenizer, tmp_path):
 def test_run_json_tells_what_there_is(translator, tmp_path):
     translator.save(tmp_path)
     description = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert description["format_version"] == 2
-    assert description["model"]["d_model"] == 12
+    assert description["format_version"] == 4
+    assert description["model"]["config"]["d_model"] == 12
     assert description["special_ids"] == {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
     assert {"keras", "keras-transformer"} <= set(description["versions"])
 
@@ -641,15 +641,19 @@ def test_weights_that_were_cut_off_are_an_error(translator, tmp_path, kept):
 
 
 @pytest.mark.parametrize("changes", [
-    {"model": [1, 2]}, {"model": {"vocabulary_size": 307, "norm": "middle"}}, {"model": None},
-    {"dtype": "float3"}, {"dtype": None, "model": {"vocabulary_size": -3}},
+    {"model": [1, 2]}, {"norm": "middle"}, {"model": None}, {"model": {"vocabulary_size": 307}},
+    {"dtype": "float3"}, {"vocabulary_size": -3}, {"dtype": {"class_name": "No", "config": {}}},
     {"max_source_length": "long"}, {"max_source_length": 1e400}, {"special_ids": None},
-    {"shared_vocabulary": None, "model": {"vocabulary_size": [3]}},
+    {"shared_vocabulary": None, "vocabulary_size": [3]},
 ])  # fmt: skip
 def test_odd_values_in_run_json_are_an_error(translator, tmp_path, changes):
+    changes = dict(changes)
     translator.save(tmp_path)
     path = tmp_path / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    description = json.loads(path.read_text())
+    config = description["model"]["config"]
+    config |= {key: changes.pop(key) for key in set(changes) & set(config)}
+    path.write_text(json.dumps(description | changes))
     with pytest.raises(RunError, match=r"run\.json does not describe a model"):
         Translator.load(tmp_path)
 
@@ -658,7 +662,7 @@ def test_weights_of_a_larger_model_are_an_error(tokenizer, tmp_path):
     Translator(make_model(307, num_layers=2), tokenizer).save(tmp_path)
     path = tmp_path / "run.json"
     description = json.loads(path.read_text())
-    description["model"]["num_decoder_layers"] = 1
+    description["model"]["config"]["num_decoder_layers"] = 1
     path.write_text(json.dumps(description))
     with pytest.raises(RunError, match=r"another model \(it holds [\d,]+ parameters, the model"):
         Translator.load(tmp_path)
