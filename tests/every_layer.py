@@ -4,6 +4,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import numpy as np
 
 import keras_transformer as kt
@@ -135,6 +136,23 @@ CASES = {
         build=((B, T, D), (B, S, D)),
         arguments={"query": TARGET, "value": SOURCE, "key": random(B, S, D, seed=4)},
     ),
+    "MultiHeadAttention with parts": Case(
+        lambda **options: kt.MultiHeadAttention(
+            D, H, attention=kt.DotProductAttention(**options), **options
+        ),
+        build=((B, T, D),),
+        arguments={"query": TARGET},
+    ),
+    "DotProductAttention": Case(
+        lambda **options: kt.DotProductAttention(**options),
+        build=((B, H, T, D),),
+        arguments={
+            "query": random(B, H, T, D, seed=5),
+            "key": random(B, H, S, D, seed=6),
+            "value": random(B, H, S, D, seed=7),
+            "attention_mask": ATTENTION_MASK,
+        },
+    ),
     "PositionalEmbedding paper": _embedding("paper"),
     "PositionalEmbedding t2t": _embedding("t2t"),
     "PositionalEmbedding learned": _embedding("learned"),
@@ -154,6 +172,38 @@ CASES = {
     "Encoder pre": _encoder("pre"),
     "Decoder post": _decoder("post"),
     "Decoder pre": _decoder("pre"),
+    "EncoderStack": Case(
+        lambda **options: kt.EncoderStack(
+            [kt.EncoderBlock(**{**SIZES, "num_heads": heads}, **options) for heads in (3, 4)],
+            keras.layers.LayerNormalization(**options),
+            **options,
+        ),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    ),
+    "DecoderStack": Case(
+        lambda **options: kt.DecoderStack(
+            [
+                kt.DecoderBlock(**SIZES, cross_attention=attends, **options)
+                for attends in (False, True)
+            ],
+            **options,
+        ),
+        build=((B, T, D), (B, S, D)),
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "memory_mask": SOURCE_MASK},
+    ),
+    "EncoderDecoder": Case(
+        lambda **options: kt.EncoderDecoder(
+            kt.PositionalEmbedding(V, D, **options),
+            None,
+            kt.EncoderStack([kt.EncoderBlock(**SIZES, **options)], **options),
+            kt.DecoderStack([kt.DecoderBlock(**SIZES, norm="pre", **options)], **options),
+            **options,
+        ),
+        build=(),
+        arguments={"inputs": IDS},
+        float32_output=True,
+    ),
     "Transformer": _transformer(),
     "Transformer pre, t2t": _transformer(norm="pre", positions="t2t"),
     "Transformer of two vocabularies": _transformer(target_vocabulary_size=31, positions="learned"),

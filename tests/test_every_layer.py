@@ -65,7 +65,7 @@ def test_its_config_makes_the_same_layer(name, layers):
 
 
 def test_its_config_holds_every_argument_of_its_constructor(name, layers):
-    arguments = set(inspect.signature(type(layers[name])).parameters) - {"kwargs"}
+    arguments = set(inspect.signature(type(layers[name])).parameters) - {"args", "kwargs"}
     assert arguments <= set(layers[name].get_config())
 
 
@@ -83,6 +83,18 @@ def test_the_first_call_builds_the_same_weights(name, layers):
     layer = CASES[name].make()
     layer(**tensors(name))
     assert [w.shape for w in layer.weights] == [w.shape for w in layers[name].weights]
+
+
+def test_the_shape_of_its_output_follows_from_its_inputs(name, layers, outputs):
+    shapes = {key: array.shape for key, array in CASES[name].arguments.items() if key != "inputs"}
+    inputs = CASES[name].arguments.get("inputs")
+    if inputs is not None:
+        first = (
+            {k: v.shape for k, v in inputs.items()} if isinstance(inputs, dict) else inputs.shape
+        )
+    else:
+        first = shapes.pop(next(iter(shapes)))
+    assert tuple(layers[name].compute_output_shape(first)) == outputs[name].shape
 
 
 def test_a_saved_functional_model_gives_the_same_output(name, layers, outputs, tmp_path):

@@ -1,12 +1,12 @@
 """Layers of the Transformer, the boxes of Figure 1, and pure functions such as masks."""
 
 from keras_transformer.layers.add_and_norm import AddAndNorm
-from keras_transformer.layers.decoder_block import DecoderBlock
-from keras_transformer.layers.decoding_step import DecodingStep
-from keras_transformer.layers.dot_product_attention import (
+from keras_transformer.layers.attention import (
     DotProductAttention,
     dot_product_attention,
 )
+from keras_transformer.layers.decoder_block import DecoderBlock
+from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward

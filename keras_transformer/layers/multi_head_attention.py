@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.dot_product_attention import DotProductAttention
+from keras_transformer.layers.attention import DotProductAttention
 from keras_transformer.layers.layer import Layer, with_scores
 from keras_transformer.layers.masks import AttentionMask
 from keras_transformer.layers.parts import TakesParts

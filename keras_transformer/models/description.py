@@ -36,6 +36,13 @@ def model_from_description(description):
 
     Raises:
         UnregisteredError: A class is not registered with Keras. No module is imported to find it.
+
+    Example:
+
+    >>> from keras_transformer.models import Transformer
+    >>> model = Transformer(11, num_layers=1, d_model=8, num_heads=2)
+    >>> model_from_description(describe_model(model)).num_heads
+    2
     """
     model = deserialize_part(description)
     if not model.built:

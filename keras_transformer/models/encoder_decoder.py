@@ -117,6 +117,10 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         if self._overrides_call():
             self._build_added_layers(input_shape if isinstance(input_shape, dict) else {})
 
+    def compute_output_shape(self, inputs_shape):
+        target_size = self.target_vocabulary_size or self.vocabulary_size
+        return (*inputs_shape["target"], target_size)
+
     def _build_if_needed(self):
         if not self.built:
             self.build()

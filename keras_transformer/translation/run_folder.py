@@ -129,9 +129,7 @@ def load_run(folder: Path) -> dict:
         shared = description["shared_vocabulary"]
         special_ids = dict(description["special_ids"])
     except UnregisteredError as error:
-        raise RunError(
-            f"{folder / DESCRIPTION} describes a model of other code. {error}"
-        ) from error
+        raise RunError(f"{folder / DESCRIPTION} needs code of your own. {error}") from error
     except (
         ArithmeticError,
         AttributeError,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import keras_transformer as kt
@@ -108,7 +109,33 @@ def logits(model):
     return np.asarray(ops.convert_to_numpy(ops.cast(model(IDS), "float32")))
 
 
+def open_lengths():
+    """Calls learned positions where the length is open, and then with more than there are."""
+    embedding = kt.PositionalEmbedding(V, D, positions="learned", max_length=5)
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, embedding(ids))
+    assert model(IDS["source"]).shape == (2, 5, D)
+    sizes = {"d_model": D, "num_heads": H, "d_ff": F, "positions": "learned", "max_length": 5}
+    subclass = WithHead(V, 1, **sizes)
+    subclass.build()
+    assert subclass(IDS).shape == (2, 3, 1)
+    with pytest.raises(ValueError, match="There are 5 learned positions"):
+        embedding(np.ones((1, 6), "int32"))
+
+
+class WithHead(kt.Transformer):
+    """A subclass that adds a layer, which `build` builds by a symbolic call."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.head = keras.layers.Dense(1)
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        return self.head(self.hidden(inputs, training))
+
+
 def main(folder):
+    open_lengths()
     for run in sorted(path for path in folder.iterdir() if (path / "run.json").exists()):
         np.save(folder / f"{run.name}.npy", logits(kt.Translator.load(run).model))
 

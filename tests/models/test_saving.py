@@ -9,7 +9,7 @@ import pytest
 
 import keras_transformer as kt
 from tests.conftest import run_python
-from tests.models.own_models import MODELS, TwiceEncoded, V, logits
+from tests.models.own_models import MODELS, TwiceEncoded, V, logits, open_lengths
 from tests.weights import randomize
 
 POLICIES = ("float32", "mixed_bfloat16")
@@ -91,6 +91,11 @@ def test_runs_of_one_backend_are_read_by_the_other(tokenizer, tmp_path):
     run_python("-m", "tests.models.own_models", str(tmp_path), KERAS_BACKEND="jax")
     for number, values in expected.items():
         np.testing.assert_allclose(np.load(tmp_path / f"{number}.npy"), values, atol=1e-5)
+
+
+def test_learned_positions_need_no_fixed_length():
+    """On JAX, the same in the process of the test above."""
+    open_lengths()
 
 
 class Nameless(kt.Transformer):

@@ -642,7 +642,7 @@ def test_weights_that_were_cut_off_are_an_error(translator, tmp_path, kept):
 
 @pytest.mark.parametrize("changes", [
     {"model": [1, 2]}, {"norm": "middle"}, {"model": None}, {"model": {"vocabulary_size": 307}},
-    {"dtype": "float3"}, {"vocabulary_size": -3}, {"dtype": {"class_name": "No", "config": {}}},
+    {"dtype": "float3"}, {"vocabulary_size": -3}, {"dtype": {"class_name": "No"}},
     {"max_source_length": "long"}, {"max_source_length": 1e400}, {"special_ids": None},
     {"shared_vocabulary": None, "vocabulary_size": [3]},
 ])  # fmt: skip

@@ -92,8 +92,8 @@ class DotProductAttention(Layer):
     ...         return super().logits(query, key, distances) - bias[:, None]
     >>> x = keras.ops.zeros((1, 1, 2, 3))
     >>> _, scores = NearFirst()(x, x, x, return_attention_scores=True)
-    >>> scores.numpy().round(2).tolist()
-    [[[[0.73..., 0.26...], [0.26..., 0.73...]]]]
+    >>> [[round(float(score), 2) for score in row] for row in scores[0, 0]]
+    [[0.73, 0.27], [0.27, 0.73]]
     """
 
     def logits(self, query, key, distances):
