@@ -11,6 +11,7 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
+from keras_transformer.layers import DotProductAttention, MultiHeadAttention
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -235,6 +236,55 @@ def test_other_models_are_refused(tokenizer, tmp_path):
         ValueError, match=r"computes the paper's Transformer and none.*an? Other at"
     ):
         export_ctranslate2(Translator(other, tokenizer), tmp_path / "ct2")
+
+
+@keras.saving.register_keras_serializable(package="tests.ctranslate2")
+class Louder(DotProductAttention):
+    def logits(self, query, key, distances):
+        return 2 * super().logits(query, key, distances)
+
+
+@keras.saving.register_keras_serializable(package="tests.ctranslate2")
+class Subclass(Transformer):
+    """What it computes otherwise cannot be known."""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda model: setattr(
+                model.decoder.blocks[1].self_attention, "attention", Louder(name="loud")
+            ),
+            r"Received: a Louder at '.*decoder.*loud'",
+        ),
+        (
+            lambda model: setattr(
+                model.encoder.blocks[0], "feed_forward", keras.layers.Dense(14, name="narrow")
+            ),
+            "model whose encoder has other sizes",
+        ),
+        (
+            lambda model: setattr(
+                model.encoder.blocks[0], "self_attention", MultiHeadAttention(14, 2)
+            ),
+            "model whose encoder has other sizes",
+        ),
+    ],
+    ids=["a hook", "a part of Keras", "other heads"],
+)
+def test_a_foreign_part_is_refused_by_its_name(change, message, tokenizer, tmp_path):
+    model = Transformer(307, **SIZES)
+    change(model)
+    with pytest.raises(ValueError, match=message):
+        export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
+    assert not (tmp_path / "ct2").exists()
+
+
+def test_a_subclass_is_refused_by_its_name(tokenizer, tmp_path):
+    model = Subclass(307, **SIZES)
+    with pytest.raises(ValueError, match="Received: a Subclass at"):
+        export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
 
 
 def test_the_configuration_names_how_sentences_start_and_end(make_translator, tmp_path):

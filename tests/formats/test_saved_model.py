@@ -14,6 +14,7 @@ from keras_transformer import Tokenizer, Transformer, Translator
 from keras_transformer.formats import export_saved_model
 from keras_transformer.formats.saved_model import export, graph_search
 from keras_transformer.formats.saved_model.text_splitter import TextSplitter
+from keras_transformer.layers import DotProductAttention
 from keras_transformer.text import TokenizerAdapter
 from keras_transformer.translation.scoring import score_targets
 from tests.conftest import searches_without_xla
@@ -493,3 +494,40 @@ def test_a_folder_appears_whole_or_not_at_all(translator, tmp_path, writes):
             export_saved_model(translator, tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert (tmp_path / "old" / "saved_model.pb").read_text() == "first"
+
+
+@keras.saving.register_keras_serializable(package="tests.saved_model")
+class Nearer(DotProductAttention):
+    """Prefers what is near."""
+
+    def logits(self, query, key, distances):
+        bias = keras.ops.cast(keras.ops.abs(distances), query.dtype)[:, None]
+        return super().logits(query, key, distances) - bias
+
+
+@pytest.fixture(scope="module")
+def with_a_part(tokenizer):
+    """A translator whose decoder has a part of somebody else's."""
+    model = Transformer(tokenizer.vocabulary_size(), 1, d_model=12, num_heads=3, d_ff=17)
+    model.decoder.blocks[0].self_attention.attention = Nearer()
+    model.build()
+    model.set_weights([3 * weight for weight in model.get_weights()])
+    with searches_without_xla():
+        yield Translator(model, tokenizer, max_source_length=LIMIT)
+
+
+@pytest.mark.slow  # a graph of its own
+def test_a_part_of_ones_own_is_in_the_saved_model(with_a_part, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_search, "SIZES", SIZES)
+        export_saved_model(with_a_part, tmp_path / "1", beam_size=1, top_beams=1, max_length=11)
+    texts = sentences(3, seed=2, longest=5)
+    served = ask(tf.saved_model.load(str(tmp_path / "1")), texts)
+    wanted = with_a_part.translate(texts, beam_size=1, max_length=11)
+    assert_same(served, wanted)
+    plain = Transformer(307, 1, d_model=12, num_heads=3, d_ff=17)
+    plain.build()
+    plain.set_weights(with_a_part.model.get_weights())
+    other = Translator(plain, with_a_part.tokenizer, max_source_length=LIMIT)
+    scores = [one.score for one in other.translate(texts, beam_size=1, max_length=11)]
+    assert scores != pytest.approx([one.score for one in wanted], abs=1e-3)
