@@ -88,6 +88,18 @@ def _decoder(norm):
     )
 
 
+def _convolution(causal):
+    return Case(
+        lambda **options: kt.SeparableConvolution(D, causal=causal, **options),
+        build=((B, S, D),),
+        arguments={
+            "inputs": SOURCE,
+            "attention_mask": SOURCE_MASK,
+            "positions": SEGMENTS["source_positions"],
+        },
+    )
+
+
 def _transformer(inputs=IDS, **settings):
     return Case(
         lambda **options: kt.Transformer(
@@ -150,6 +162,8 @@ CASES = {
         build=((B, T, D),),
         arguments={"inputs": TARGET},
     ),
+    "SeparableConvolution causal": _convolution(causal=True),
+    "SeparableConvolution centred": _convolution(causal=False),
     "Encoder post": _encoder("post"),
     "Encoder pre": _encoder("pre"),
     "Decoder post": _decoder("post"),
