@@ -1,5 +1,11 @@
 """Stacks of blocks, and the models composed of them."""
 
+from keras_transformer.models import catalog as catalog  # registers its architectures
+from keras_transformer.models.architectures import (
+    complete_architecture_options,
+    create_model,
+    register_architecture,
+)
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.encoder import Encoder
@@ -16,4 +22,7 @@ __all__ = [
     "EncoderDecoder",
     "EncoderStack",
     "Transformer",
+    "complete_architecture_options",
+    "create_model",
+    "register_architecture",
 ]
