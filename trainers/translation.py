@@ -114,6 +114,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         initial = _load_initial(recipe)
     tokenizers = existing_tokenizers(recipe)
     if initial is not None:
+        recipe = recipe.with_architecture_of(initial.about)
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
     print(round_trip_report(data.tokenizers, corpora), flush=True)
@@ -178,7 +179,10 @@ def make_translator(recipe: Recipe, data: Data, initial):
 
     source, target = data.tokenizers
     if initial is not None:
-        print(f"Starting from {recipe.init_from}: its sizes, precision and tokenizer are used.")
+        print(
+            f"Starting from {recipe.init_from}: its architecture, sizes, precision and tokenizer "
+            "are used."
+        )
         length = max(initial.max_source_length, recipe.max_length)
         shared = initial.target_tokenizer is initial.tokenizer
         return Translator(
@@ -200,6 +204,8 @@ def describe_run(recipe: Recipe, corpora, data: Data) -> dict:
     return {
         "source_language": source_language,
         "target_language": target_language,
+        "architecture": recipe.architecture,
+        "architecture_options": recipe.architecture_options,
         "corpus": recipe.corpus,
         "pairs": len(data.batches.cache),
         "data_fingerprint": data.batches.cache.fingerprint,
