@@ -122,16 +122,16 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
     with devices.scope():
         translator = make_translator(recipe, data, initial)
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
-    if devices.is_chief:
+    translator.about |= describe_run(recipe, corpora, data)
+    metadata = resume_metadata(given, recipe, corpora, translator)
+    metadata["parts"] = parts_per_batch(recipe, devices)
+    if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
         clear_remote(recipe)
         write_recipe(recipe, output)  # first: it identifies the folder as a run
         write_held_out(corpora, output / "held_out")
         save_tokenizers(output, data.tokenizers)
         send_run(recipe)
-    translator.about |= describe_run(recipe, corpora, data)
-    metadata = resume_metadata(given, recipe, corpora, translator)
-    metadata["parts"] = parts_per_batch(recipe, devices)
     return TrainingJob(recipe, data, translator, metadata)
 
 

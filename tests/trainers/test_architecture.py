@@ -185,3 +185,13 @@ def test_a_run_keeps_its_architecture(at, tmp_path, without_xla, capsys):
     assert main([*NARROW, *RUN, *start[:2], *other]) == 1
     assert "init_from brings the architecture of its run, narrow (" in capsys.readouterr().err
     assert not (tmp_path / "other" / "recipe.yaml").exists()
+
+
+def test_a_model_that_cannot_be_saved_replaces_no_run(at, tmp_path, capsys):
+    for name in ("run.json", "model.weights.h5", "recipe.yaml"):
+        (tmp_path / name).write_text("kept")
+    command = [*NARROW[:2], "--architecture", "unregistered", *RUN, "--output", str(tmp_path)]
+    assert main([*command, "--overwrite", "true"]) == 1
+    assert "Unregistered is not registered with Keras" in capsys.readouterr().err
+    for name in ("run.json", "model.weights.h5", "recipe.yaml"):
+        assert (tmp_path / name).read_text() == "kept"
