@@ -5,7 +5,14 @@
 import os
 import sys
 
-from keras_transformer.cli import commands, program, refuse_repeated
+from keras_transformer.cli import (
+    add_import_option,
+    commands,
+    import_modules,
+    join_repeated,
+    program,
+    refuse_repeated,
+)
 from keras_transformer.io import path_or_url
 
 PROGRAM = "python -m keras_transformer"
@@ -36,8 +43,14 @@ COMMANDS = {
 
 
 def parse(arguments: list[str]):
-    """Parses a command line into the function of its command and that function's arguments."""
-    refuse_repeated(arguments, flags={flag for flags in FLAGS.values() for flag in flags})
+    """Parses a command line.
+
+    Returns:
+        A tuple of the function of its command, that function's arguments, and the names of modules
+        to import first.
+    """
+    flags = {flag for flags in FLAGS.values() for flag in flags}
+    refuse_repeated(arguments, may_repeat=("import",), flags=flags)
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
@@ -49,19 +62,23 @@ def parse(arguments: list[str]):
         )
         for flag, description in flags.items():
             subparser.add_argument(f"--{flag}", action="store_true", help=description)
-        if name == "import":
+        if name == "import":  # of a checkpoint; it loads no run
             subparser.add_argument(
                 "--from", type=str, required=True, help="Folder or URL of a Marian checkpoint."
             )
+        else:
+            add_import_option(subparser)
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])
         subcommands.add_subcommand(name, subparser, help=summary)
-    parsed = parser.parse_args(program.with_underscores(arguments))
+    arguments = join_repeated(program.with_underscores(arguments), ("import",))
+    parsed = parser.parse_args(arguments)
     options = parsed[parsed.command].as_dict()
+    modules = options.pop("import", [])
     if "from" in options:  # a Python keyword, which cannot name a parameter
         options["checkpoint"] = options.pop("from")
     options |= {name: path_or_url(options[name]) for name in ("run", "output") if name in options}
-    return COMMANDS[parsed.command], options
+    return COMMANDS[parsed.command], options, modules
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,7 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # SavedModels need it; any backend reads a run
 
     def work() -> None:
-        function, options = parse(arguments)
+        function, options, modules = parse(arguments)
+        import_modules(modules)
         sys.stdout.reconfigure(encoding="utf-8")  # as for the input, whatever the locale
         function(**options)
 

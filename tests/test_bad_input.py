@@ -74,6 +74,10 @@ def write_recipes():
         ),
         "python_tag": "corpus: !!python/object/apply:os.system ['touch executed']\n",
         "python_name": "seed: !!python/name:os.system\n",
+        "os_option": (
+            "architecture_options:\n  class_path: os.system\n  init_args:\n    command: touch x\n"
+        ),
+        "an_import": "corpus: phrasebook\nimport: antigravity\n",
     }
     for name, text in recipes.items():
         Path(f"{name}.yaml").write_text(text)
@@ -249,6 +253,41 @@ TRAINING = {
     "os.system for a class": ("--config os_class.yaml --output new", "corpus"),
     "a tag that calls": ("--config python_tag.yaml --output new", "python_tag.yaml"),
     "a tag that names": ("--config python_name.yaml --output new", "python_name.yaml"),
+    "os.system for an option of an architecture": (
+        "--config os_option.yaml --output new",
+        "The architecture transformer has no option class_path.",
+    ),
+    "a module in a recipe": (
+        "--config an_import.yaml --output new",
+        "an_import.yaml has the option import, which only a command line may have, since it runs "
+        "code. Give --import antigravity yourself if you trust the module.",
+    ),
+    "a missing module": (
+        f"{PAIR} --import not_there --output new",
+        "There is no module not_there to --import: it is neither installed nor in the current",
+    ),
+    "a file for a module": (
+        f"{PAIR} --import my_layers.py --output new",
+        "such as my_layers for my_layers.py. Received: my_layers.py",
+    ),
+    "unknown architecture": (
+        f"{PAIR} --architecture lstm --output new",
+        "Received: lstm. To use one of your own, import the module that registers it (on the",
+    ),
+    "unknown option of an architecture": (
+        f"{PAIR} --architecture-options kernel_size=5 --output new",
+        "The architecture transformer has no option kernel_size. Its options, with their default "
+        "values: none. Received: kernel_size='5'",
+    ),
+    "an option of an architecture without a value": (
+        f"{PAIR} --architecture-options kernel_size --output new",
+        "architecture_options must be of the form name=value, or a mapping in a recipe. Received: "
+        "kernel_size",
+    ),
+    "an option of an architecture twice": (
+        f"{PAIR} --architecture-options kernel_size=5 kernel_size=7 --output new",
+        "architecture_options has kernel_size twice: 5 and 7. Leave one out.",
+    ),
     "a bad number": (f"{PAIR} --epochs many --output new", "epochs"),
     "a negative number": (
         f"{PAIR} --epochs -3 --output new",
@@ -312,6 +351,10 @@ TRAINING = {
         f"{PAIR} --init-from gs://bucket/run --output new",
         "gs://bucket/run needs a package: Please install gcsfs",
     ),
+    "a start of another architecture": (
+        f"{PAIR} --init-from run --import tests.trainers.narrow --architecture narrow --output new",
+        "init_from brings the architecture of its run, transformer. Received: narrow (factor=2, ",
+    ),
     "nothing to go on from": (
         f"{PAIR} --init-from missing --output new",
         "missing does not exist, so it is not a finished run",
@@ -325,6 +368,12 @@ TRAINING = {
 TRANSLATE = "translate --run run"
 EVALUATE = "--source good.en --reference good.fr"
 USING = {
+    "a missing module": (
+        f"{TRANSLATE} --import not_there one",
+        "There is no module not_there to --import: it is neither installed nor in the current",
+    ),
+    "a module for a folder": (f"{TRANSLATE} --import a/b one", "Received: a/b"),
+    "no module": (f"{TRANSLATE} --import", "expected one argument (see"),
     "a run twice": (
         f"{TRANSLATE} --run=other one",
         "--run is given twice: run and other. Leave one out. (see python -m keras_transformer tra",

@@ -245,7 +245,12 @@ def known_options():
 
     parts = [*COMMANDS.values(), Recipe, Check]
     names = {name for part in parts for name in inspect.signature(part).parameters}
-    return {f"--{name.replace('_', '-')}" for name in names} | {"--from", "--help", "--xla"}
+    return {f"--{name.replace('_', '-')}" for name in names} | {
+        "--from",
+        "--help",
+        "--import",
+        "--xla",
+    }
 
 
 @pytest.mark.parametrize("page", OWN_OPTIONS)

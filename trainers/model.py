@@ -4,7 +4,7 @@ from trainers.recipe import Recipe
 
 
 def make_model(recipe: Recipe, vocabulary_size: int, target_vocabulary_size: int | None, pad_id=0):
-    """Returns a newly initialized `Transformer` with the sizes of a recipe.
+    """Returns a newly initialized model of the architecture and with the sizes of a recipe.
 
     Args:
         recipe: `Recipe`.
@@ -13,16 +13,17 @@ def make_model(recipe: Recipe, vocabulary_size: int, target_vocabulary_size: int
             share one.
         pad_id: Integer. Id of the padding token.
     """
-    from keras_transformer import Transformer
+    from keras_transformer.models import create_model
 
-    return Transformer.from_preset(
-        recipe.preset,
-        vocabulary_size,
+    return create_model(
+        recipe.architecture,
+        recipe.architecture_options,
+        vocabulary_size=vocabulary_size,
         target_vocabulary_size=target_vocabulary_size,
         max_length=max(1024, 2 * recipe.max_length + 64),  # translations may be longer
         pad_id=pad_id,
         dtype=recipe.precision,
-        **recipe.sizes(),
+        **recipe.model_sizes(),
     )
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Literal
 
 from keras_transformer.io import path_or_url
+from trainers.architecture import describe_architecture, parse_architecture_options
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
@@ -54,6 +55,10 @@ class Recipe:
             (nothing).
         tokenizer: SentencePiece model, or run whose tokenizers are used, instead of training one;
             a path or a URL.
+        architecture: Architecture of the model: transformer, or another one of
+            keras_transformer.models.catalog or of a module that is given as --import.
+        architecture_options: Options of the architecture: a mapping in a recipe; on the command
+            line name=value, once or several times.
         preset: Size of the model; auto chooses it by the size of the corpus.
         num_layers: Encoder blocks, and decoder blocks if num_decoder_layers is 0; 0 takes the
             preset's.
@@ -64,8 +69,8 @@ class Recipe:
         dropout_rate: Dropout rate; a negative number takes the preset's.
         norm: Layer normalization, post (the paper's) or pre.
         positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
-        init_from: Finished run, or its URL, to start from; its weights, sizes, precision and
-            tokenizer are used.
+        init_from: Finished run, or its URL, to start from; its weights, architecture, sizes,
+            precision and tokenizer are used.
         epochs: Number of epochs; 0 chooses it by the size of the corpus.
         steps_per_epoch: Steps per epoch; 0 takes one pass over all pairs.
         tokens_per_batch: Positions on the longer side of a batch, padding included.
@@ -125,6 +130,8 @@ class Recipe:
     tokenizer_type: Literal["unigram", "bpe"] = "unigram"
     normalization: Literal["nfc", "nmt_nfkc", "identity"] = "nfc"
     tokenizer: str = ""
+    architecture: str = "transformer"
+    architecture_options: dict | list[str] | str = dataclasses.field(default_factory=dict)
     preset: Preset = "auto"
     num_layers: int = 0
     num_decoder_layers: int = 0
@@ -165,6 +172,8 @@ class Recipe:
                 object.__setattr__(self, name, path_or_url(value))
         for name in LISTS:
             object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+        options = parse_architecture_options(self.architecture, self.architecture_options)
+        object.__setattr__(self, "architecture_options", options)
         self._check_weights()
         self.column_numbers()
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
@@ -236,12 +245,18 @@ class Recipe:
         return int(numbers[1]), int(numbers[2])
 
     def sizes(self) -> dict:
-        """Returns the keyword arguments of `Transformer.from_preset` that override the preset."""
+        """Returns the sizes of the model that override those of the preset."""
         names = ("num_layers", "num_decoder_layers", "d_model", "num_heads", "d_ff")
         sizes = {name: getattr(self, name) for name in names if getattr(self, name)}
         if self.dropout_rate >= 0:
             sizes["dropout_rate"] = self.dropout_rate
         return {**sizes, "norm": self.norm, "positions": self.positions}
+
+    def model_sizes(self) -> dict:
+        """Returns the sizes of the model, those of the preset included."""
+        from keras_transformer.models import PRESETS
+
+        return {**PRESETS[self.preset], **self.sizes()}
 
     def completed(self, pairs: int, steps_per_epoch: int) -> "Recipe":
         """Returns this recipe with every option chosen that was left to the size of the corpus.
@@ -275,8 +290,36 @@ class Recipe:
             **(schedule if self.optimizer == "adam" else {}),
         )
 
+    def with_architecture_of(self, about: dict) -> "Recipe":
+        """Returns this recipe with the architecture of the run to start from.
+
+        Args:
+            about: Metadata of that run, `Translator.about`.
+
+        Raises:
+            ValueError: This recipe has another architecture, or other options of it.
+        """
+        names = ("architecture", "architecture_options")
+        given = {name: getattr(self, name) for name in names}
+        default = {"architecture": "transformer", "architecture_options": {}}
+        initial = {name: about.get(name, default[name]) for name in names}
+        if given not in (default, initial):
+            expected, received = (describe_architecture(**one) for one in (initial, given))
+            raise ValueError(
+                f"init_from brings the architecture of its run, {expected}. Received: {received}. "
+                "Leave out architecture and architecture_options."
+            )
+        return dataclasses.replace(self, **initial)
+
     def with_model_settings(self, model, languages: tuple[str, str]) -> "Recipe":
-        """Returns this recipe with the actual settings of the model and languages of the corpus."""
+        """Returns this recipe with the actual settings of the model and languages of the corpus.
+
+        The sizes of a new model are those that its architecture was given, which it may change.
+        """
+        sizes = {"num_decoder_layers": 0, **self.model_sizes()}
+        if self.init_from is not None:
+            sizes = {name: getattr(model, name, getattr(self, name)) for name in sizes}
+        sizes["num_decoder_layers"] = sizes["num_decoder_layers"] or sizes["num_layers"]
         return dataclasses.replace(
             self,
             source_language=languages[0],
@@ -284,14 +327,7 @@ class Recipe:
             precision=model.dtype_policy.name,
             vocabulary_size=model.vocabulary_size,
             shared_vocabulary=model.target_vocabulary_size is None,
-            num_layers=model.num_layers,
-            num_decoder_layers=model.num_decoder_layers or model.num_layers,
-            d_model=model.d_model,
-            num_heads=model.num_heads,
-            d_ff=model.d_ff,
-            dropout_rate=model.dropout_rate,
-            norm=model.norm,
-            positions=model.positions,
+            **sizes,
         )
 
 

@@ -1,44 +1,67 @@
 """Parsing of recipes from command lines and YAML files; recipes in run folders."""
 
+import argparse
 import dataclasses
 from pathlib import Path
 
 import yaml
 
 from keras_transformer.cli import (
+    add_import_option,
     given_options,
+    import_modules,
     join_repeated,
     make_parser,
+    name_each_value,
     refuse_repeated,
     with_underscores,
 )
 from keras_transformer.io import local_file
 from trainers.recipe import LISTS, Recipe
 
+REPEATED = (*LISTS, "architecture_options", "import")  # options that may be given again
+
 
 def read_recipe(program: str, arguments: list[str]) -> Recipe:
     """Parses a command line, including its `--config` files, into a recipe.
 
+    The modules that it names as `--import` are imported, so that their architectures are known.
     Options on the command line override those of the recipe files, and a recipe file overrides
     those before it.
 
     Raises:
-        ValueError: A recipe file is not valid, or overrides an option of the command line.
+        ValueError: A recipe file is not valid, or overrides an option of the command line, or a
+            module cannot be imported.
         argparse.ArgumentError: An option is unknown, invalid, or given twice without being a list.
     """
     from jsonargparse import ActionConfigFile
 
-    refuse_repeated(arguments, may_repeat=("config", *LISTS))
+    arguments = name_each_value(with_underscores(arguments), "architecture_options")
+    refuse_repeated(arguments, may_repeat=("config", *REPEATED))
+    _refuse_dots(arguments)
     parser = make_parser(program, "Trains a translator, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
     parser.add_class_arguments(Recipe, as_group=False)
-    arguments = with_local_recipes(with_underscores(arguments))
+    add_import_option(parser)
+    arguments = with_local_recipes(arguments)
     given = given_options(arguments)
     _check_recipe_files(program, given)
     _check_order_of_weights([name for name, _ in given])
-    options = parser.parse_args(join_repeated(arguments, LISTS))
+    options = parser.parse_args(join_repeated(arguments, REPEATED))
+    import_modules(options["import"])
     names = [field.name for field in dataclasses.fields(Recipe)]
     return Recipe(**{name: options[name] for name in names})
+
+
+def _refuse_dots(arguments: list[str]) -> None:
+    """Refuses `--architecture_options.name`, which jsonargparse would take, even given twice."""
+    for argument in arguments:
+        if argument.startswith("--architecture_options."):
+            raise argparse.ArgumentError(
+                None,
+                f"Options of an architecture are given as --architecture-options name=value. "
+                f"Received: {argument}",
+            )
 
 
 def with_local_recipes(arguments: list[str]) -> list[str]:
@@ -106,6 +129,11 @@ def check_recipe_file(program: str, path: Path) -> dict:
             f"{options!r:.80}"
         )
     names = [field.name for field in dataclasses.fields(Recipe)]
+    if "import" in options:
+        raise ValueError(
+            f"{path} has the option import, which only a command line may have, since it runs "
+            f"code. Give --import {options['import']} yourself if you trust the module."
+        )
     for unknown in [name for name in options if name not in names]:
         raise ValueError(
             f"{path} has an unknown option: {unknown}. Expected one of those that "

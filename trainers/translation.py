@@ -114,6 +114,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         initial = _load_initial(recipe)
     tokenizers = existing_tokenizers(recipe)
     if initial is not None:
+        recipe = recipe.with_architecture_of(initial.about)
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
     print(round_trip_report(data.tokenizers, corpora), flush=True)
@@ -121,16 +122,16 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
     with devices.scope():
         translator = make_translator(recipe, data, initial)
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
-    if devices.is_chief:
+    translator.about |= describe_run(recipe, corpora, data)
+    metadata = resume_metadata(given, recipe, corpora, translator)
+    metadata["parts"] = parts_per_batch(recipe, devices)
+    if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
         clear_remote(recipe)
         write_recipe(recipe, output)  # first: it identifies the folder as a run
         write_held_out(corpora, output / "held_out")
         save_tokenizers(output, data.tokenizers)
         send_run(recipe)
-    translator.about |= describe_run(recipe, corpora, data)
-    metadata = resume_metadata(given, recipe, corpora, translator)
-    metadata["parts"] = parts_per_batch(recipe, devices)
     return TrainingJob(recipe, data, translator, metadata)
 
 
@@ -178,7 +179,10 @@ def make_translator(recipe: Recipe, data: Data, initial):
 
     source, target = data.tokenizers
     if initial is not None:
-        print(f"Starting from {recipe.init_from}: its sizes, precision and tokenizer are used.")
+        print(
+            f"Starting from {recipe.init_from}: its architecture, sizes, precision and tokenizer "
+            "are used."
+        )
         length = max(initial.max_source_length, recipe.max_length)
         shared = initial.target_tokenizer is initial.tokenizer
         return Translator(
@@ -200,6 +204,8 @@ def describe_run(recipe: Recipe, corpora, data: Data) -> dict:
     return {
         "source_language": source_language,
         "target_language": target_language,
+        "architecture": recipe.architecture,
+        "architecture_options": recipe.architecture_options,
         "corpus": recipe.corpus,
         "pairs": len(data.batches.cache),
         "data_fingerprint": data.batches.cache.fingerprint,

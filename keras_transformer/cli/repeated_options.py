@@ -51,6 +51,24 @@ def refuse_repeated(
             )
 
 
+def name_each_value(arguments: Sequence[str], name: str) -> list[str]:
+    """Repeats the name of an option, with underscores, before each of its values but the first.
+
+    Example:
+
+    >>> name_each_value(["--sizes", "a=1", "b=2", "--seed", "3"], "sizes")
+    ['--sizes', 'a=1', '--sizes', 'b=2', '--seed', '3']
+    """
+    named, current = [], ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            current = argument.partition("=")[0]
+        elif current == f"--{name}" and named[-1] != current:
+            named.append(current)
+        named.append(argument)
+    return named
+
+
 def join_repeated(arguments: Sequence[str], names: Container[str]) -> list[str]:
     """Replaces the occurrences of each list option by one, whose value is a JSON list.
 

@@ -1,5 +1,11 @@
 """Stacks of blocks, and the models composed of them."""
 
+from keras_transformer.models import catalog as catalog  # registers its architectures
+from keras_transformer.models.architectures import (
+    complete_architecture_options,
+    create_model,
+    register_architecture,
+)
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.description import describe_model, model_from_description
@@ -17,6 +23,9 @@ __all__ = [
     "EncoderDecoder",
     "EncoderStack",
     "Transformer",
+    "complete_architecture_options",
+    "create_model",
     "describe_model",
     "model_from_description",
+    "register_architecture",
 ]

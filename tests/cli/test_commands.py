@@ -319,8 +319,9 @@ def test_texts_may_be_left_out_and_help_says_so(capsys):
 
 
 def test_options_are_what_the_function_takes():
-    function, options = parse(["translate", "--run", "a", "--", "--one-two"])
+    function, options, modules = parse(["translate", "--run", "a", "--", "--one-two"])
     assert function is COMMANDS["translate"]
+    assert modules == []
     usual = inspect.signature(function).parameters
     assert options.pop("run") == Path("a")
     assert options.pop("text") == ["--one-two"]

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from keras_transformer.cli import given_options, join_repeated, refuse_repeated
+from keras_transformer.cli import given_options, join_repeated, name_each_value, refuse_repeated
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,18 @@ def test_values_of_a_list_are_joined_in_their_order():
     joined = ["--n", "3", '--b=["\\u00e9,f"]', '--a=["one \\"x\\"", "two"]', "--", "--a", "three"]
     assert join_repeated(arguments, ["a", "b"]) == joined
     assert join_repeated(["--a", "--n", "3"], ["a"]) == ["--a", "--n", "3"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("--a x y z --b y", "--a x --a y --a z --b y"),
+        ("--a=x y --b=y z", "--a=x --a y --b=y z"),
+        ("--b y --a", "--b y --a"),
+        ("y --a x --a y z", "y --a x --a y --a z"),
+        ("--a x -- y", "--a x -- y"),
+        ("--aa x y", "--aa x y"),
+    ],
+)
+def test_each_value_of_an_option_gets_its_name(given, named):
+    assert name_each_value(given.split(), "a") == named.split()

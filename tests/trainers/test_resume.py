@@ -191,6 +191,12 @@ def test_what_was_left_open_may_be_what_was_chosen(desk):
     assert state_of([*COMMAND, "--vocabulary-size", "0"]) is not None
 
 
+def test_an_architecture_is_the_same_with_the_same_options(desk):
+    was_narrow()
+    narrow = ["--import", "tests.trainers.narrow", "--architecture", "narrow"]
+    assert state_of([*COMMAND, *narrow, "--architecture-options", "factor=3"]) is not None
+
+
 def test_to_overwrite_is_to_start_afresh(desk):
     assert state_of([*COMMAND, "--overwrite", "true", "--seed", "3"]) is None
 
@@ -231,6 +237,13 @@ def nothing():
     pass
 
 
+def was_narrow():
+    """The interrupted run is one of the architecture of `tests.trainers.narrow`."""
+    options = {"factor": 3, "rate": 0.5, "kind": "a", "deep": False}
+    architecture = {"architecture": "narrow", "architecture_options": options}
+    rewrite(lambda state: [state["run"][name].update(architecture) for name in ("given", "chosen")])
+
+
 BAD = {
     "another option": (
         nothing, "--seed 3",
@@ -239,6 +252,15 @@ BAD = {
     "other options": (
         nothing, "--d-model 32 --epochs 5 --norm pre",
         "another recipe (d_model was 16, now 32; norm was post, now pre; epochs was 2, now 5).",
+    ),
+    "another architecture": (
+        nothing, "--import tests.trainers.narrow --architecture narrow",
+        "another recipe (architecture was transformer, now narrow; architecture_options was {}, ",
+    ),
+    "no architecture": (was_narrow, "", "another recipe (architecture was narrow, now transformer"),
+    "another option of an architecture": (
+        was_narrow, "--import tests.trainers.narrow --architecture narrow --architecture-options "
+        "factor=5", "another recipe (architecture_options was {'factor': 3, 'rate': 0.5, ",
     ),
     "an option left open": (nothing, "--epochs 0", "(epochs was 2, now 0)"),
     "another training text": (another_text, "", "another recipe (the training text has changed)"),

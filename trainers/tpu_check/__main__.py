@@ -23,7 +23,7 @@ from typing import Literal
 
 from keras_transformer.cli import make_parser, refuse_repeated, run, with_underscores
 from trainers.recipe import Recipe
-from trainers.recipe_file import read_recipe
+from trainers.recipe_file import check_recipe_file, read_recipe
 
 PROGRAM = "python -m trainers.tpu_check"
 BACKENDS = ("tensorflow", "jax")
@@ -105,8 +105,15 @@ def read_recipe_with_sizes(options: Check) -> Recipe:
     """Reads the recipe and checks that it defines the sizes of the model.
 
     Raises:
-        ValueError: The recipe leaves the vocabulary size or the preset to the corpus.
+        ValueError: The recipe leaves the vocabulary size or the preset to the corpus, or has
+            another architecture than the transformer.
     """
+    architecture = check_recipe_file(PROGRAM, options.config).get("architecture", "transformer")
+    if architecture != "transformer":
+        raise ValueError(
+            f"{options.config} has the architecture {architecture}, whose operations this check "
+            "cannot count. Expected transformer, or no architecture in the recipe."
+        )
     arguments = ["--config", str(options.config), "--output", "nowhere"]
     if options.precision != "recipe":
         arguments += ["--precision", options.precision]

@@ -53,6 +53,14 @@ def test_sizes_left_to_the_corpus_are_asked_for(option, name, recipe, capsys):
     assert f"leaves {name} to the corpus" in complaint(capsys, "--config", recipe)
 
 
+@pytest.mark.parametrize("architecture", ["lstm", "narrow", "null"])
+def test_only_transformers_are_counted(architecture, recipe, capsys):
+    """Whether the architecture is known here or not."""
+    recipe.write_text(f"{RECIPE}architecture: {architecture}\n")
+    line = complaint(capsys, "--config", recipe)
+    assert "whose operations this check cannot count. Expected transformer" in line
+
+
 def test_what_is_not_installed_is_told(recipe, capsys, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
