@@ -4,6 +4,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import numpy as np
 
 import keras_transformer as kt
@@ -88,6 +89,30 @@ def _decoder(norm):
     )
 
 
+def _convolution(causal):
+    return Case(
+        lambda **options: kt.SeparableConvolution(D, causal=causal, **options),
+        build=((B, S, D),),
+        arguments={
+            "inputs": SOURCE,
+            "attention_mask": SOURCE_MASK,
+            "positions": SEGMENTS["source_positions"],
+        },
+    )
+
+
+def _recurrent_block(cell, **arguments):
+    """Of a cell, which has the dtype of its block, and perhaps attention to an encoder."""
+
+    def make(dtype=None):
+        attends = "encoder_output" in arguments
+        attention = kt.MultiHeadAttention(D, H, dtype=dtype) if attends else None
+        return kt.RecurrentBlock(cell(D, dtype=dtype), attention, dtype=dtype)
+
+    build = ((B, T, D), (B, S, D)) if "encoder_output" in arguments else ((B, T, D),)
+    return Case(make, build, {"inputs": TARGET, **arguments})
+
+
 def _transformer(inputs=IDS, **settings):
     return Case(
         lambda **options: kt.Transformer(
@@ -149,6 +174,17 @@ CASES = {
         ),
         build=((B, T, D),),
         arguments={"inputs": TARGET},
+    ),
+    "SeparableConvolution causal": _convolution(causal=True),
+    "SeparableConvolution centred": _convolution(causal=False),
+    "RecurrentBlock of an encoder": _recurrent_block(
+        keras.layers.GRUCell, attention_mask=TARGET_MASK
+    ),
+    "RecurrentBlock of a decoder": _recurrent_block(
+        keras.layers.LSTMCell,
+        encoder_output=SOURCE,
+        memory_mask=SOURCE_MASK,
+        positions=SEGMENTS["target_positions"],
     ),
     "Encoder post": _encoder("post"),
     "Encoder pre": _encoder("pre"),

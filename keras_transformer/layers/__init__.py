@@ -19,6 +19,8 @@ from keras_transformer.layers.masks import (
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
+from keras_transformer.layers.recurrent_block import RecurrentBlock
+from keras_transformer.layers.separable_convolution import SeparableConvolution
 
 __all__ = [
     "AddAndNorm",
@@ -31,6 +33,8 @@ __all__ = [
     "FeedForward",
     "MultiHeadAttention",
     "PositionalEmbedding",
+    "RecurrentBlock",
+    "SeparableConvolution",
     "causal_mask",
     "dot_product_attention",
     "padding_mask",

@@ -1,16 +1,15 @@
 """The decoder layer of the Transformer."""
 
 import keras
-from keras import ops
 
 from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.layers.block import Block, mixes_positions
-from keras_transformer.layers.layer import with_scores
-from keras_transformer.layers.masks import AttentionMask, expand_mask
+from keras_transformer.layers.cross_attention import AttendsToEncoder
+from keras_transformer.layers.masks import AttentionMask
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class DecoderBlock(Block):
+class DecoderBlock(AttendsToEncoder, Block):
     """One decoder layer: masked self-attention, cross-attention and a feed-forward network.
 
     The right half of Figure 1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
@@ -65,6 +64,8 @@ class DecoderBlock(Block):
     (3, 5, 8)
     """
 
+    NO_CROSS_ATTENTION = False
+
     def __init__(
         self,
         d_model,
@@ -108,41 +109,11 @@ class DecoderBlock(Block):
         mask = self._check_mask(attention_mask)
         x, own = self.apply_self_attention(inputs, mask, positions, return_attention_scores)
         memory = self.project_memory(encoder_output)
-        x, cross = self._apply_cross_attention(
+        x, cross = self.apply_cross_attention(
             x, memory, memory_mask, positions, return_attention_scores
         )
         x = self.apply_feed_forward(x, mask, positions)
         return (x, self._scores(own, cross)) if return_attention_scores else x
-
-    def project_memory(self, encoder_output=None):
-        """Projects the encoder output to the keys and values of the cross-attention.
-
-        Decoding computes them once per source and reuses them at every step.
-
-        Args:
-            encoder_output: Tensor of shape `(B, S, d_model)`.
-
-        Returns:
-            Keys and values, `(B, H, S, K)` each; an empty tuple without cross-attention.
-
-        Raises:
-            ValueError: If `encoder_output` is missing, or given without cross-attention.
-        """
-        if self.cross_attention is None:
-            if encoder_output is not None:
-                raise ValueError(
-                    "This DecoderBlock has no cross-attention: call it without `encoder_output`, "
-                    "or create it with `cross_attention=True`. Received: encoder_output of shape "
-                    f"{tuple(encoder_output.shape)}"
-                )
-            return ()
-        if encoder_output is None:
-            raise ValueError(
-                "This DecoderBlock attends to an encoder: call it with `encoder_output`, or create "
-                "it with `cross_attention=False`. Received: encoder_output=None"
-            )
-        self.build_if_needed((None, None, self.d_model), encoder_output.shape)
-        return self.cross_attention.project_key_value(encoder_output)
 
     def init_cache(self, batch_size, num_beams, length):
         """Returns the memory of the sub-layers for `length` places of `num_beams` beams each."""
@@ -174,7 +145,7 @@ class DecoderBlock(Block):
         x = self.self_attention_residual.preprocess(inputs)
         outputs, own, own_cache = self.self_attention.step(x, own_cache, at, **options)
         x = self.self_attention_residual(inputs, outputs)
-        x, cross = self._apply_cross_attention(
+        x, cross = self.apply_cross_attention(
             x, memory, memory_mask, at.beam_positions(), return_attention_scores
         )
         if mixes_positions(self.feed_forward):
@@ -185,22 +156,6 @@ class DecoderBlock(Block):
             x = self.apply_feed_forward(x, None, None)
         scores = self._scores(own, cross) if return_attention_scores else None
         return x, scores, (own_cache, feed_forward_cache)
-
-    def _apply_cross_attention(
-        self, inputs, memory, memory_mask, positions, return_attention_scores
-    ):
-        """Returns the output of the cross-attention sub-layer, and its scores or `None`."""
-        if self.cross_attention is None:
-            return inputs, None
-        outputs, scores = with_scores(
-            self.cross_attention,
-            self.cross_attention_residual.preprocess(inputs),
-            key_value=memory,
-            attention_mask=expand_mask(memory_mask, ops.shape(inputs)[1]),
-            positions=positions,
-            return_attention_scores=return_attention_scores,
-        )
-        return self.cross_attention_residual(inputs, outputs), scores
 
     def _scores(self, own, cross):
         return {"self": own} if self.cross_attention is None else {"self": own, "cross": cross}

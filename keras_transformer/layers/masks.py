@@ -126,3 +126,44 @@ def expand_mask(mask, query_length):
     if isinstance(mask, AttentionMask):
         return mask.expand(query_length)
     return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
+
+
+def require_parts(mask, positions, layer):
+    """Returns a mask as an `AttentionMask`, for layers that use its parts and never expand it.
+
+    Args:
+        mask: `AttentionMask`, padding mask of shape `(B, S)`, or `None`.
+        positions: The positions that the layer is called with. It must find the sentences of
+            packed rows by them.
+        layer: The layer, for the error message.
+
+    Returns:
+        `AttentionMask`.
+
+    Raises:
+        ValueError: The mask has a row per query position, of which such a layer cannot tell
+            whether it observes it; or rows are packed and there are no positions.
+
+    Example:
+
+    >>> require_parts(None, None, None)
+    AttentionMask(padding=None, query_segments=None, key_segments=None, causal=False)
+    """
+    if mask is None:
+        return AttentionMask()
+    if not isinstance(mask, AttentionMask):
+        if len(mask.shape) != 2:
+            raise ValueError(
+                f"A {type(layer).__name__} cannot observe an `attention_mask` with a row per "
+                "position. Pass `AttentionMask(padding, query_segments, key_segments, causal)`, "
+                "whose parts it knows, or the padding mask, (B, T). Received: shape "
+                f"{tuple(mask.shape)}"
+            )
+        return AttentionMask(mask)
+    if mask.query_segments is not None and positions is None:
+        raise ValueError(
+            f"A {type(layer).__name__} finds the sentences of packed rows by their positions: "
+            "pass `positions`, which restart at 0 in each sentence (a model takes them as "
+            '"source_positions" and "target_positions"). Received: segments, and positions=None'
+        )
+    return mask

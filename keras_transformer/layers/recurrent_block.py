@@ -1,0 +1,247 @@
+"""A block around a recurrent cell, for the stacks of encoder and decoder."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
+from keras_transformer.layers.cross_attention import AttendsToEncoder
+from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.masks import require_parts
+from keras_transformer.layers.parts import TakesParts
+
+START, PADDING = 1, -1  # marks of positions: the first one of a sentence, and padding
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
+    """A recurrent cell over time, then cross-attention if wanted, for encoder and decoder stacks.
+
+    The sequence-to-sequence models before the Transformer were stacks of such layers. Each of the
+    two sub-layers has an "Add & Norm" box. The block has the methods of `DecoderBlock`. As in a
+    unidirectional RNN, a position sees itself and the positions before it, in an encoder too.
+
+    In packed rows the state starts anew with each sentence; at padding it is left as it is.
+
+    Args:
+        cell: Keras RNN cell, such as `keras.layers.LSTMCell(d_model)`, or `StackedRNNCells`. Its
+            output is as wide as the inputs, to which it is added. It has no dropout of its own:
+            `dropout_rate` drops its outputs.
+        cross_attention: Layer that attends to the output of an encoder, as a rule a
+            `MultiHeadAttention`: with `project_key_value`, and called with the same arguments.
+            `None` means that the block has no such sub-layer.
+        dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
+        norm: `"post"` or `"pre"`; see `AddAndNorm`.
+        epsilon: Float. Added to the variance in layer normalization.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, d_model)`.
+        encoder_output: Encoder output, shape `(B, S, d_model)`. Must be left out without
+            `cross_attention`.
+        attention_mask: `AttentionMask`, or the padding mask, a boolean tensor of shape `(B, T)`,
+            `True` at real tokens. `None` means no padding.
+        memory_mask: `AttentionMask`, or boolean tensor of shape `(B, S)`, the padding mask of
+            the source, or `(B, T, S)`. Mask of the cross-attention.
+        positions: Integer tensor of shape `(B or 1, T)`: position of each token in its sentence.
+            `None` means 0 to T - 1.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
+
+    Returns:
+        Tensor of shape `(B, T, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and the attention scores: a dict of `"self"`, which is `None`, and `"cross"`;
+        `None` without cross-attention.
+
+    Raises:
+        ValueError: If an argument is invalid; or, when built, if the cell is not as described;
+            or, when called, if `encoder_output` is missing or not expected, or the mask has a row
+            per position.
+
+    Example:
+
+    >>> block = RecurrentBlock(keras.layers.GRUCell(8))
+    >>> tuple(block(keras.ops.ones((3, 5, 8))).shape)
+    (3, 5, 8)
+    """
+
+    PARTS = ("cell", "cross_attention")
+
+    def __init__(
+        self,
+        cell,
+        cross_attention=None,
+        dropout_rate=0.1,
+        norm="post",
+        epsilon=EPSILON,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.cross_attention = cross_attention
+        self.dropout_rate = dropout_rate
+        self.norm = norm
+        self.epsilon = epsilon
+        self.cell_residual = self._residual()
+        self.cross_attention_residual = None if cross_attention is None else self._residual()
+
+    def _residual(self):
+        return AddAndNorm(self.dropout_rate, self.norm, self.epsilon, dtype=self.dtype_policy)
+
+    def standard_part(self, name):
+        return None
+
+    @property
+    def d_model(self):
+        """Width of the output of the cell."""
+        size = getattr(self.cell, "output_size", None)
+        return keras.tree.flatten(self.cell.state_size)[0] if size is None else size
+
+    def build(self, inputs_shape, encoder_output_shape=None):
+        self._check_cell(inputs_shape)
+        self.build_part("cell", (inputs_shape[0], inputs_shape[-1]))
+        self.cell_residual.build(inputs_shape)
+        dtype = self.dtype_policy
+        cell = _RestartingCell(self.cell, dtype=dtype)
+        self.recurrence = keras.layers.RNN(cell, return_sequences=True, dtype=dtype)
+        self.recurrence.build((*inputs_shape[:-1], inputs_shape[-1] + 1))
+        if self.cross_attention is not None:
+            if self.cross_attention_residual is None:  # the part was assigned later
+                self.cross_attention_residual = self._residual()
+            self.build_part("cross_attention", inputs_shape, encoder_output_shape or inputs_shape)
+            self.cross_attention_residual.build(inputs_shape)
+
+    def _check_cell(self, inputs_shape):
+        cell = type(self.cell).__name__
+        if isinstance(self.cell, keras.layers.RNN) or not hasattr(self.cell, "state_size"):
+            raise ValueError(
+                "`cell` must be a Keras RNN cell, such as keras.layers.LSTMCell(d_model), which "
+                f"computes a single position. Received: {cell}"
+            )
+        if self.d_model != inputs_shape[-1]:
+            raise ValueError(
+                "The output of the cell of a RecurrentBlock is added to the inputs, so it must be "
+                f"as wide: create the {cell} with {inputs_shape[-1]} units. Received: a cell with "
+                f"{self.d_model} units and inputs of shape {tuple(inputs_shape)}"
+            )
+        for single in _single_cells(self.cell):
+            rates = [getattr(single, rate, 0.0) for rate in ("dropout", "recurrent_dropout")]
+            if any(isinstance(rate, float) and rate > 0 for rate in rates):
+                raise ValueError(
+                    "A cell in a RecurrentBlock must have no dropout of its own: create the "
+                    f"{type(single).__name__} with dropout=0 and recurrent_dropout=0, and the "
+                    f"block with `dropout_rate`. Received: dropout={rates[0]}, "
+                    f"recurrent_dropout={rates[1]}"
+                )
+
+    def call(
+        self,
+        inputs,
+        encoder_output=None,
+        attention_mask=None,
+        memory_mask=None,
+        positions=None,
+        return_attention_scores=False,
+    ):
+        mask = require_parts(attention_mask, positions, self)
+        x = self.cell_residual.preprocess(inputs)
+        x = self.cell_residual(inputs, self._recur(x, mask.padding, positions))
+        memory = self.project_memory(encoder_output)
+        x, cross = self.apply_cross_attention(
+            x, memory, memory_mask, positions, return_attention_scores
+        )
+        return (x, self._scores(cross)) if return_attention_scores else x
+
+    def _recur(self, x, padding, positions):
+        """Returns the outputs of the cell at all positions."""
+        B, T, _ = ops.shape(x)
+        if positions is None:
+            positions = ops.arange(T, dtype="int32")[None]
+        marks = ops.cast(ops.broadcast_to(ops.equal(positions, 0), (B, T)), x.dtype)
+        if padding is not None:
+            marks = ops.where(padding, marks, ops.cast(PADDING, x.dtype))
+        return self.recurrence(ops.concatenate([x, marks[:, :, None]], axis=-1))
+
+    def init_cache(self, batch_size, num_beams, length):
+        """Returns the state of the cell before the first position, `(B, W, ...)` each."""
+        shape = (batch_size, num_beams)
+        return keras.tree.map_structure(
+            lambda state: ops.broadcast_to(state[:, None], (*shape, *state.shape[1:])),
+            _initial_state(self.cell, 1),
+        )
+
+    def step(self, inputs, cache, at, memory=(), memory_mask=None, return_attention_scores=False):
+        """Processes one new position of each beam, given the state of the cell before it.
+
+        The arguments and the result are those of `DecoderBlock.step`; the memory is the state.
+        """
+        self.build_if_needed(inputs.shape)
+        B, W, D = ops.shape(inputs)
+
+        def of_parent(state, initial):
+            inherited = at.inherit(state, initial[:, None])
+            return ops.reshape(inherited, (B * W, *state.shape[2:]))
+
+        states = keras.tree.map_structure(of_parent, cache, _initial_state(self.cell, 1))
+        x = ops.reshape(self.cell_residual.preprocess(inputs), (B * W, D))
+        outputs, states = self.cell(x, states)
+        states = [ops.reshape(s, (B, W, *s.shape[1:])) for s in keras.tree.flatten(states)]
+        x = self.cell_residual(inputs, ops.reshape(outputs, (B, W, D)))
+        x, cross = self.apply_cross_attention(
+            x, memory, memory_mask, at.beam_positions(), return_attention_scores
+        )
+        scores = self._scores(cross) if return_attention_scores else None
+        return x, scores, keras.tree.pack_sequence_as(cache, states)
+
+    def _scores(self, cross):
+        return None if self.cross_attention is None else {"self": None, "cross": cross}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dropout_rate": self.dropout_rate,
+            "norm": self.norm,
+            "epsilon": self.epsilon,
+        }
+
+
+def _single_cells(cell):
+    """Returns a cell in a list, or the cells of `StackedRNNCells`."""
+    stacked = getattr(cell, "cells", None)
+    return [cell] if stacked is None else [one for part in stacked for one in _single_cells(part)]
+
+
+def _initial_state(cell, batch_size):
+    """Returns the state of a cell before the first position, in the dtype it computes in."""
+    if hasattr(cell, "get_initial_state"):
+        states = cell.get_initial_state(batch_size=batch_size)
+    else:
+        states = [ops.zeros((batch_size, size)) for size in keras.tree.flatten(cell.state_size)]
+    states = states if keras.tree.is_nested(states) else [states]
+    return keras.tree.map_structure(lambda state: ops.cast(state, cell.compute_dtype), states)
+
+
+class _RestartingCell(keras.layers.Layer):
+    """A cell with a mark beside its input, by which its state starts anew or is left as it is.
+
+    Keras' own argument for padding, `mask`, would stay on the outputs as a hidden attribute.
+    """
+
+    def __init__(self, cell, **kwargs):
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.state_size = cell.state_size
+        self.output_size = getattr(cell, "output_size", None)
+
+    def get_initial_state(self, batch_size=None):
+        return _initial_state(self.cell, batch_size)
+
+    def call(self, inputs, states):
+        x, mark = inputs[:, :-1], inputs[:, -1:]
+        states = _choose(ops.equal(mark, START), self.get_initial_state(ops.shape(x)[0]), states)
+        outputs, new_states = self.cell(x, states)
+        return outputs, _choose(ops.equal(mark, PADDING), states, new_states)
+
+
+def _choose(condition, states, other_states):
+    """Returns states, in the structure of `states`, or others where a condition is false."""
+    pairs = zip(keras.tree.flatten(states), keras.tree.flatten(other_states), strict=True)
+    chosen = [ops.where(condition, state, other) for state, other in pairs]
+    return keras.tree.pack_sequence_as(states, chosen)

@@ -1,0 +1,152 @@
+"""A depthwise-separable convolution over positions."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.masks import require_parts
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class SeparableConvolution(Layer):
+    """Depthwise-separable convolution over time, in place of self-attention.
+
+    Each channel is convolved over time with a kernel of its own; then a dense layer mixes the
+    channels of every position. SliceNet ([Kaiser et al., 2017](https://arxiv.org/abs/1706.03059))
+    translates with such convolutions. The layer fits `self_attention` and `feed_forward` of
+    `EncoderBlock` and `DecoderBlock`. It has no attention scores.
+
+    In packed rows the kernel stops at the start and at the end of a sentence; padding counts as
+    zeros, like what lies outside the row.
+
+    Args:
+        d_model: Integer. Width of the input and of the output.
+        kernel_size: Integer. Number of positions that an output depends on.
+        causal: Boolean. Whether these are the position itself and those before it, as a decoder
+            needs it. `False`, for encoders, means as many on both sides: `kernel_size` must then
+            be odd, and the layer cannot decode.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, d_model)`.
+        attention_mask: `AttentionMask`, or the padding mask, a boolean tensor of shape `(B, T)`,
+            `True` at real tokens. `None` means no padding.
+        positions: Integer tensor of shape `(B or 1, T)`: position of each token in its sentence.
+            `None` means 0 to T - 1.
+        return_attention_scores: Boolean. Whether to return `None` as scores too.
+
+    Returns:
+        Tensor of shape `(B, T, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and `None`.
+
+    Raises:
+        ValueError: If an argument is invalid; or, when called, if the mask is not one that a
+            convolution can observe.
+
+    Example:
+
+    >>> layer = SeparableConvolution(d_model=8, kernel_size=5)
+    >>> tuple(layer(keras.ops.ones((3, 7, 8))).shape), layer.count_params()
+    ((3, 7, 8), 112)
+    """
+
+    def __init__(self, d_model, kernel_size=3, causal=True, **kwargs):
+        super().__init__(**kwargs)
+        if d_model < 1 or kernel_size < 1:
+            raise ValueError(
+                "`d_model` and `kernel_size` must be at least 1. "
+                f"Received: d_model={d_model}, kernel_size={kernel_size}"
+            )
+        if not causal and kernel_size % 2 == 0:
+            raise ValueError(
+                "`kernel_size` must be odd if `causal=False`, so that as many positions count "
+                f"before as after. Received: kernel_size={kernel_size}"
+            )
+        self.d_model = d_model
+        self.kernel_size = kernel_size
+        self.causal = causal
+        self.pointwise = keras.layers.Dense(d_model, dtype=self.dtype_policy, name="pointwise")
+
+    def build(self, inputs_shape):
+        if inputs_shape[-1] != self.d_model:
+            raise ValueError(
+                f"Inputs of this SeparableConvolution must be as wide as `d_model={self.d_model}`. "
+                f"Received: inputs of shape {tuple(inputs_shape)}"
+            )
+        self.depthwise_kernel = self.add_weight(
+            shape=(self.kernel_size, self.d_model),
+            initializer="lecun_uniform",  # the fan-in is `kernel_size`, so variance is kept
+            name="depthwise_kernel",
+        )
+        self.pointwise.build(inputs_shape)
+
+    def call(self, inputs, attention_mask=None, positions=None, return_attention_scores=False):
+        mask = require_parts(attention_mask, positions, self)
+        if mask.causal and not self.causal:
+            raise ValueError(
+                "The mask hides later positions, which a SeparableConvolution with `causal=False` "
+                "sees. Create it with `causal=True`. Received: a causal mask"
+            )
+        x = inputs
+        if mask.padding is not None:
+            x = ops.where(mask.padding[:, :, None], x, ops.zeros((), x.dtype))
+        outputs = self._convolve(self._taps(x, positions))
+        return (outputs, None) if return_attention_scores else outputs
+
+    def init_cache(self, batch_size, num_beams, length):
+        """Returns the window of the `kernel_size - 1` inputs before the first position: zeros.
+
+        Raises:
+            ValueError: `causal=False`.
+        """
+        if not self.causal:
+            raise ValueError(
+                "A SeparableConvolution with `causal=False` sees later positions, which decoding "
+                "does not know yet. Create it with `causal=True` in a decoder."
+            )
+        shape = (batch_size, num_beams, self.kernel_size - 1, self.d_model)
+        return ops.zeros(shape, dtype=self.compute_dtype)
+
+    def step(self, inputs, cache, at, return_attention_scores=False):
+        """Processes one new position of each beam, given the window of the inputs before it.
+
+        Args:
+            inputs: Tensor of shape `(B, W, d_model)`: the new position of each beam.
+            cache: The window, `(B, W, kernel_size - 1, d_model)`, from `init_cache` or the
+                previous step.
+            at: `DecodingStep`.
+            return_attention_scores: Boolean. Without effect.
+
+        Returns:
+            A tuple of the outputs, `(B, W, d_model)`; `None`; and the updated window.
+        """
+        self.build_if_needed(inputs.shape)
+        window = ops.concatenate([at.inherit(cache, 0.0), inputs[:, :, None]], axis=2)
+        outputs = self._convolve(window[:, :, i] for i in range(self.kernel_size))
+        return outputs, None, window[:, :, 1:]
+
+    def _taps(self, x, positions):
+        """Yields, for each place of the kernel, what it meets at every position, `(B, T, D)`."""
+        before = self.kernel_size - 1 if self.causal else self.kernel_size // 2
+        around = (before, self.kernel_size - 1 - before)
+        T = ops.shape(x)[1]
+        padded = ops.pad(x, ((0, 0), around, (0, 0)))
+        others = None if positions is None else ops.pad(positions, ((0, 0), around))
+        for i in range(self.kernel_size):
+            tap = padded[:, i : i + T]
+            if others is not None:
+                same_sentence = ops.equal(others[:, i : i + T], positions + (i - before))
+                tap = ops.where(same_sentence[:, :, None], tap, ops.zeros((), x.dtype))
+            yield tap
+
+    def _convolve(self, taps):
+        # `step` runs outside of `__call__`, where Keras does not cast weights.
+        kernel = ops.cast(self.depthwise_kernel, self.compute_dtype)
+        return self.pointwise(sum(tap * kernel[i] for i, tap in enumerate(taps)))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "d_model": self.d_model,
+            "kernel_size": self.kernel_size,
+            "causal": self.causal,
+        }
