@@ -172,6 +172,20 @@ def all_parts(dtype):
     return attention(dtype, AttentionByDistance, Rotation, key_dim=4, use_bias=True)
 
 
+def convolution(dtype, kernel_size=5):
+    return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
+
+
+def recurrent(cell, attends=False, **options):
+    """A row for a recurrent block around a cell, perhaps with cross-attention."""
+
+    def make(dtype):
+        cross_attention = attention(dtype) if attends else None
+        return kt.RecurrentBlock(cell(D, dtype=dtype), cross_attention, dtype=dtype, **options)
+
+    return LayerRow(make, attends)
+
+
 def alternating_stack(dtype):
     """Blocks with and without cross-attention in turns, with different parts and sizes."""
     return DecoderStack(
@@ -179,7 +193,7 @@ def alternating_stack(dtype):
             block(dtype),
             block(dtype, by_distance, cross_attention=False),
             kt.DecoderBlock(D, 7, 19, norm="pre", dtype=dtype),
-            block(dtype, PreviousInput, cross_attention=False, norm="pre"),
+            block(dtype, convolution, cross_attention=False, norm="pre"),
         ],
         keras.layers.LayerNormalization(dtype=dtype),
         dtype=dtype,
@@ -202,7 +216,8 @@ def model_of_parts(dtype):
         DecoderStack(
             [
                 block(dtype, rotary),
-                block(dtype, feed_forward=PreviousInput, cross_attention=False),
+                block(dtype, feed_forward=convolution, cross_attention=False),
+                kt.RecurrentBlock(keras.layers.GRUCell(D, dtype=dtype), dtype=dtype),
             ],
             dtype=dtype,
         ),
@@ -220,6 +235,9 @@ ROWS = {
     "attention in blocks": LayerRow(lambda dtype: attention(dtype, AttentionInBlocks)),
     "attention with all parts": LayerRow(all_parts),
     "previous input": LayerRow(PreviousInput),
+    "convolution": LayerRow(convolution),
+    "convolution of a single position": LayerRow(lambda dtype: convolution(dtype, 1)),
+    "convolution wider than the cache": LayerRow(lambda dtype: convolution(dtype, 29)),
     "block post": LayerRow(block, attends=True),
     "block pre": LayerRow(lambda dtype: block(dtype, norm="pre"), attends=True),
     "block of a language model": LayerRow(
@@ -228,10 +246,19 @@ ROWS = {
     "block, attention by distance": LayerRow(
         lambda dtype: block(dtype, by_distance, norm="pre"), attends=True
     ),
-    "block, previous input": LayerRow(lambda dtype: block(dtype, PreviousInput), attends=True),
     "block, previous input in both slots": LayerRow(
         lambda dtype: block(dtype, PreviousInput, PreviousInput, norm="pre"), attends=True
     ),
+    "block, convolution": LayerRow(lambda dtype: block(dtype, convolution), attends=True),
+    "block, convolution for feed-forward": LayerRow(
+        lambda dtype: block(dtype, feed_forward=convolution), attends=True
+    ),
+    "recurrent block, LSTM": recurrent(keras.layers.LSTMCell),
+    "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
+    "recurrent block, LSTM, pre, attends": recurrent(
+        keras.layers.LSTMCell, attends=True, norm="pre"
+    ),
+    "recurrent block, GRU, attends": recurrent(keras.layers.GRUCell, attends=True),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
     "decoder": LayerRow(
         lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
@@ -242,4 +269,9 @@ ROWS = {
 }
 
 # Those that every backend and dtype goes through in the quick tests; the others in the slow ones.
-QUICK = ["attention with all parts", "block, previous input in both slots", "Transformer"]
+QUICK = [
+    "attention with all parts",
+    "block, convolution",
+    "recurrent block, LSTM, pre, attends",
+    "Transformer",
+]

@@ -235,7 +235,7 @@ class AllBeamsVisible(DecodingStep):
         return np.broadcast_to(by_any, (B, W, L, W)).reshape(B, W, L * W)
 
 
-WITH_STATE = ["previous input", "block, previous input"]
+WITH_STATE = ["previous input", "block, convolution", "recurrent block, LSTM"]
 WITH_POSITIONS = ["attention with rotated keys", "attention by distance", "attention in blocks"]
 
 
