@@ -176,11 +176,12 @@ def convolution(dtype, kernel_size=5):
     return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
 
 
-def recurrent(cell, attends=False, **options):
+def recurrent(cell, cross_attention_of=None, **options):
     """A row for a recurrent block around a cell, perhaps with cross-attention."""
+    attends = cross_attention_of is not None
 
     def make(dtype):
-        cross_attention = attention(dtype) if attends else None
+        cross_attention = cross_attention_of(dtype) if attends else None
         return kt.RecurrentBlock(cell(D, dtype=dtype), cross_attention, dtype=dtype, **options)
 
     return LayerRow(make, attends)
@@ -246,6 +247,12 @@ ROWS = {
     "block, attention by distance": LayerRow(
         lambda dtype: block(dtype, by_distance, norm="pre"), attends=True
     ),
+    "block, rotated cross-attention": LayerRow(
+        lambda dtype: block(dtype, rotary, cross_attention=rotary(dtype)), attends=True
+    ),
+    "block, cross-attention by distance": LayerRow(
+        lambda dtype: block(dtype, cross_attention=by_distance(dtype), norm="pre"), attends=True
+    ),
     "block, previous input in both slots": LayerRow(
         lambda dtype: block(dtype, PreviousInput, PreviousInput, norm="pre"), attends=True
     ),
@@ -255,10 +262,8 @@ ROWS = {
     ),
     "recurrent block, LSTM": recurrent(keras.layers.LSTMCell),
     "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
-    "recurrent block, LSTM, pre, attends": recurrent(
-        keras.layers.LSTMCell, attends=True, norm="pre"
-    ),
-    "recurrent block, GRU, attends": recurrent(keras.layers.GRUCell, attends=True),
+    "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
+    "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
     "decoder": LayerRow(
         lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
