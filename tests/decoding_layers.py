@@ -280,3 +280,6 @@ QUICK = [
     "recurrent block, LSTM, pre, attends",
     "Transformer",
 ]
+
+# Those that no quick test compiles: the parts of each are rows of their own.
+HEAVY = ["stack of alternating blocks", "decoder", "Transformer pre, learned positions"]

@@ -6,6 +6,7 @@ The steps are those of `tests/decoding_drive.py`.
 
 import functools
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -28,16 +29,23 @@ from tests.decoding_drive import (
     of_whole_histories,
     rows_of,
 )
-from tests.decoding_layers import QUICK, ROWS, SOURCE_MASK, Packed, S
+from tests.decoding_layers import HEAVY, QUICK, ROWS, SOURCE_MASK, Packed, S
 
 # In bfloat16, whose numbers are 2^-8 apart, the same sums in another order, or with fewer roundings
 # in between where XLA fuses them, differ: by 0.014 of the largest output in a stack of four blocks.
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 0.02}
 FAILS = 1e-2  # by how much an output is wrong, at least, where there is a mistake
 
-quick_and_slow = pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
-)
+
+def rows(are_quick):
+    """A test that goes through the table, slow for some of its rows."""
+    slow = pytest.mark.slow
+    names = [name if are_quick(name) else pytest.param(name, marks=slow) for name in ROWS]
+    return pytest.mark.parametrize("name", names)
+
+
+some_quick = rows(QUICK.__contains__)
+most_quick = rows(lambda name: name not in HEAVY)
 
 
 @functools.cache
@@ -58,17 +66,17 @@ def check_steps(name, dtype, compile, times_traced):
     assert_same(outputs, expected, dtype)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@most_quick
 def test_steps_compiled_once_by_xla_equal_the_whole(name):
     check_steps(name, "float32", compiled, 1)
 
 
-@quick_and_slow
+@some_quick
 def test_steps_compiled_once_by_xla_equal_the_whole_in_bfloat16(name):
     check_steps(name, "mixed_bfloat16", compiled, 1)
 
 
-@quick_and_slow
+@some_quick
 def test_eager_steps_equal_the_whole(name):
     check_steps(name, "float32", as_it_is, STEPS)
 
@@ -114,6 +122,7 @@ def test_all_steps_on_jax_equal_the_whole(name, dtype, all_on_jax):
 
 LENGTHS = np.array([[5, 1, 3], [2, 6, 4]])  # of the sentences in two rows; padding follows
 SOURCE_LENGTHS = np.array([[2, 6, 3], [4, 1, 8]])
+T = 19  # width of the packed rows
 
 
 def numbered(lengths, width):
@@ -128,7 +137,7 @@ def numbered(lengths, width):
     return segments, positions
 
 
-PACKED = Packed(*numbered(LENGTHS, 13), *numbered(SOURCE_LENGTHS, S))
+PACKED = Packed(*numbered(LENGTHS, T), *numbered(SOURCE_LENGTHS, S))
 
 
 def sources_to_pack():
@@ -140,20 +149,20 @@ def sources_to_pack():
 @pytest.mark.parametrize("name", ROWS)
 def test_a_sentence_in_a_packed_row_equals_the_sentence_alone(name):
     row, (layer, _) = ROWS[name], layer_and_expected(name, "float32")
-    numbers, sources, memory = (
-        np.arange(2 * 13).reshape(2, 13),
-        sources_to_pack(),
-        memory_of(row, layer),
-    )
-    rows = np.arange(2)[:, None]
-    places = sources[rows, np.maximum(PACKED.source_segments, 1) - 1] * S + PACKED.source_positions
+    numbers, sources = np.arange(2 * T).reshape(2, T), sources_to_pack()
+    sentences = np.maximum(PACKED.source_segments, 1) - 1
+    source_places = np.take_along_axis(sources, sentences, axis=1) * S + PACKED.source_positions
     inputs = row.inputs(layer, numbers)
-    outputs = ops.convert_to_numpy(row.in_packed_rows(layer, inputs, PACKED, places))
-    for r, n in np.ndindex(sources.shape):
-        own = PACKED.segments[r] == n + 1
-        sentence = row.inputs(layer, np.append(numbers[r, own], 25))[None, :-1]
-        alone = row.whole(layer, sentence, rows_of(memory, sources[r, n : n + 1]))
-        assert_same(outputs[r, own], ops.convert_to_numpy(alone)[0], "float32")
+    outputs = ops.convert_to_numpy(row.in_packed_rows(layer, inputs, PACKED, source_places))
+    memory = memory_of(row, layer)
+    for r in range(2):
+        own = [PACKED.segments[r] == n + 1 for n in range(3)]
+        alone = np.full((3, T), numbers.max())  # filled up where the sentence does not see it
+        for n in range(3):
+            alone[n, : LENGTHS[r, n]] = numbers[r, own[n]]
+        expected = row.whole(layer, row.inputs(layer, alone), rows_of(memory, sources[r]))
+        for n, of_sentence in enumerate(ops.convert_to_numpy(expected)):
+            assert_same(outputs[r, own[n]], of_sentence[: LENGTHS[r, n]], "float32")
 
 
 # What the table and the steps hold
@@ -235,18 +244,16 @@ class AllBeamsVisible(DecodingStep):
         return np.broadcast_to(by_any, (B, W, L, W)).reshape(B, W, L * W)
 
 
-WITH_STATE = ["previous input", "block, convolution", "recurrent block, LSTM"]
+WITH_STATE = ["convolution", "recurrent block, LSTM"]
 WITH_POSITIONS = ["attention with rotated keys", "attention by distance", "attention in blocks"]
 
 
 @pytest.mark.parametrize(
     ("mistake", "name"),
     [
-        *((StatesStay, name) for name in WITH_STATE),
-        *((StatesOfOthers, name) for name in WITH_STATE),
-        *((ParentsAtPlace, name) for name in WITH_STATE),
-        *((ParentsOfParents, name) for name in WITH_STATE),
-        *((PlacesForPositions, name) for name in WITH_POSITIONS),
+        *itertools.product([StatesStay, ParentsAtPlace, ParentsOfParents], WITH_STATE),
+        *itertools.product([PlacesForPositions], WITH_POSITIONS),
+        (StatesOfOthers, "previous input"),
         (AllBeamsVisible, "attention"),
     ],
 )
