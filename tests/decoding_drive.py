@@ -181,11 +181,11 @@ def rows_of(memory, sources):
     return keras.tree.map_structure(lambda x: ops.take(x, sources, axis=0), memory)
 
 
-def save(folder, names):
+def save(folder, names, dtypes):
     """Writes steps, whole histories and the number of traces of some layers, compiled."""
     for name in names:
         row, arrays = ROWS[name], {}
-        for dtype in DTYPES:
+        for dtype in dtypes:
             layer = row.layer(dtype)
             arrays[f"{dtype} steps"], arrays[f"{dtype} traces"] = of_steps(row, layer, compiled)
             arrays[f"{dtype} whole"] = of_whole_histories(row, layer, compiled)
@@ -193,4 +193,4 @@ def save(folder, names):
 
 
 if __name__ == "__main__":
-    save(Path(sys.argv[1]), ROWS)
+    save(Path(sys.argv[1]), ROWS, DTYPES)

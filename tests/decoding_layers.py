@@ -273,7 +273,7 @@ ROWS = {
     "model of parts": ModelRow(model_of_parts),
 }
 
-# Those that every backend and dtype goes through in the quick tests; the others in the slow ones.
+# Those that every backend goes through in the quick tests.
 QUICK = [
     "attention with all parts",
     "block, convolution",
@@ -281,5 +281,16 @@ QUICK = [
     "Transformer",
 ]
 
-# Those that no quick test compiles: the parts of each are rows of their own.
-HEAVY = ["stack of alternating blocks", "decoder", "Transformer pre, learned positions"]
+# Those that no quick test compiles, since they combine what is in other rows.
+COMBINED = [
+    "attention with biases and another key_dim",
+    "convolution of a single position",
+    "block of a language model",
+    "block, attention by distance",
+    "block, cross-attention by distance",
+    "block, previous input in both slots",
+    "recurrent block, GRU",
+    "stack of alternating blocks",
+    "decoder",
+    "Transformer pre, learned positions",
+]

@@ -24,7 +24,7 @@ CE = kt.TokenCrossEntropy()
 def main(folder):
     facts = {"backend": keras.backend.backend()}
     np.savez(folder / "outputs.npz", **{name: output(folder, name) for name in CASES})
-    decoding_drive.save(folder / "decoding", QUICK)
+    decoding_drive.save(folder / "decoding", QUICK, ["float32"])
     facts["from_weights_file"] = loaded_from_file(folder).tolist()
     facts["losses"] = fit_a_step()
     facts["losses_with_penalty"] = [fit_with_penalty(loss) for loss in (CE, [CE])]

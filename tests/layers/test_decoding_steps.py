@@ -29,7 +29,7 @@ from tests.decoding_drive import (
     of_whole_histories,
     rows_of,
 )
-from tests.decoding_layers import HEAVY, QUICK, ROWS, SOURCE_MASK, Packed, S
+from tests.decoding_layers import COMBINED, QUICK, ROWS, SOURCE_MASK, Packed, S
 
 # In bfloat16, whose numbers are 2^-8 apart, the same sums in another order, or with fewer roundings
 # in between where XLA fuses them, differ: by 0.014 of the largest output in a stack of four blocks.
@@ -45,7 +45,7 @@ def rows(are_quick):
 
 
 some_quick = rows(QUICK.__contains__)
-most_quick = rows(lambda name: name not in HEAVY)
+most_quick = rows(lambda name: name not in COMBINED)
 
 
 @functools.cache
@@ -55,6 +55,7 @@ def layer_and_expected(name, dtype):
 
 
 def assert_same(actual, expected, dtype):
+    assert np.isfinite(expected).all()
     scale = 1 if dtype == "float32" else np.abs(expected).max()
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[dtype] * scale)
 
@@ -96,10 +97,9 @@ def check_saved(folder, name, dtype):
     assert_same(saved[f"{dtype} steps"], saved[f"{dtype} whole"], dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", QUICK)
-def test_steps_on_jax_equal_the_whole(name, dtype, on_jax):
-    check_saved(on_jax.decoding, name, dtype)
+def test_steps_on_jax_equal_the_whole(name, on_jax):
+    check_saved(on_jax.decoding, name, "float32")
 
 
 @pytest.fixture(scope="module")
