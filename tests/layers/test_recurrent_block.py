@@ -174,8 +174,18 @@ def test_one_position_at_a_time_gives_the_same_as_all_at_once(cell):
     np.testing.assert_allclose(walked.outputs, called(block(walked.histories), walked), atol=1e-5)
 
 
+class Louder(keras.layers.Layer):
+    """Queries and keys grow with their positions, so that it matters which they are."""
+
+    def call(self, x, positions):
+        return x * ops.cast(1 + positions[:, None, :, None], x.dtype)
+
+
 def test_with_a_source_too():
-    block = make_block(attends=True)
+    attention = MultiHeadAttention(D, H, position_encoder=Louder())
+    block = RecurrentBlock(keras.layers.LSTMCell(D), attention)
+    block.build((B, T, D), (B, S, D))
+    randomize(block)
     memory = block.project_memory(SOURCE)
     walked = walk(block, D, memory=memory, memory_mask=REAL_SOURCE)
     outputs = block(walked.histories, SOURCE[walked.rows], memory_mask=REAL_SOURCE[walked.rows])
@@ -204,15 +214,28 @@ def test_steps_compute_in_bfloat16_where_the_block_does():
     np.testing.assert_allclose(ops.cast(outputs, "float32"), expected, atol=0.1)
 
 
-def test_a_step_builds_what_was_never_called_and_returns_the_scores_of_the_call():
-    block = RecurrentBlock(keras.layers.GRUCell(D), MultiHeadAttention(D, H))
-    memory = block.project_memory(SOURCE)
-    outputs, scores, _ = block.step(
-        INPUTS[:, :1], block.init_cache(B, 1, 1), FIRST, memory, return_attention_scores=True
-    )
-    expected, expected_scores = block(INPUTS[:, :1], SOURCE, return_attention_scores=True)
-    np.testing.assert_allclose(outputs, expected, atol=1e-6)
-    np.testing.assert_allclose(scores["cross"], expected_scores["cross"], atol=1e-6)
+@pytest.mark.parametrize("attends", [False, True])
+def test_a_step_builds_what_was_never_called_and_returns_the_scores_of_the_call(attends):
+    attention, source = (MultiHeadAttention(D, H), (SOURCE,)) if attends else (None, ())
+    block = RecurrentBlock(keras.layers.GRUCell(D), attention)
+    memory, cache = block.project_memory(*source), block.init_cache(B, 1, 1)
+    result = block.step(INPUTS[:, :1], cache, FIRST, memory, return_attention_scores=True)
+    expected = block(INPUTS[:, :1], *source, return_attention_scores=True)
+    keras.tree.assert_same_structure(result[:2], expected)
+    for ours, theirs in zip(*map(keras.tree.flatten, (result[:2], expected)), strict=True):
+        if theirs is not None:
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_cross_attention_can_be_assigned_before_the_block_is_built():
+    block = RecurrentBlock(keras.layers.GRUCell(D))
+    block.cross_attention = MultiHeadAttention(D, H)
+    expected = RecurrentBlock(keras.layers.GRUCell(D), MultiHeadAttention(D, H))
+    for either in (block, expected):
+        either.build((B, T, D), (B, S, D))
+    shapes = [[tuple(w.shape) for w in either.weights] for either in (block, expected)]
+    assert sorted(shapes[0]) == sorted(shapes[1])
+    assert tuple(block(INPUTS, SOURCE).shape) == (B, T, D)
 
 
 def test_gradients_reach_every_weight_and_every_earlier_position():
