@@ -185,6 +185,7 @@ def test_the_steps_hold_all_that_a_search_does():
     assert (steps.active & (steps.lengths == L)).any()  # a sentence fills the cache
     assert STEPS > 3 * L  # whose places are used again
     assert (starts.sum(axis=0) > 2).all()  # each slot is refilled
+    assert starts.sum(axis=0).max() > STEPS / L + 1  # also before a sentence fills the cache
     assert starts[1:].sum(axis=1).max() < B  # not all at once
     assert (~steps.active).sum() > 3  # some are done and wait
     assert len(np.unique(steps.sources[starts])) == starts.sum()  # each sentence has its source
