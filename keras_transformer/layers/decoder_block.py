@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.block import Block, mixes_positions
 from keras_transformer.layers.cross_attention import AttendsToEncoder
 from keras_transformer.layers.masks import AttentionMask, key_positions
@@ -97,6 +97,13 @@ class DecoderBlock(AttendsToEncoder, Block):
             feed_forward=feed_forward,
             **kwargs,
         )
+
+    def build(self, inputs_shape, encoder_output_shape=None):
+        if self.cross_attention is not None and not hasattr(self, "cross_attention_residual"):
+            self.cross_attention_residual = AddAndNorm(  # the part was assigned later
+                self.dropout_rate, self.norm, self.epsilon, dtype=self.dtype_policy
+            )
+        super().build(inputs_shape, encoder_output_shape)
 
     def call(
         self,

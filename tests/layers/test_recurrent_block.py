@@ -227,17 +227,6 @@ def test_a_step_builds_what_was_never_called_and_returns_the_scores_of_the_call(
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_cross_attention_can_be_assigned_before_the_block_is_built():
-    block = RecurrentBlock(keras.layers.GRUCell(D))
-    block.cross_attention = MultiHeadAttention(D, H)
-    expected = RecurrentBlock(keras.layers.GRUCell(D), MultiHeadAttention(D, H))
-    for either in (block, expected):
-        either.build((B, T, D), (B, S, D))
-    shapes = [[tuple(w.shape) for w in either.weights] for either in (block, expected)]
-    assert sorted(shapes[0]) == sorted(shapes[1])
-    assert tuple(block(INPUTS, SOURCE).shape) == (B, T, D)
-
-
 def test_gradients_reach_every_weight_and_every_earlier_position():
     block, x = make_block(attends=True), tf.constant(INPUTS)
     with tf.GradientTape() as tape:
