@@ -281,8 +281,10 @@ QUICK = [
     "Transformer",
 ]
 
-# Those that no quick test compiles, since they combine what is in other rows.
+# Those that no quick test compiles, since other rows have the same parts.
 COMBINED = [
+    "attention with rotated keys",
+    "attention by distance",
     "attention with biases and another key_dim",
     "convolution of a single position",
     "block of a language model",
