@@ -63,10 +63,12 @@ def every_layer():
 
 @dataclasses.dataclass(frozen=True)
 class OnJax:
-    """What `tests/on_jax.py` found: the output of every layer of the table, and facts."""
+    """What `tests/on_jax.py` found: the output of every layer of the table, facts, and the folder
+    of `tests/decoding_drive.py`."""
 
     outputs: dict
     facts: dict
+    decoding: Path
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +77,13 @@ def on_jax(every_layer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("on_jax")
     for number, layer in enumerate(every_layer.values()):
         np.savez(folder / f"{number}.npz", *layer.get_weights())
+    (folder / "decoding").mkdir()
     every_layer["Transformer"].save_weights(folder / "transformer.weights.h5")
     run_python("-m", "tests.on_jax", str(folder), KERAS_BACKEND="jax", XLA_FLAGS=QUICK_TO_COMPILE)
     outputs = np.load(folder / "outputs.npz")
-    return OnJax(dict(outputs), json.loads((folder / "facts.json").read_text()))
+    return OnJax(
+        dict(outputs), json.loads((folder / "facts.json").read_text()), folder / "decoding"
+    )
 
 
 def run_python(*arguments, **environment):

@@ -1,7 +1,7 @@
 """Runs in a process of its own, with `KERAS_BACKEND=jax`: `python -m tests.on_jax FOLDER`.
 
-Reads weights that the TensorFlow backend wrote, writes every layer's output, then builds, fits
-and translates, and says whether anything of it imported TensorFlow.
+Reads weights that the TensorFlow backend wrote, writes every layer's output and decoding steps,
+then builds, fits and translates, and says whether anything of it imported TensorFlow.
 """
 
 import json
@@ -13,6 +13,8 @@ import keras
 import numpy as np
 
 import keras_transformer as kt
+from tests import decoding_drive
+from tests.decoding_layers import QUICK
 from tests.every_layer import CASES, IDS
 from tests.toy import ToyTokenizer
 
@@ -22,6 +24,7 @@ CE = kt.TokenCrossEntropy()
 def main(folder):
     facts = {"backend": keras.backend.backend()}
     np.savez(folder / "outputs.npz", **{name: output(folder, name) for name in CASES})
+    decoding_drive.save(folder / "decoding", QUICK, ["float32"])
     facts["from_weights_file"] = loaded_from_file(folder).tolist()
     facts["losses"] = fit_a_step()
     facts["losses_with_penalty"] = [fit_with_penalty(loss) for loss in (CE, [CE])]

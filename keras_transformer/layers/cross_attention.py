@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_transformer.layers.layer import with_scores
-from keras_transformer.layers.masks import expand_mask
+from keras_transformer.layers.masks import expand_mask, key_positions
 
 
 class AttendsToEncoder:
@@ -18,13 +18,15 @@ class AttendsToEncoder:
 
     NO_CROSS_ATTENTION = None
 
-    def project_memory(self, encoder_output=None):
+    def project_memory(self, encoder_output=None, positions=None):
         """Projects the encoder output to the keys and values of the cross-attention.
 
         Decoding computes them once per source and reuses them at every step.
 
         Args:
             encoder_output: Tensor of shape `(B, S, d_model)`.
+            positions: Integer tensor of shape `(B or 1, S)`: position of each source token in its
+                sentence. `None`, unless rows are packed, means 0 to S - 1.
 
         Returns:
             Keys and values, `(B, H, S, K)` each; an empty tuple without cross-attention.
@@ -47,7 +49,8 @@ class AttendsToEncoder:
                 f"with `cross_attention={self.NO_CROSS_ATTENTION}`. Received: encoder_output=None"
             )
         self.build_if_needed((None, None, self.d_model), encoder_output.shape)
-        return self.cross_attention.project_key_value(encoder_output)
+        options = {} if positions is None else {"positions": positions}
+        return self.cross_attention.project_key_value(encoder_output, **options)
 
     def apply_cross_attention(
         self, inputs, memory, memory_mask, positions, return_attention_scores
@@ -55,6 +58,8 @@ class AttendsToEncoder:
         """Returns the output of the cross-attention sub-layer, and its scores or `None`."""
         if self.cross_attention is None:
             return inputs, None
+        memory_positions = key_positions(memory_mask)
+        packed = {} if memory_positions is None else {"key_positions": memory_positions}
         outputs, scores = with_scores(
             self.cross_attention,
             self.cross_attention_residual.preprocess(inputs),
@@ -62,5 +67,6 @@ class AttendsToEncoder:
             attention_mask=expand_mask(memory_mask, ops.shape(inputs)[1]),
             positions=positions,
             return_attention_scores=return_attention_scores,
+            **packed,
         )
         return self.cross_attention_residual(inputs, outputs), scores

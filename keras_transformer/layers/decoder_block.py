@@ -5,7 +5,7 @@ import keras
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.block import Block, mixes_positions
 from keras_transformer.layers.cross_attention import AttendsToEncoder
-from keras_transformer.layers.masks import AttentionMask
+from keras_transformer.layers.masks import AttentionMask, key_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -27,7 +27,8 @@ class DecoderBlock(AttendsToEncoder, Block):
         dropout_rate: Float. Fraction of each sub-layer's output to drop during training.
         norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
         cross_attention: Boolean, whether the block attends to the output of an encoder; or a layer
-            to use for it instead of a `MultiHeadAttention` of these sizes.
+            to use for it instead of a `MultiHeadAttention` of these sizes, which is called in the
+            same way; in packed rows with `key_positions` too.
         activation: String or callable. Activation of the feed-forward network.
         use_bias: Boolean. Whether the projections of the attention layers have biases.
         epsilon: Float. Added to the variance in layer normalization.
@@ -115,7 +116,7 @@ class DecoderBlock(AttendsToEncoder, Block):
     ):
         mask = self._check_mask(attention_mask)
         x, own = self.apply_self_attention(inputs, mask, positions, return_attention_scores)
-        memory = self.project_memory(encoder_output)
+        memory = self.project_memory(encoder_output, key_positions(memory_mask))
         x, cross = self.apply_cross_attention(
             x, memory, memory_mask, positions, return_attention_scores
         )

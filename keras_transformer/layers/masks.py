@@ -128,6 +128,29 @@ def expand_mask(mask, query_length):
     return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
 
 
+def key_positions(mask):
+    """Returns the position of each key in its sentence, as far as a mask knows it.
+
+    Args:
+        mask: `AttentionMask`, boolean tensor, or `None`. The tokens of a segment are next to each
+            other.
+
+    Returns:
+        Integer tensor of shape `(B, S)`; `None` without segments, which means 0 to S - 1.
+
+    Example:
+
+    >>> segments = keras.ops.array([[1, 1, 2, 2, 2, 0]])
+    >>> key_positions(AttentionMask(None, segments, segments)).numpy().tolist()
+    [[0, 1, 0, 1, 2, 0]]
+    """
+    if not isinstance(mask, AttentionMask) or mask.key_segments is None:
+        return None
+    in_segment = ops.cast(segment_mask(mask.key_segments, mask.key_segments), "int32")
+    starts = ops.cast(ops.argmax(in_segment, axis=-1), "int32")
+    return ops.arange(ops.shape(starts)[1], dtype="int32") - starts
+
+
 def require_parts(mask, positions, layer):
     """Returns a mask as an `AttentionMask`, for layers that use its parts and never expand it.
 

@@ -6,7 +6,7 @@ from keras import ops
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.cross_attention import AttendsToEncoder
 from keras_transformer.layers.layer import Layer
-from keras_transformer.layers.masks import require_parts
+from keras_transformer.layers.masks import key_positions, require_parts
 from keras_transformer.layers.parts import TakesParts
 
 START, PADDING = 1, -1  # marks of positions: the first one of a sentence, and padding
@@ -143,7 +143,7 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
         mask = require_parts(attention_mask, positions, self)
         x = self.cell_residual.preprocess(inputs)
         x = self.cell_residual(inputs, self._recur(x, mask.padding, positions))
-        memory = self.project_memory(encoder_output)
+        memory = self.project_memory(encoder_output, key_positions(memory_mask))
         x, cross = self.apply_cross_attention(
             x, memory, memory_mask, positions, return_attention_scores
         )

@@ -1,0 +1,298 @@
+"""Every layer and model with a method for decoding steps: the table that
+`tests/layers/test_decoding_steps.py` goes through, here and in a process of its own on JAX.
+
+To add a layer, add a line to `ROWS`: `LayerRow` if it is called as `MultiHeadAttention` is,
+`LayerRow(..., attends=True)` if it attends to an encoder as `DecoderBlock` does.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_transformer as kt
+from keras_transformer.layers import AttentionMask
+from keras_transformer.models import DecoderStack, EncoderDecoder, EncoderStack
+from keras_transformer.models.encoder_decoder import Memory
+from tests.toy_parts import AttentionByDistance, AttentionInBlocks, PreviousInput, Rotation
+from tests.weights import random, randomize
+
+H, K, S, F, V = 2, 7, 13, 17, 23  # primes, all different, also from those of the drive
+D = H * K
+SOURCES = 37  # how many sources there are; each sentence of the drive has another
+SIZES = {"d_model": D, "num_heads": H, "d_ff": F}
+
+_generator = np.random.default_rng(3)
+SOURCE_MASK = np.arange(S) < _generator.integers(1, S + 1, (SOURCES, 1))
+SOURCE_IDS = np.where(SOURCE_MASK, _generator.integers(3, V, (SOURCES, S)), 0).astype("int32")
+SOURCE_VECTORS = random(SOURCES, S, D, seed=5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """Rows of several sentences: the number of the sentence of each token, and its position."""
+
+    segments: np.ndarray
+    positions: np.ndarray
+    source_segments: np.ndarray
+    source_positions: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRow:
+    """A layer from vectors to vectors.
+
+    Attributes:
+        make: Makes the layer, given a dtype.
+        attends: Whether the layer attends to the output of an encoder.
+    """
+
+    make: Callable
+    attends: bool = False
+
+    def layer(self, dtype="float32"):
+        """Returns the layer with random weights, the same for each dtype and backend."""
+        layer = self.make(dtype=dtype)
+        shape = (None, None, D)
+        layer.build(shape, shape) if self.attends else layer.build(shape)
+        return randomize(layer)
+
+    def inputs(self, layer, numbers):
+        """Returns different inputs for each of the numbers, from 0 on: `(..., D)`."""
+        vectors = random(numbers.max() + 1, D, seed=1)[numbers]
+        return ops.cast(vectors, layer.compute_dtype)
+
+    def memory(self, layer):
+        """Returns what decoding steps know of each source."""
+        vectors = ops.cast(SOURCE_VECTORS, layer.compute_dtype)
+        blocks = layer.project_memory(vectors) if self.attends else ()
+        return Memory(vectors, ops.convert_to_tensor(SOURCE_MASK), blocks)
+
+    def whole(self, layer, inputs, memory):
+        """Returns the outputs for whole sentences."""
+        source = {"encoder_output": memory.encoder_output, "memory_mask": memory.mask}
+        mask = AttentionMask(causal=True)
+        return layer(inputs, attention_mask=mask, **(source if self.attends else {}))
+
+    def step(self, layer, inputs, cache, at, memory):
+        """Returns the outputs of a decoding step, and the new cache."""
+        source = {"memory": memory.blocks, "memory_mask": memory.mask} if self.attends else {}
+        outputs, _, cache = layer.step(inputs, cache, at, **source)
+        return outputs, cache
+
+    def in_packed_rows(self, layer, inputs, packed, sources):
+        """Returns the outputs for packed rows; `sources` are numbers of source positions."""
+        source = {
+            "encoder_output": ops.cast(SOURCE_VECTORS.reshape(-1, D)[sources], layer.compute_dtype),
+            "memory_mask": AttentionMask(
+                packed.source_segments > 0, packed.segments, packed.source_segments
+            ),
+        }
+        return layer(
+            inputs,
+            attention_mask=AttentionMask(None, packed.segments, packed.segments, causal=True),
+            positions=packed.positions,
+            **(source if self.attends else {}),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRow:
+    """A model from token ids to logits, with the same methods as `LayerRow`."""
+
+    make: Callable
+
+    def layer(self, dtype="float32"):
+        model = self.make(dtype=dtype)
+        model.build()
+        return randomize(model)
+
+    def inputs(self, model, numbers):
+        ids = np.random.default_rng(1).integers(3, V, numbers.max() + 1)[numbers]
+        return ops.convert_to_tensor(ids.astype("int32"))
+
+    def memory(self, model):
+        return model.encode(ops.convert_to_tensor(SOURCE_IDS))
+
+    def whole(self, model, inputs, memory):
+        return model.decode(inputs, memory)
+
+    def step(self, model, inputs, cache, at, memory):
+        logits, _, cache = model.decode_step(inputs, cache, at, memory)
+        return logits, cache
+
+    def in_packed_rows(self, model, inputs, packed, sources):
+        real = packed.source_segments > 0
+        return model(
+            {
+                "source": np.where(real, np.maximum(SOURCE_IDS, 3).reshape(-1)[sources], 0),
+                "target": inputs,
+                "source_segments": packed.source_segments,
+                "target_segments": packed.segments,
+                "source_positions": packed.source_positions,
+                "target_positions": packed.positions,
+            }
+        )
+
+
+def attention(dtype, attention=None, position_encoder=None, **options):
+    return kt.MultiHeadAttention(
+        D,
+        H,
+        attention=attention and attention(dtype=dtype),
+        position_encoder=position_encoder and position_encoder(dtype=dtype),
+        dtype=dtype,
+        **options,
+    )
+
+
+def block(dtype, self_attention=None, feed_forward=None, **options):
+    """A decoder block with parts, which are functions of the dtype."""
+    return kt.DecoderBlock(
+        **SIZES,
+        self_attention=self_attention and self_attention(dtype=dtype),
+        feed_forward=feed_forward and feed_forward(dtype=dtype),
+        dtype=dtype,
+        **options,
+    )
+
+
+def rotary(dtype):
+    return attention(dtype, position_encoder=Rotation, key_dim=4)
+
+
+def by_distance(dtype):
+    return attention(dtype, AttentionByDistance)
+
+
+def all_parts(dtype):
+    """An attention with parts in all places."""
+    return attention(dtype, AttentionByDistance, Rotation, key_dim=4, use_bias=True)
+
+
+def convolution(dtype, kernel_size=5):
+    return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
+
+
+def recurrent(cell, cross_attention_of=None, **options):
+    """A row for a recurrent block around a cell, perhaps with cross-attention."""
+    attends = cross_attention_of is not None
+
+    def make(dtype):
+        cross_attention = cross_attention_of(dtype) if attends else None
+        return kt.RecurrentBlock(cell(D, dtype=dtype), cross_attention, dtype=dtype, **options)
+
+    return LayerRow(make, attends)
+
+
+def alternating_stack(dtype):
+    """Blocks with and without cross-attention in turns, with different parts and sizes."""
+    return DecoderStack(
+        [
+            block(dtype),
+            block(dtype, by_distance, cross_attention=False),
+            kt.DecoderBlock(D, 7, 19, norm="pre", dtype=dtype),
+            block(dtype, convolution, cross_attention=False, norm="pre"),
+        ],
+        keras.layers.LayerNormalization(dtype=dtype),
+        dtype=dtype,
+    )
+
+
+def transformer(**settings):
+    return lambda dtype: kt.Transformer(
+        V, num_layers=2, **SIZES, max_length=19, dtype=dtype, **settings
+    )
+
+
+def model_of_parts(dtype):
+    return EncoderDecoder(
+        kt.PositionalEmbedding(V, D, dtype=dtype),
+        kt.PositionalEmbedding(V, D, positions=None, use_bias=True, dtype=dtype),
+        EncoderStack(
+            [kt.EncoderBlock(**SIZES, self_attention=rotary(dtype), dtype=dtype)], dtype=dtype
+        ),
+        DecoderStack(
+            [
+                block(dtype, rotary),
+                block(dtype, feed_forward=convolution, cross_attention=False),
+                kt.RecurrentBlock(keras.layers.GRUCell(D, dtype=dtype), dtype=dtype),
+            ],
+            dtype=dtype,
+        ),
+        dtype=dtype,
+    )
+
+
+ROWS = {
+    "attention": LayerRow(attention),
+    "attention with biases and another key_dim": LayerRow(
+        lambda dtype: attention(dtype, key_dim=5, use_bias=True)
+    ),
+    "attention with rotated keys": LayerRow(rotary),
+    "attention by distance": LayerRow(by_distance),
+    "attention in blocks": LayerRow(lambda dtype: attention(dtype, AttentionInBlocks)),
+    "attention with all parts": LayerRow(all_parts),
+    "previous input": LayerRow(PreviousInput),
+    "convolution": LayerRow(convolution),
+    "convolution of a single position": LayerRow(lambda dtype: convolution(dtype, 1)),
+    "convolution wider than the cache": LayerRow(lambda dtype: convolution(dtype, 29)),
+    "block post": LayerRow(block, attends=True),
+    "block pre": LayerRow(lambda dtype: block(dtype, norm="pre"), attends=True),
+    "block of a language model": LayerRow(
+        lambda dtype: block(dtype, cross_attention=False, use_bias=True)
+    ),
+    "block, attention by distance": LayerRow(
+        lambda dtype: block(dtype, by_distance, norm="pre"), attends=True
+    ),
+    "block, rotated cross-attention": LayerRow(
+        lambda dtype: block(dtype, rotary, cross_attention=rotary(dtype)), attends=True
+    ),
+    "block, cross-attention by distance": LayerRow(
+        lambda dtype: block(dtype, cross_attention=by_distance(dtype), norm="pre"), attends=True
+    ),
+    "block, previous input in both slots": LayerRow(
+        lambda dtype: block(dtype, PreviousInput, PreviousInput, norm="pre"), attends=True
+    ),
+    "block, convolution": LayerRow(lambda dtype: block(dtype, convolution), attends=True),
+    "block, convolution for feed-forward": LayerRow(
+        lambda dtype: block(dtype, feed_forward=convolution), attends=True
+    ),
+    "recurrent block, LSTM": recurrent(keras.layers.LSTMCell),
+    "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
+    "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
+    "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
+    "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
+    "decoder": LayerRow(
+        lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
+    ),
+    "Transformer": ModelRow(transformer()),
+    "Transformer pre, learned positions": ModelRow(transformer(norm="pre", positions="learned")),
+    "model of parts": ModelRow(model_of_parts),
+}
+
+# Those that every backend goes through in the quick tests.
+QUICK = [
+    "attention with all parts",
+    "block, convolution",
+    "recurrent block, LSTM, pre, attends",
+    "Transformer",
+]
+
+# Those that no quick test compiles, since other rows have the same parts.
+COMBINED = [
+    "attention with rotated keys",
+    "attention by distance",
+    "attention with biases and another key_dim",
+    "convolution of a single position",
+    "block of a language model",
+    "block, attention by distance",
+    "block, cross-attention by distance",
+    "block, previous input in both slots",
+    "recurrent block, GRU",
+    "stack of alternating blocks",
+    "decoder",
+    "Transformer pre, learned positions",
+]
