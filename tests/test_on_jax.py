@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.decoding_layers import QUICK
 from tests.every_layer import CASES, IDS
+from tests.layers.test_decoding_steps import check_saved
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -13,6 +15,11 @@ def test_every_layer_gives_the_same_on_jax(name, every_layer, on_jax):
     np.testing.assert_allclose(
         on_jax.outputs[name], ops.convert_to_numpy(expected), rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_decoding_steps_on_jax_equal_the_whole(name, on_jax):
+    check_saved(on_jax.decoding, name, "float32")
 
 
 def test_weights_written_here_are_read_by_jax(every_layer, on_jax):

@@ -88,18 +88,13 @@ def test_eager_steps_equal_the_whole_in_bfloat16(name):
     check_steps(name, "mixed_bfloat16", as_it_is, STEPS)
 
 
-# JAX
+# JAX; its quick rows are in `tests/test_on_jax.py`, beside the process that they share.
 
 
 def check_saved(folder, name, dtype):
     saved = np.load(folder / f"{list(ROWS).index(name)}.npz")
     assert saved[f"{dtype} traces"] == 1
     assert_same(saved[f"{dtype} steps"], saved[f"{dtype} whole"], dtype)
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_steps_on_jax_equal_the_whole(name, on_jax):
-    check_saved(on_jax.decoding, name, "float32")
 
 
 @pytest.fixture(scope="module")
