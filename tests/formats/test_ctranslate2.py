@@ -11,7 +11,14 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
-from keras_transformer.layers import DotProductAttention, MultiHeadAttention
+from keras_transformer.layers import (
+    DotProductAttention,
+    LinearBias,
+    MultiHeadAttention,
+    RelativeAttention,
+    RotaryEmbedding,
+)
+from keras_transformer.models import create_model
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -27,7 +34,30 @@ KINDS = {
     "no positions": {"positions": None},
     "two vocabularies": {"target_vocabulary_size": 293, "positions": "learned", "max_length": 67},
     "ids to spare": {"vocabulary_size": 311},
+    "rotary": {"architecture": "rotary", "d_model": 28},
+    "relative": {"architecture": "relative", "options": {"max_distance": 3}, "norm": "pre"},
+    "multi-query": {"architecture": "multi_query"},
+    "grouped-query": {"architecture": "grouped_query", "num_heads": 14, "use_bias": True},
+    "many parts": {"architecture": "many_parts"},
 }
+
+
+def many_parts(**sizes):
+    """Self-attentions that differ from layer to layer, with fewer heads here and there."""
+    model = Transformer(**{**sizes, "d_model": 24, "num_heads": 6, "positions": None})
+    attentions = [
+        {"position_encoder": RotaryEmbedding(100, "half"), "num_key_value_heads": 2},
+        {"attention": RelativeAttention(2, values=False), "num_key_value_heads": 1},
+        {"attention": RelativeAttention(1), "position_encoder": RotaryEmbedding()},
+    ]
+    for block, parts in zip(model.decoder.blocks, attentions, strict=True):
+        block.self_attention = MultiHeadAttention(24, 6, **parts)
+    model.decoder.blocks[1].cross_attention = MultiHeadAttention(24, 6, num_key_value_heads=3)
+    for block in model.encoder.blocks:
+        block.self_attention = MultiHeadAttention(
+            24, 6, num_key_value_heads=1, position_encoder=RotaryEmbedding()
+        )
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +72,10 @@ def target_tokenizer():
 
 @pytest.fixture(scope="module")
 def make_translator(tokenizer, target_tokenizer):
-    def make(**changes):
-        model = Transformer(**{"vocabulary_size": 307, **SIZES, **changes})
+    def make(architecture="transformer", options=None, **changes):
+        sizes = {"vocabulary_size": 307, **SIZES, **changes}
+        of_parts = architecture == "many_parts"
+        model = many_parts(**sizes) if of_parts else create_model(architecture, options, **sizes)
         model.build()
         two = "target_vocabulary_size" in changes
         target = target_tokenizer if two else None
@@ -233,7 +265,7 @@ def test_other_models_are_refused(tokenizer, tmp_path):
     other = Other()
     other.built = True
     with pytest.raises(
-        ValueError, match=r"computes the paper's Transformer and none.*an? Other at"
+        ValueError, match=r"computes the paper's Transformer, .*and no other parts.*an? Other at"
     ):
         export_ctranslate2(Translator(other, tokenizer), tmp_path / "ct2")
 
