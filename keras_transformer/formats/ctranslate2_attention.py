@@ -15,7 +15,7 @@ def check_attentions(model) -> None:
         for block in stack.blocks:
             if _has_positions(block.self_attention) and embedding.positions is not None:
                 raise ValueError(
-                    "CTranslate2 adds no positions to embeddings if the self-attention has its own. "
+                    "CTranslate2 adds no positions to embeddings if a self-attention has its own. "
                     f"Received: {_part_with_positions(block.self_attention)}, and an embedding "
                     f"with positions={embedding.positions!r}"
                 )

@@ -53,7 +53,7 @@ def grouped_matmul(x, y):
     Returns:
         Tensor of shape `(B, H, T, N)`.
     """
-    if x.shape[1] == y.shape[1]:
+    if y.shape[1] in (None, x.shape[1]):
         return ops.matmul(x, y)
     (B, H, T, M), G = ops.shape(x), y.shape[1]
     product = ops.matmul(ops.reshape(x, (B, G, H // G * T, M)), y)
@@ -89,8 +89,8 @@ class DotProductAttention(Layer):
     `(B or 1, T, S)`: negative towards the past. They are the same in `call`, in packed rows and in
     decoding steps, where only those of visible keys have a meaning.
 
-    Keys and values may have fewer heads than queries and scores, G instead of H; the methods of this
-    class take either (see `num_key_value_heads` of `MultiHeadAttention`).
+    Keys and values may have fewer heads than queries and scores, G instead of H (see
+    `num_key_value_heads` of `MultiHeadAttention`); the methods of this class take either.
 
     Call arguments:
         query: Tensor of shape `(B, H, T, K)`.

@@ -36,9 +36,9 @@ class DecoderBlock(AttendsToEncoder, Block):
             that mixes positions and never looks ahead, with `init_cache` and `step` (see
             `DecodingStep`). It is called as in `EncoderBlock`.
         feed_forward: Layer to use instead of a `FeedForward` of these sizes.
-        attention_dropout_rate: Float. Fraction of the attention scores to drop during training; 0 in
-            the paper.
-        feed_forward_dropout_rate: Float. Fraction of the hidden layer of the feed-forward network to
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward network's hidden layer to
             drop during training; 0 in the paper.
 
     Call arguments:

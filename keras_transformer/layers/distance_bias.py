@@ -89,17 +89,19 @@ class LinearBias(DotProductAttention):
 
     It is called as `DotProductAttention`.
 
-    Example: A single head, whose slope is 2^-8.
+    Example: Two heads, with the slopes 2^-4 and 2^-8.
 
-    >>> x = keras.ops.zeros((1, 1, 3, 2))
-    >>> logits = LinearBias().logits(x, x, keras.ops.array([[[0, 1, 2], [-1, 0, 1], [-2, -1, 0]]]))
-    >>> (logits[0, 0] * 2**8).numpy().tolist()
-    [[0.0, -1.0, -2.0], [-1.0, 0.0, -1.0], [-2.0, -1.0, 0.0]]
+    >>> x = keras.ops.zeros((1, 2, 3, 4))
+    >>> _, scores = LinearBias()(x, x, x, return_attention_scores=True)
+    >>> [[round(float(score), 2) for score in row] for row in scores[0, :, 0]]
+    [[0.35, 0.33, 0.31], [0.33, 0.33, 0.33]]
     """
 
+    def build(self, query_shape):
+        self.slopes = np.reshape(_slopes(query_shape[1]), (-1, 1, 1)).astype("float32")
+
     def logits(self, query, key, distances):
-        slopes = np.reshape(_slopes(query.shape[1]), (-1, 1, 1)).astype("float32")
-        biases = slopes * ops.cast(ops.abs(distances), "float32")[:, None]  # (B or 1, H, T, S)
+        biases = self.slopes * ops.cast(ops.abs(distances), "float32")[:, None]  # (B or 1, H, T, S)
         return ops.cast(super().logits(query, key, distances), "float32") - biases
 
 

@@ -27,9 +27,9 @@ class EncoderBlock(Block):
             with `inputs`, `attention_mask`, `positions` and, if scores are asked for,
             `return_attention_scores`.
         feed_forward: Layer to use instead of a `FeedForward` of these sizes.
-        attention_dropout_rate: Float. Fraction of the attention scores to drop during training; 0 in
-            the paper.
-        feed_forward_dropout_rate: Float. Fraction of the hidden layer of the feed-forward network to
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward network's hidden layer to
             drop during training; 0 in the paper.
 
     Call arguments:

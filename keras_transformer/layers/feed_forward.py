@@ -47,7 +47,10 @@ class FeedForward(Layer):
 
     def build(self, input_shape):
         self.hidden.build(input_shape)
-        self.output_projection.build((*input_shape[:-1], self.d_ff))
+        hidden_shape = (*input_shape[:-1], self.d_ff)
+        if self.dropout is not None:
+            self.dropout.build(hidden_shape)
+        self.output_projection.build(hidden_shape)
 
     def call(self, inputs):
         hidden = self.hidden(inputs)

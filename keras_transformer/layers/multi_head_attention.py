@@ -156,6 +156,8 @@ class MultiHeadAttention(TakesParts, Layer):
         if self.position_encoder is not None:
             self.build_part("position_encoder", heads)
         self.build_part("attention", heads)
+        if self.dropout is not None:
+            self.dropout.build((query_shape[0], self.num_heads, query_shape[1], value_shape[1]))
 
     def project_query(self, query, positions=None):
         """Projects the queries, `(B, T, d_model)`, to `(B, num_heads, T, key_dim)`.

@@ -13,8 +13,8 @@ class RelativeAttention(DotProductAttention):
     A vector for the distance from the query to the key is added to the key, and another one to the
     value ([Shaw et al., 2018](https://arxiv.org/abs/1803.02155)). All distances greater than
     `max_distance` share a vector on either side, and all heads share the tables, whose rows belong
-    to the distances `-max_distance` to `max_distance`. The model needs no other positions. As in the
-    paper, use it in self-attention only.
+    to the distances `-max_distance` to `max_distance`. The model needs no other positions. As in
+    the paper, use it in self-attention only.
 
     Args:
         max_distance: Integer. Distance from which on vectors are the same; 16 for the paper's base

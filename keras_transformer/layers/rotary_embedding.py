@@ -39,11 +39,11 @@ class RotaryEmbedding(Layer):
         ValueError: If `layout` is unknown, or `max_wavelength` is not positive; or, when built, if
             K is odd.
 
-    Example: A quarter turn, the position pi / 2, would swap the channels of the first pair.
+    Example: The second pair turns a hundred times slower than the first.
 
-    >>> x = keras.ops.reshape(keras.ops.array([1.0, 0.0, 1.0, 0.0]), (1, 1, 1, 4))
-    >>> RotaryEmbedding()(x, keras.ops.array([[1]])).numpy().ravel().round(3).tolist()
-    [0.5400000214576721, 0.8410000205039978, 1.0, 0.009999999776482582]
+    >>> x = keras.ops.array([[[[1.0, 0.0, 1.0, 0.0]]]])
+    >>> [round(float(number), 2) for number in RotaryEmbedding()(x, np.array([[1]]))[0, 0, 0]]
+    [0.54, 0.84, 1.0, 0.01]
     """
 
     def __init__(self, max_wavelength=10000, layout="interleaved", **kwargs):

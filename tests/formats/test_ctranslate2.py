@@ -13,7 +13,6 @@ from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
 from keras_transformer.layers import (
     DotProductAttention,
-    LinearBias,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
