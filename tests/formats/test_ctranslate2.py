@@ -13,6 +13,7 @@ from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
 from keras_transformer.layers import (
     DotProductAttention,
+    LinearBias,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
@@ -160,6 +161,36 @@ def test_it_writes_what_we_write(make_translator, tmp_path):
     assert [result.hypotheses[0] for result in theirs] == tokens_of(translator.tokenizer, ours)
 
 
+@pytest.mark.parametrize("kind", ["rotary", "relative", "multi-query", "many parts"])
+def test_it_finds_what_we_find_with_any_attention(kind, make_translator, tmp_path):
+    translator = make_translator(**KINDS[kind])
+    export_ctranslate2(translator, tmp_path / "ct2")
+    sources = random_ids(307, (11, 11, 11), seed=11)
+    found = generate(
+        translator.model,
+        np.array([[*source, 2] for source in sources], "int32"),
+        np.full(3, 23),
+        length=23,
+        beam_size=3,
+        length_penalty=0.0,
+        bos_id=1,
+        eos_id=2,
+    )
+    results = load(tmp_path / "ct2").translate_batch(
+        tokens_of(translator.tokenizer, sources),
+        beam_size=3,
+        length_penalty=0,
+        max_decoding_length=23,
+        min_decoding_length=0,
+        return_scores=True,
+    )
+    ours = [[id for id in row if id not in (0, 2)] for row in np.asarray(found.ids)[:, 0].tolist()]
+    theirs = [result.hypotheses[0] for result in results]
+    assert theirs == tokens_of(translator.tokenizer, ours)
+    scores = [result.scores[0] for result in results]
+    np.testing.assert_allclose(scores, found.log_probs[:, 0], atol=1e-4)
+
+
 def test_a_folder_of_ours_is_written_anew(make_translator, tmp_path):
     (tmp_path / "ct2").mkdir()
     export_ctranslate2(make_translator(positions=None), tmp_path / "ct2")
@@ -291,6 +322,12 @@ class Subclass(Transformer):
         ),
         (
             lambda model: setattr(
+                model.encoder.blocks[1].self_attention, "attention", LinearBias(name="alibi")
+            ),
+            r"and no other parts\. Received: a LinearBias at '.*encoder.*alibi'",
+        ),
+        (
+            lambda model: setattr(
                 model.encoder.blocks[0], "feed_forward", keras.layers.Dense(14, name="narrow")
             ),
             "model whose encoder has other sizes",
@@ -301,8 +338,20 @@ class Subclass(Transformer):
             ),
             "model whose encoder has other sizes",
         ),
+        (
+            lambda model: setattr(
+                model.encoder.blocks[1].self_attention, "attention", RelativeAttention(name="far")
+            ),
+            "if a self-attention has its own. Received: a RelativeAttention at .*far.*'paper'",
+        ),
+        (
+            lambda model: setattr(
+                model.decoder.blocks[1].cross_attention, "attention", RelativeAttention(name="far")
+            ),
+            "in self-attention only. Received: a RelativeAttention at .*far.* in a cross-att",
+        ),
     ],
-    ids=["a hook", "a part of Keras", "other heads"],
+    ids=["a hook", "a bias", "a part of Keras", "other heads", "positions twice", "in cross"],
 )
 def test_a_foreign_part_is_refused_by_its_name(change, message, tokenizer, tmp_path):
     model = Transformer(307, **SIZES)

@@ -2,10 +2,18 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
-from keras_transformer.layers import DotProductAttention, MultiHeadAttention, RelativeAttention
+from keras_transformer.layers import (
+    DotProductAttention,
+    EncoderBlock,
+    MultiHeadAttention,
+    PositionalEmbedding,
+    RelativeAttention,
+    RotaryEmbedding,
+)
 from tests.weights import array, random, randomize
 
 B, H, S, K = 2, 3, 7, 5
@@ -109,3 +117,37 @@ def test_heads_share_the_tables():
 def test_a_negative_distance_is_refused():
     with pytest.raises(ValueError, match=r"`max_distance` must be at least 0\. Received: -1"):
         RelativeAttention(-1)
+
+
+def two_to_the_left(length, rows, seed):
+    """Rows of random words, and for each word the one two places before it, or else itself."""
+    words = np.random.default_rng(seed).integers(12, size=(rows, length)).astype("int32")
+    return words, np.concatenate([words[:, :2], words[:, :-2]], axis=1)
+
+
+def shares_learnt(steps=800, **parts):
+    """Trains a block without absolute positions; returns its shares of right words, at the length
+    of the training and at 40."""
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((None,), dtype="int32")
+    attention = MultiHeadAttention(32, 4, **parts)
+    x = PositionalEmbedding(12, 32, positions=None, dropout_rate=0.0)(ids)
+    x = EncoderBlock(32, 4, 64, dropout_rate=0.0, self_attention=attention)(x)
+    model = keras.Model(ids, keras.layers.Dense(12)(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.003), loss, jit_compile=True)
+    model.fit(*two_to_the_left(12, 64 * steps, seed=0), batch_size=64, shuffle=False, verbose=0)
+    shares = []
+    for length in (12, 40):
+        words, wanted = two_to_the_left(length, 256, seed=1)
+        guesses = keras.ops.convert_to_numpy(model(words)).argmax(axis=-1)
+        shares.append((guesses == wanted)[:, 2:].mean())
+    return shares
+
+
+@pytest.mark.slow
+def test_two_to_the_left_needs_a_vector_of_its_own():
+    """With `max_distance=2` that distance shares its vector with all that is further left."""
+    assert shares_learnt(attention=RelativeAttention(2))[0] < 0.6
+    assert min(shares_learnt(attention=RelativeAttention(3))) > 0.95
+    assert shares_learnt(position_encoder=RotaryEmbedding())[0] > 0.95
