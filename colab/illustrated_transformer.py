@@ -459,7 +459,7 @@ display(whole)
 
 # %%
 @keras.saving.register_keras_serializable(package="lesson")
-class RelativeAttention(kt.DotProductAttention):
+class BiasByDistance(kt.DotProductAttention):
     """Attention that knows how far apart two words are, up to 3."""
 
     def build(self, query_shape):  # (B, heads, T, key_dim)
@@ -471,7 +471,7 @@ class RelativeAttention(kt.DotProductAttention):
 
 
 def with_distances():
-    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=RelativeAttention())
+    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=BiasByDistance())
 
 
 # %% [markdown]

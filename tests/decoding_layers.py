@@ -14,7 +14,7 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.layers import AttentionMask
-from keras_transformer.models import DecoderStack, EncoderDecoder, EncoderStack
+from keras_transformer.models import DecoderStack, EncoderDecoder, EncoderStack, create_model
 from keras_transformer.models.encoder_decoder import Memory
 from tests.toy_parts import AttentionByDistance, AttentionInBlocks, PreviousInput, Rotation
 from tests.weights import random, randomize
@@ -137,10 +137,10 @@ class ModelRow:
         )
 
 
-def attention(dtype, attention=None, position_encoder=None, **options):
+def attention(dtype, attention=None, position_encoder=None, num_heads=H, **options):
     return kt.MultiHeadAttention(
         D,
-        H,
+        num_heads,
         attention=attention and attention(dtype=dtype),
         position_encoder=position_encoder and position_encoder(dtype=dtype),
         dtype=dtype,
@@ -170,6 +170,20 @@ def by_distance(dtype):
 def all_parts(dtype):
     """An attention with parts in all places."""
     return attention(dtype, AttentionByDistance, Rotation, key_dim=4, use_bias=True)
+
+
+def grouped(dtype, num_key_value_heads=2, **parts):
+    """Four heads of queries, which share fewer ones of keys and values, perhaps with parts."""
+    heads = {"num_heads": 4, "num_key_value_heads": num_key_value_heads}
+    return attention(dtype, key_dim=6, **heads, **parts)
+
+
+def relative(dtype):
+    return kt.RelativeAttention(2, dtype=dtype)
+
+
+def grouped_with_parts(dtype):
+    return grouped(dtype, attention=relative, position_encoder=kt.RotaryEmbedding)
 
 
 def convolution(dtype, kernel_size=5):
@@ -207,6 +221,12 @@ def transformer(**settings):
     )
 
 
+def architecture(name, options=None, **settings):
+    """A model of the catalogue, whose heads have an even width."""
+    sizes = {"vocabulary_size": V, "num_layers": 2, "d_model": 12, "num_heads": 2, "d_ff": F}
+    return lambda dtype: create_model(name, options, **sizes, **settings, dtype=dtype)
+
+
 def model_of_parts(dtype):
     return EncoderDecoder(
         kt.PositionalEmbedding(V, D, dtype=dtype),
@@ -235,6 +255,26 @@ ROWS = {
     "attention by distance": LayerRow(by_distance),
     "attention in blocks": LayerRow(lambda dtype: attention(dtype, AttentionInBlocks)),
     "attention with all parts": LayerRow(all_parts),
+    "multi-query attention": LayerRow(lambda dtype: grouped(dtype, 1)),
+    "grouped-query attention with rotary and relative positions": LayerRow(grouped_with_parts),
+    "relative attention of keys alone": LayerRow(
+        lambda dtype: attention(
+            dtype, lambda dtype: kt.RelativeAttention(3, values=False, dtype=dtype)
+        )
+    ),
+    "rotary attention, half": LayerRow(
+        lambda dtype: attention(
+            dtype,
+            position_encoder=lambda dtype: kt.RotaryEmbedding(100, "half", dtype=dtype),
+            key_dim=4,
+        )
+    ),
+    "attention with a bias for each range of distances": LayerRow(
+        lambda dtype: attention(
+            dtype, lambda dtype: kt.DistanceBias(8, 9, bidirectional=False, dtype=dtype)
+        )
+    ),
+    "attention with linear biases": LayerRow(lambda dtype: attention(dtype, kt.LinearBias)),
     "previous input": LayerRow(PreviousInput),
     "convolution": LayerRow(convolution),
     "convolution of a single position": LayerRow(lambda dtype: convolution(dtype, 1)),
@@ -253,6 +293,9 @@ ROWS = {
     "block, cross-attention by distance": LayerRow(
         lambda dtype: block(dtype, cross_attention=by_distance(dtype), norm="pre"), attends=True
     ),
+    "block, grouped queries in both attentions": LayerRow(
+        lambda dtype: block(dtype, grouped_with_parts, cross_attention=grouped(dtype)), attends=True
+    ),
     "block, previous input in both slots": LayerRow(
         lambda dtype: block(dtype, PreviousInput, PreviousInput, norm="pre"), attends=True
     ),
@@ -270,6 +313,9 @@ ROWS = {
     ),
     "Transformer": ModelRow(transformer()),
     "Transformer pre, learned positions": ModelRow(transformer(norm="pre", positions="learned")),
+    "rotary": ModelRow(architecture("rotary")),
+    "relative": ModelRow(architecture("relative", {"max_distance": 2})),
+    "multi-query": ModelRow(architecture("multi_query", norm="pre")),
     "model of parts": ModelRow(model_of_parts),
 }
 
@@ -285,6 +331,13 @@ QUICK = [
 COMBINED = [
     "attention with rotated keys",
     "attention by distance",
+    "multi-query attention",
+    "relative attention of keys alone",
+    "rotary attention, half",
+    "attention with linear biases",
+    "rotary",
+    "relative",
+    "multi-query",
     "attention with biases and another key_dim",
     "convolution of a single position",
     "block of a language model",

@@ -89,6 +89,20 @@ def _decoder(norm):
     )
 
 
+def _attention(part, *arguments, **settings):
+    """What happens between the projections."""
+    return Case(
+        lambda **options: part(*arguments, **settings, **options),
+        build=((B, H, T, D),),
+        arguments={
+            "query": random(B, H, T, D, seed=5),
+            "key": random(B, H, S, D, seed=6),
+            "value": random(B, H, S, D, seed=7),
+            "attention_mask": ATTENTION_MASK,
+        },
+    )
+
+
 def _convolution(causal):
     return Case(
         lambda **options: kt.SeparableConvolution(D, causal=causal, **options),
@@ -146,7 +160,7 @@ CASES = {
         arguments={"inputs": TARGET},
     ),
     "FeedForward gelu": Case(
-        lambda **options: kt.FeedForward(D, F, activation="gelu", **options),
+        lambda **options: kt.FeedForward(D, F, activation="gelu", dropout_rate=0.1, **options),
         build=((B, T, D),),
         arguments={"inputs": TARGET},
     ),
@@ -167,16 +181,26 @@ CASES = {
         build=((B, T, D),),
         arguments={"query": TARGET},
     ),
-    "DotProductAttention": Case(
-        lambda **options: kt.DotProductAttention(**options),
-        build=((B, H, T, D),),
+    "MultiHeadAttention of grouped queries, with dropout": Case(
+        lambda **options: kt.MultiHeadAttention(
+            D, 4, num_key_value_heads=2, dropout_rate=0.1, **options
+        ),
+        build=((B, T, D), (B, S, D)),
+        arguments={"query": TARGET, "value": SOURCE, "attention_mask": ATTENTION_MASK},
+    ),
+    "RotaryEmbedding": Case(
+        lambda **options: kt.RotaryEmbedding(**options),
+        build=((B, H, T, 8),),
         arguments={
-            "query": random(B, H, T, D, seed=5),
-            "key": random(B, H, S, D, seed=6),
-            "value": random(B, H, S, D, seed=7),
-            "attention_mask": ATTENTION_MASK,
+            "inputs": random(B, H, T, 8, seed=5),
+            "positions": SEGMENTS["target_positions"],
         },
     ),
+    "RelativeAttention": _attention(kt.RelativeAttention, 2),
+    "RelativeAttention of keys alone": _attention(kt.RelativeAttention, 3, values=False),
+    "DistanceBias": _attention(kt.DistanceBias, 8, 7),
+    "LinearBias": _attention(kt.LinearBias),
+    "DotProductAttention": _attention(kt.DotProductAttention),
     "PositionalEmbedding paper": _embedding("paper"),
     "PositionalEmbedding t2t": _embedding("t2t"),
     "PositionalEmbedding learned": _embedding("learned"),
@@ -242,5 +266,8 @@ CASES = {
     "Transformer": _transformer(),
     "Transformer pre, t2t": _transformer(norm="pre", positions="t2t"),
     "Transformer of two vocabularies": _transformer(target_vocabulary_size=31, positions="learned"),
+    "Transformer with dropout everywhere": _transformer(
+        attention_dropout_rate=0.1, feed_forward_dropout_rate=0.1
+    ),
     "Transformer of packed rows": _transformer({**IDS, **SEGMENTS}, num_decoder_layers=1),
 }

@@ -301,6 +301,20 @@ TRAINING = {
         f"{PAIR} --dropout-rate 1.0 --output new",
         "dropout_rate must be less than 1. Received: 1.0",
     ),
+    "dropping all scores": (
+        f"{PAIR} --attention-dropout-rate 1 --output new",
+        "attention_dropout_rate must be at least 0, less than 1. Received: 1.0",
+    ),
+    "groups of heads that do not divide": (
+        f"{PAIR} --architecture grouped_query --architecture-options num_key_value_heads=3 "
+        "--num-heads 4 --output new",
+        "equal sizes. Received: num_heads=4, num_key_value_heads=3",
+    ),
+    "positions twice": (
+        f"{PAIR} --architecture rotary --positions learned --output new",
+        "The architecture rotary has positions in its self-attentions and none in its embeddings: "
+        "leave out `positions`. Received: positions='learned'",
+    ),
     "heads that do not divide": (
         f"{PAIR} --d-model 15 --num-heads 4 --output new",
         "Received: d_model=15, num_heads=4",

@@ -93,12 +93,13 @@ def of_transformer(model):
 
 def copy_attention(ours, theirs):
     """Into Keras' own layer, which keeps its weights by head; a bias we lack becomes zeros."""
-    heads, key_dim, weights = ours.num_heads, ours.key_dim, of_attention(ours)
+    key_dim, weights = ours.key_dim, of_attention(ours)
     for name in ("query", "key", "value"):
         kernel, bias = weights[name]
+        heads = ours.num_heads if name == "query" else ours.num_key_value_heads
         dense = getattr(theirs, f"_{name}_dense")
         values = [kernel.reshape(-1, heads, key_dim), bias.reshape(heads, key_dim)]
         dense.set_weights(values[: len(dense.weights)])
     kernel, bias = weights["output"]
-    values = [kernel.reshape(heads, key_dim, -1), bias]
+    values = [kernel.reshape(ours.num_heads, key_dim, -1), bias]
     theirs._output_dense.set_weights(values[: len(theirs._output_dense.weights)])

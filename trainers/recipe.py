@@ -10,6 +10,7 @@ from trainers.architecture import describe_architecture, parse_architecture_opti
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
+INNER_RATES = ("attention_dropout_rate", "feed_forward_dropout_rate")
 LISTS = ("train_source", "train_target", "train_tsv", "train_weight")  # options with many values
 
 
@@ -66,9 +67,14 @@ class Recipe:
         d_model: Width of every position; 0 takes the preset's.
         num_heads: Attention heads; 0 takes the preset's.
         d_ff: Hidden width of the feed-forward networks; 0 takes the preset's.
-        dropout_rate: Dropout rate; a negative number takes the preset's.
+        dropout_rate: Dropout rate of embeddings and sub-layer outputs; a negative number takes the
+            preset's.
+        attention_dropout_rate: Dropout rate of attention scores; the paper has none.
+        feed_forward_dropout_rate: Dropout rate inside the feed-forward networks; the paper has
+            none.
         norm: Layer normalization, post (the paper's) or pre.
-        positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
+        positions: Position encoding, paper (interleaved sinusoids), t2t, or learned. The
+            architectures rotary and relative have their own.
         init_from: Finished run, or its URL, to start from; its weights, architecture, sizes,
             precision and tokenizer are used.
         epochs: Number of epochs; 0 chooses it by the size of the corpus.
@@ -139,6 +145,8 @@ class Recipe:
     num_heads: int = 0
     d_ff: int = 0
     dropout_rate: float = -1.0
+    attention_dropout_rate: float = 0.0
+    feed_forward_dropout_rate: float = 0.0
     norm: Literal["post", "pre"] = "post"
     positions: Literal["paper", "t2t", "learned"] = "paper"
     init_from: str | None = None
@@ -206,6 +214,9 @@ class Recipe:
             )
         if not self.dropout_rate < 1:
             raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
+        for name in INNER_RATES:
+            if not 0 <= (rate := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be at least 0, less than 1. Received: {rate}")
 
     def _check_tokenizer(self) -> None:
         """Raises a `ValueError` if options describe a tokenizer that is not to be trained."""
@@ -250,6 +261,7 @@ class Recipe:
         sizes = {name: getattr(self, name) for name in names if getattr(self, name)}
         if self.dropout_rate >= 0:
             sizes["dropout_rate"] = self.dropout_rate
+        sizes |= {name: getattr(self, name) for name in INNER_RATES if getattr(self, name)}
         return {**sizes, "norm": self.norm, "positions": self.positions}
 
     def model_sizes(self) -> dict:

@@ -8,6 +8,13 @@ import keras
 import numpy as np
 
 from keras_transformer.forking import refused_after_fork
+from keras_transformer.formats.ctranslate2_attention import (
+    attention_spec,
+    check_attentions,
+    float32_array,
+    has_sizes_of,
+    set_linear,
+)
 from keras_transformer.formats.metadata import MADE_BY
 from keras_transformer.io import check_output, output_folder
 from keras_transformer.keras_patches import layers_of
@@ -20,6 +27,8 @@ from keras_transformer.layers import (
     FeedForward,
     MultiHeadAttention,
     PositionalEmbedding,
+    RelativeAttention,
+    RotaryEmbedding,
     sinusoids,
 )
 from keras_transformer.layers.position_encoders import LearnedPositions
@@ -39,11 +48,14 @@ KNOWN_LAYERS = {
     LearnedPositions,
     MultiHeadAttention,
     PositionalEmbedding,
+    RelativeAttention,
+    RotaryEmbedding,
     Transformer,
     keras.layers.Dense,
     keras.layers.LayerNormalization,
     keras.layers.ReversibleEmbedding,
 }
+BLOCK_SIZES = ("d_model", "num_heads", "d_ff", "norm", "activation", "use_bias", "epsilon")
 CONFIG, MODEL = "config.json", "model.bin"
 FILES = {CONFIG, MODEL} | {f"{side}_vocabulary.json" for side in ("shared", "source", "target")}
 
@@ -112,16 +124,37 @@ def _check_parts(model) -> None:
     for layer in layers_of(model):
         if type(layer) not in KNOWN_LAYERS:
             raise ValueError(
-                "CTranslate2 computes the paper's Transformer and none of the parts that may take "
-                f"the place of its own. Received: a {type(layer).__name__} at {layer.path!r}. "
+                "CTranslate2 computes the paper's Transformer, with RotaryEmbedding, "
+                "RelativeAttention and shared heads of keys and values, and no other parts. "
+                f"Received: a {type(layer).__name__} at {layer.path!r}. "
                 "Export to a SavedModel or a .keras file, which hold any part."
             )
     for name in model.PARTS:
-        if not model.is_standard(name):
+        if not (model.is_standard(name) or _has_sizes_of(getattr(model, name), model)):
             raise ValueError(
                 "CTranslate2 computes stacks of equal blocks only. Received: a model whose "
                 f"{name} has other sizes than the model itself"
             )
+    check_attentions(model)
+
+
+def _has_sizes_of(stack, model) -> bool:
+    """Returns whether a stack is as the sizes of a model say, but for parts of its attentions."""
+    if type(stack) not in (Encoder, Decoder) or stack.norm != model.norm:
+        return False
+    return stack.is_standard("final_normalization") and all(
+        type(block) is stack.block_class and _block_has_sizes_of(block, model)
+        for block in stack.blocks
+    )
+
+
+def _block_has_sizes_of(block, model) -> bool:
+    attentions = [getattr(block, name) for name in block.PARTS if name != "feed_forward"]
+    return (
+        all(getattr(block, size) == getattr(model, size) for size in BLOCK_SIZES)
+        and block.is_standard("feed_forward")
+        and all(has_sizes_of(attention, model) for attention in attentions)
+    )
 
 
 def _is_ours(folder: Path) -> bool:
@@ -200,11 +233,11 @@ def _set_weights(spec, model, positions: int) -> None:
             _set_normalization(stack_spec.layer_norm, stack.final_normalization)
         for block, block_spec in zip(stack.blocks, stack_spec.layer, strict=True):
             _set_block(block_spec, block)
-    spec.encoder.embeddings[0].weight = _array(model.source_embedding.tokens.embeddings)
-    table = _array(model.target_embedding.tokens.embeddings)
+    spec.encoder.embeddings[0].weight = float32_array(model.source_embedding.tokens.embeddings)
+    table = float32_array(model.target_embedding.tokens.embeddings)
     spec.decoder.embeddings.weight = spec.decoder.projection.weight = table
     if model.use_bias:
-        spec.decoder.projection.bias = _array(model.target_embedding.bias)
+        spec.decoder.projection.bias = float32_array(model.target_embedding.bias)
 
 
 def _position_table(embedding, positions: int):
@@ -212,52 +245,21 @@ def _position_table(embedding, positions: int):
     if embedding.positions is None:
         return np.zeros((positions, embedding.d_model), "float32")
     if embedding.positions == "learned":
-        return _array(embedding.learned_positions.embeddings)
-    return _array(sinusoids(np.arange(positions), embedding.d_model, embedding.positions))
+        return float32_array(embedding.learned_positions.embeddings)
+    return float32_array(sinusoids(np.arange(positions), embedding.d_model, embedding.positions))
 
 
 def _set_block(spec, block) -> None:
     """Sets the weights of an encoder or decoder block."""
-    _set_attention(spec.self_attention, block.self_attention, block.self_attention_residual)
+    spec.self_attention = attention_spec(block.self_attention, self_attention=True)
+    _set_normalization(spec.self_attention.layer_norm, block.self_attention_residual.normalization)
     if hasattr(spec, "attention"):
-        _set_attention(spec.attention, block.cross_attention, block.cross_attention_residual)
-    _set_linear(spec.ffn.linear_0, block.feed_forward.hidden)
-    _set_linear(spec.ffn.linear_1, block.feed_forward.output_projection)
+        spec.attention = attention_spec(block.cross_attention, self_attention=False)
+        _set_normalization(spec.attention.layer_norm, block.cross_attention_residual.normalization)
+    set_linear(spec.ffn.linear_0, block.feed_forward.hidden)
+    set_linear(spec.ffn.linear_1, block.feed_forward.output_projection)
     _set_normalization(spec.ffn.layer_norm, block.feed_forward_residual.normalization)
 
 
-def _set_attention(spec, attention, residual) -> None:
-    """Sets the weights of an attention.
-
-    CTranslate2 fuses the projections of query, key and value into one matrix in self-attention,
-    and those of key and value in cross-attention.
-    """
-    layers = [attention.query_projection, attention.key_projection, attention.value_projection]
-    *inputs, output = spec.linear
-    groups = [layers] if len(inputs) == 1 else [layers[:1], layers[1:]]
-    for linear, fused_layers in zip(inputs, groups, strict=True):
-        _set_linear(linear, *fused_layers)
-    _set_linear(output, attention.output_projection)
-    _set_normalization(spec.layer_norm, residual.normalization)
-
-
-def _set_linear(spec, *layers) -> None:
-    """Sets one matrix to the kernels of one or several layers, one below the other."""
-    spec.weight = np.concatenate([_array(layer.kernel).T for layer in layers])
-    if layers[0].use_bias:
-        spec.bias = np.concatenate([_array(layer.bias) for layer in layers])
-
-
 def _set_normalization(spec, normalization) -> None:
-    spec.gamma, spec.beta = _array(normalization.gamma), _array(normalization.beta)
-
-
-def _array(tensor):
-    """Converts a weight to a float32 array."""
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if not keras.backend.is_float_dtype(dtype):
-        raise ValueError(
-            "CTranslate2 quantizes weights itself, when it loads them: export the model before it "
-            f"is quantized. Received: weights of type {dtype}"
-        )
-    return keras.ops.convert_to_numpy(tensor).astype("float32")
+    spec.gamma, spec.beta = float32_array(normalization.gamma), float32_array(normalization.beta)

@@ -11,7 +11,7 @@ from keras_transformer.illustrate.images import heat_picture
 PRINTED = 3  # leading numbers of a vector that are printed; the strip of colours shows all
 
 
-def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
+def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray, biases=0.0, added=0.0) -> dict:
     """Computes scaled dot-product attention of one position, step by step.
 
     Section 3.2.1 in [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762).
@@ -20,6 +20,8 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
         query: Array of shape `(K,)`.
         key: Array of shape `(S, K)`.
         value: Array of shape `(S, K)`.
+        biases: Array of shape `(S,)` that is added in step 3, as attentions do that know distances.
+        added: Array of shape `(K,)` that is added in step 6.
 
     Returns:
         A dict of arrays: `"query"`, `"key"` and `"value"` (step 1), `"scores"` `(S,)` (step 2),
@@ -42,7 +44,7 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
             f"{query.shape}, {key.shape} and {value.shape}"
         )
     scores = key @ query
-    scaled = scores / math.sqrt(len(query))
+    scaled = scores / math.sqrt(len(query)) + biases
     exponentials = np.exp(scaled - scaled.max())
     softmax = exponentials / exponentials.sum()
     weighted = softmax[:, None] * value
@@ -54,7 +56,7 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> dict:
         "scaled": scaled,
         "softmax": softmax,
         "weighted": weighted,
-        "output": weighted.sum(axis=0),
+        "output": weighted.sum(axis=0) + added,
     }
 
 
@@ -65,6 +67,8 @@ def attention_steps_figure(
     value: np.ndarray,
     token: int,
     inputs: np.ndarray | None = None,
+    biases: np.ndarray | None = None,
+    added_outputs: np.ndarray | None = None,
 ) -> Figure:
     """Draws self-attention in one head: of one token as a table, of all tokens as matrices.
 
@@ -76,6 +80,9 @@ def attention_steps_figure(
         token: Index of the token whose attention is shown in the table.
         inputs: Array of shape `(S, D)` that queries, keys and values were projected from. Shown if
             given.
+        biases: Array of shape `(S, S)` that is added to the scaled scores, such as those of an
+            attention that knows distances. `None` means nothing.
+        added_outputs: Array of shape `(S, K)` that is added to the outputs. `None` means nothing.
 
     Returns:
         A `Figure`. Its `data` are the arrays of `six_steps` and the matrices `"X"` (if `inputs` is
@@ -91,8 +98,14 @@ def attention_steps_figure(
             f"`token` must be the index of one of the {len(tokens)} tokens, each of which needs a "
             f"query and a key. Received: token={token}, {len(query)} queries, {len(key)} keys"
         )
-    steps = six_steps(query[token], key, value)
-    all_steps = [six_steps(row, key, value) for row in query]
+    is_plain = biases is None and added_outputs is None
+    biases = np.zeros((len(query), len(key))) if biases is None else biases
+    added_outputs = np.zeros_like(query) if added_outputs is None else added_outputs
+    all_steps = [
+        six_steps(row, key, value, *added)
+        for row, *added in zip(query, biases, added_outputs, strict=True)
+    ]
+    steps = all_steps[token]
     matrices = {
         "Q": query,
         "K": key,
@@ -112,6 +125,7 @@ def attention_steps_figure(
         tokens=list(tokens),
         key_dim=query.shape[1],
         root=math.sqrt(query.shape[1]),
+        is_plain=is_plain,
         matrices=_matrices(matrices),
     )
     return Figure("Self-attention, step by step", body, {**steps, **matrices})

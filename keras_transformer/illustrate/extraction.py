@@ -9,7 +9,8 @@ from keras_transformer.decoding import BeamSearch, generate
 from keras_transformer.decoding.beam_search import SearchLimits
 from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
-from keras_transformer.layers import sinusoids
+from keras_transformer.layers import DotProductAttention, sinusoids
+from keras_transformer.layers.attention import MASKED_SCORE, masked_softmax, scale
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
 
@@ -48,7 +49,9 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
 
     Returns:
         A dict of arrays with the names of the arguments of `attention_steps_figure`: `"inputs"`
-        `(S, d_model)`, and `"query"`, `"key"` and `"value"` `(S, key_dim)`.
+        `(S, d_model)`, and `"query"`, `"key"` and `"value"` `(S, key_dim)`; with another attention
+        than the standard one, also what it adds: `"biases"` `(S, S)`, and `"added_outputs"`
+        `(S, key_dim)`.
     """
     model = translator.model
     ids = ops.convert_to_tensor(np.array([source], "int32"))
@@ -58,15 +61,45 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
     block = model.encoder.blocks[layer]
     x = block.self_attention_residual.preprocess(x)
     attention = block.self_attention
-    key, value = attention.project_key_value(x)
-    query = ops.convert_to_numpy(attention.query_projection(x))[0]
-    columns = slice(head * attention.key_dim, (head + 1) * attention.key_dim)
+    query, (key, value) = attention.project_query(x), attention.project_key_value(x)
+    added = {}
+    if type(attention.attention) is not DotProductAttention:
+        added = _added_by(attention.attention, query, key, value)
+    shared = head * attention.num_key_value_heads // attention.num_heads
     return {
         "inputs": ops.convert_to_numpy(x)[0],
-        "query": query[:, columns],
-        "key": ops.convert_to_numpy(key)[0, head],
-        "value": ops.convert_to_numpy(value)[0, head],
+        "query": ops.convert_to_numpy(query)[0, head],
+        "key": ops.convert_to_numpy(key)[0, shared],
+        "value": ops.convert_to_numpy(value)[0, shared],
+        **{name: ops.convert_to_numpy(tensor)[0, head] for name, tensor in added.items()},
     }
+
+
+def _added_by(attention, query, key, value) -> dict:
+    """Returns what an attention adds to the logits and outputs of the standard one, by head.
+
+    Computed by its hooks, as in its `call`.
+    """
+    standard, positions = DotProductAttention(), np.arange(query.shape[2])
+    rows, columns = positions[None, :, None], positions[None, None, :]
+    distances = ops.convert_to_tensor(columns - rows)
+    logits = attention.logits(scale(query), key, distances)
+    biases = ops.cast(logits - standard.logits(scale(query), key, distances), "float32")
+    seen = attention.sees(ops.convert_to_tensor(rows), ops.convert_to_tensor(columns))
+    if seen is not None:
+        biases = ops.where(seen[:, None], biases, MASKED_SCORE)
+    scores = ops.cast(masked_softmax(logits, None if seen is None else seen[:, None]), value.dtype)
+    mixed = attention.mix(scores, value, distances) - standard.mix(scores, value, distances)
+    return {"biases": biases, "added_outputs": mixed}
+
+
+def distances_of(model) -> str:
+    """Returns the names of the parts by which self-attentions of a model know distances."""
+    attentions = [block.self_attention for block in model.encoder.blocks]
+    parts = [getattr(attention, "position_encoder", None) for attention in attentions]
+    parts += [getattr(attention, "attention", None) for attention in attentions]
+    names = {type(part).__name__ for part in parts} - {"NoneType", DotProductAttention.__name__}
+    return ", ".join(sorted(names))
 
 
 def positions_of(d_model: int, count: int = 20) -> dict:

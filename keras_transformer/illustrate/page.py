@@ -75,6 +75,7 @@ def page(
         limit=translator.max_source_length,
         beam_size=beam_size,
         seed=translator.about.get("seed"),
+        distances=extraction.distances_of(translator.model),
         selected={
             "token": attention.source[selection[0]],
             "layer": selection[1],

@@ -7,6 +7,7 @@ from keras_transformer.layers.attention import (
 )
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.decoding_step import DecodingStep
+from keras_transformer.layers.distance_bias import DistanceBias, LinearBias
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
@@ -20,6 +21,8 @@ from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
 from keras_transformer.layers.recurrent_block import RecurrentBlock
+from keras_transformer.layers.relative_attention import RelativeAttention
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding
 from keras_transformer.layers.separable_convolution import SeparableConvolution
 
 __all__ = [
@@ -27,13 +30,17 @@ __all__ = [
     "AttentionMask",
     "DecoderBlock",
     "DecodingStep",
+    "DistanceBias",
     "DotProductAttention",
     "Dropout",
     "EncoderBlock",
     "FeedForward",
+    "LinearBias",
     "MultiHeadAttention",
     "PositionalEmbedding",
     "RecurrentBlock",
+    "RelativeAttention",
+    "RotaryEmbedding",
     "SeparableConvolution",
     "causal_mask",
     "dot_product_attention",

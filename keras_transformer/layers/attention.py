@@ -18,8 +18,9 @@ def dot_product_attention(query, key, value, attention_mask=None):
 
     Args:
         query: Tensor of shape `(B, H, T, K)`.
-        key: Tensor of shape `(B, H, S, K)`.
-        value: Tensor of shape `(B, H, S, K)`.
+        key: Tensor of shape `(B, H, S, K)`, or with fewer heads, `(B, G, S, K)`, each of which
+            serves `H / G` neighbouring heads of the queries.
+        value: Tensor of the same shape.
         attention_mask: Boolean tensor that broadcasts to `(B, H, T, S)`, `True` = may be
             attended to. `None` means no mask.
 
@@ -34,9 +35,29 @@ def dot_product_attention(query, key, value, attention_mask=None):
     >>> tuple(output.shape), tuple(scores.shape)
     ((2, 3, 5, 7), (2, 3, 5, 11))
     """
-    logits = ops.matmul(scale(query), ops.swapaxes(key, -1, -2))
+    logits = grouped_matmul(scale(query), ops.swapaxes(key, -1, -2))
     scores = masked_softmax(logits, attention_mask)
-    return ops.matmul(ops.cast(scores, value.dtype), value), scores
+    return grouped_matmul(ops.cast(scores, value.dtype), value), scores
+
+
+def grouped_matmul(x, y):
+    """Multiplies the matrices of H heads by those of G heads, G a divisor of H.
+
+    The heads of `x` come in G groups of neighbours, each of which shares a head of `y`; their rows
+    are put below each other, so that nothing is repeated in memory.
+
+    Args:
+        x: Tensor of shape `(B, H, T, M)`.
+        y: Tensor of shape `(B, G, M, N)`.
+
+    Returns:
+        Tensor of shape `(B, H, T, N)`.
+    """
+    if y.shape[1] in (None, x.shape[1]):
+        return ops.matmul(x, y)
+    (B, H, T, M), G = ops.shape(x), y.shape[1]
+    product = ops.matmul(ops.reshape(x, (B, G, H // G * T, M)), y)
+    return ops.reshape(product, (B, H, T, ops.shape(y)[-1]))
 
 
 def scale(query):
@@ -68,15 +89,20 @@ class DotProductAttention(Layer):
     `(B or 1, T, S)`: negative towards the past. They are the same in `call`, in packed rows and in
     decoding steps, where only those of visible keys have a meaning.
 
+    Keys and values may have fewer heads than queries and scores, G instead of H (see
+    `num_key_value_heads` of `MultiHeadAttention`); the methods of this class take either.
+
     Call arguments:
         query: Tensor of shape `(B, H, T, K)`.
-        key: Tensor of shape `(B, H, S, K)`.
-        value: Tensor of shape `(B, H, S, K)`.
+        key: Tensor of shape `(B, G, S, K)`.
+        value: Tensor of shape `(B, G, S, K)`.
         attention_mask: Boolean tensor that broadcasts to `(B, T, S)`, `True` = may be attended to.
             `None` means no mask.
         positions: Integer tensor of shape `(B or 1, T)`: the positions of the queries in their
             sentences. `None` means 0 to T - 1.
         key_positions: The same for the keys, `(B or 1, S)`.
+        dropout: Function, such as a `Dropout`, that is applied to the scores before they weigh the
+            values. `None` means none. Scores are returned without it.
         return_attention_scores: Boolean. Whether to return the attention scores too.
 
     Returns:
@@ -98,11 +124,11 @@ class DotProductAttention(Layer):
 
     def logits(self, query, key, distances):
         """Returns the logits, `(B, H, T, S)`, of scaled queries, `(B, H, T, K)`, and keys."""
-        return ops.matmul(query, ops.swapaxes(key, -1, -2))
+        return grouped_matmul(query, ops.swapaxes(key, -1, -2))
 
     def mix(self, scores, value, distances):
         """Returns the sums of the values, `(B, H, T, K)`, weighted by scores, `(B, H, T, S)`."""
-        return ops.matmul(scores, value)
+        return grouped_matmul(scores, value)
 
     def sees(self, positions, key_positions):
         """Returns which keys may be seen: a boolean tensor `(B or 1, T, S)`; `None` means all.
@@ -119,6 +145,7 @@ class DotProductAttention(Layer):
         attention_mask=None,
         positions=None,
         key_positions=None,
+        dropout=None,
         return_attention_scores=False,
     ):
         positions = _or_all(positions, query)[:, :, None]
@@ -130,7 +157,9 @@ class DotProductAttention(Layer):
             attention_mask = ops.logical_and(attention_mask, seen) if is_masked else seen
         mask = None if attention_mask is None else ops.expand_dims(attention_mask, -3)
         scores = masked_softmax(self.logits(scale(query), key, distances), mask)
-        outputs = self.mix(ops.cast(scores, value.dtype), value, distances)
+        shares = ops.cast(scores, value.dtype)
+        shares = shares if dropout is None else dropout(shares)
+        outputs = self.mix(shares, value, distances)
         return (outputs, scores) if return_attention_scores else outputs
 
 

@@ -32,6 +32,8 @@ class Block(TakesParts, Layer):
         self_attention,
         cross_attention,
         feed_forward,
+        attention_dropout_rate,
+        feed_forward_dropout_rate,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -43,6 +45,8 @@ class Block(TakesParts, Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.epsilon = epsilon
+        self.attention_dropout_rate = attention_dropout_rate
+        self.feed_forward_dropout_rate = feed_forward_dropout_rate
 
         def residual():
             return AddAndNorm(dropout_rate, norm, epsilon, dtype=self.dtype_policy)
@@ -61,10 +65,18 @@ class Block(TakesParts, Layer):
 
     def standard_part(self, name):
         if name == "feed_forward":
-            sizes = {"d_model": self.d_model, "d_ff": self.d_ff, "activation": self.activation}
-            return FeedForward, sizes
-        sizes = {"d_model": self.d_model, "num_heads": self.num_heads, "use_bias": self.use_bias}
-        return MultiHeadAttention, sizes
+            return FeedForward, {
+                "d_model": self.d_model,
+                "d_ff": self.d_ff,
+                "activation": self.activation,
+                "dropout_rate": self.feed_forward_dropout_rate,
+            }
+        return MultiHeadAttention, {
+            "d_model": self.d_model,
+            "num_heads": self.num_heads,
+            "use_bias": self.use_bias,
+            "dropout_rate": self.attention_dropout_rate,
+        }
 
     def build(self, inputs_shape, encoder_output_shape=None):
         self.build_part("self_attention", inputs_shape)
@@ -104,6 +116,8 @@ class Block(TakesParts, Layer):
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "epsilon": self.epsilon,
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "feed_forward_dropout_rate": self.feed_forward_dropout_rate,
         }
 
 

@@ -36,6 +36,10 @@ class DecoderBlock(AttendsToEncoder, Block):
             that mixes positions and never looks ahead, with `init_cache` and `step` (see
             `DecodingStep`). It is called as in `EncoderBlock`.
         feed_forward: Layer to use instead of a `FeedForward` of these sizes.
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward network's hidden layer to
+            drop during training; 0 in the paper.
 
     Call arguments:
         inputs: Target positions, shape `(B, T, d_model)`.
@@ -81,6 +85,8 @@ class DecoderBlock(AttendsToEncoder, Block):
         *,
         self_attention=None,
         feed_forward=None,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__(
@@ -95,6 +101,8 @@ class DecoderBlock(AttendsToEncoder, Block):
             self_attention=self_attention,
             cross_attention=cross_attention,
             feed_forward=feed_forward,
+            attention_dropout_rate=attention_dropout_rate,
+            feed_forward_dropout_rate=feed_forward_dropout_rate,
             **kwargs,
         )
 

@@ -27,6 +27,10 @@ class EncoderBlock(Block):
             with `inputs`, `attention_mask`, `positions` and, if scores are asked for,
             `return_attention_scores`.
         feed_forward: Layer to use instead of a `FeedForward` of these sizes.
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward network's hidden layer to
+            drop during training; 0 in the paper.
 
     Call arguments:
         inputs: Source positions, shape `(B, S, d_model)`.
@@ -67,6 +71,8 @@ class EncoderBlock(Block):
         *,
         self_attention=None,
         feed_forward=None,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__(
@@ -81,6 +87,8 @@ class EncoderBlock(Block):
             self_attention=self_attention,
             cross_attention=False,
             feed_forward=feed_forward,
+            attention_dropout_rate=attention_dropout_rate,
+            feed_forward_dropout_rate=feed_forward_dropout_rate,
             **kwargs,
         )
 

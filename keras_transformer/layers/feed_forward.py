@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer
 
 
@@ -16,6 +17,8 @@ class FeedForward(Layer):
         d_model: Integer. Width of the input and of the output.
         d_ff: Integer. Width of the hidden layer.
         activation: String or callable. Activation of the hidden layer; `"relu"` in the paper.
+        dropout_rate: Float. Fraction of the hidden layer's output to drop during training; 0 in
+            the paper.
 
     Call arguments:
         inputs: Tensor of shape `(B, T, d_model)`.
@@ -29,22 +32,30 @@ class FeedForward(Layer):
     (3, 5, 8)
     """
 
-    def __init__(self, d_model, d_ff, activation="relu", **kwargs):
+    def __init__(self, d_model, d_ff, activation="relu", dropout_rate=0.0, **kwargs):
         super().__init__(**kwargs)
         self.d_model = d_model
         self.d_ff = d_ff
         self.activation = keras.activations.get(activation)
+        self.dropout_rate = dropout_rate
 
         dtype = self.dtype_policy
         self.hidden = keras.layers.Dense(d_ff, activation=activation, dtype=dtype, name="hidden")
         self.output_projection = keras.layers.Dense(d_model, dtype=dtype, name="output")
+        # A `Dropout` draws a seed as it is created: without one, seeded weights stay as they are.
+        self.dropout = Dropout(dropout_rate, dtype=dtype) if dropout_rate else None
 
     def build(self, input_shape):
         self.hidden.build(input_shape)
-        self.output_projection.build((*input_shape[:-1], self.d_ff))
+        hidden_shape = (*input_shape[:-1], self.d_ff)
+        if self.dropout is not None:
+            self.dropout.build(hidden_shape)
+        self.output_projection.build(hidden_shape)
 
     def call(self, inputs):
-        return self.output_projection(self.hidden(inputs))
+        hidden = self.hidden(inputs)
+        hidden = hidden if self.dropout is None else self.dropout(hidden)
+        return self.output_projection(hidden)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.d_model)
@@ -55,4 +66,5 @@ class FeedForward(Layer):
             "d_model": self.d_model,
             "d_ff": self.d_ff,
             "activation": keras.activations.serialize(self.activation),
+            "dropout_rate": self.dropout_rate,
         }

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.attention import DotProductAttention
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer, with_scores
 from keras_transformer.layers.masks import AttentionMask
 from keras_transformer.layers.parts import TakesParts
@@ -38,11 +39,18 @@ class MultiHeadAttention(TakesParts, Layer):
         key_dim: Integer. Width of one head. `None` means `d_model / num_heads`; `d_model` must
             then be a multiple of `num_heads`.
         use_bias: Boolean. Whether the four projections have biases. In the paper they have none.
-        position_encoder: Layer that is called on the projected queries, and on the projected keys,
-            `(B, num_heads, T, key_dim)`, with their positions, `(B or 1, T)`, and returns a tensor
-            of the same shape. `None` means none.
+        num_key_value_heads: Integer G, a divisor of `num_heads`. Number of heads of keys and
+            values, each of which `num_heads / G` neighbouring heads of queries share: 1 is
+            multi-query attention ([Shazeer, 2019](https://arxiv.org/abs/1911.02150)), more are
+            grouped-query attention ([Ainslie et al., 2023](https://arxiv.org/abs/2305.13245)). The
+            KV cache is smaller in the same ratio. `None` means `num_heads`.
+        position_encoder: Layer that is called on the projected queries and keys,
+            `(B, num_heads or G, T, key_dim)`, with their positions, `(B or 1, T)`, and returns a
+            tensor of the same shape, such as `RotaryEmbedding`. `None` means none.
         attention: `DotProductAttention`, of a subclass as a rule: what happens between the
             projections. `None` means `DotProductAttention()`.
+        dropout_rate: Float. Fraction of the attention scores to drop during training; 0 in the
+            paper.
 
     Call arguments:
         query: Tensor of shape `(B, T, d_model)`.
@@ -64,9 +72,10 @@ class MultiHeadAttention(TakesParts, Layer):
         tensor and the scores after the softmax, float32, `(B, num_heads, T, S)`.
 
     Raises:
-        ValueError: If `d_model` or `num_heads` is less than 1, or `d_model` is not a multiple of
-            `num_heads` and `key_dim` is `None`; or, when called, if `attention_mask` does not have
-            three axes or is of a float dtype.
+        ValueError: If `d_model` or `num_heads` is less than 1, `d_model` is not a multiple of
+            `num_heads` and `key_dim` is `None`, or `num_heads` is not a multiple of
+            `num_key_value_heads`; or, when called, if `attention_mask` does not have three axes or
+            is of a float dtype.
 
     Example:
 
@@ -84,8 +93,10 @@ class MultiHeadAttention(TakesParts, Layer):
         key_dim=None,
         use_bias=False,
         *,
+        num_key_value_heads=None,
         position_encoder=None,
         attention=None,
+        dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -99,22 +110,37 @@ class MultiHeadAttention(TakesParts, Layer):
                 "`d_model` must be a multiple of `num_heads`, so that heads have equal widths; or "
                 f"pass `key_dim`. Received: d_model={d_model}, num_heads={num_heads}"
             )
+        if num_key_value_heads is not None and (
+            num_key_value_heads < 1 or num_heads % num_key_value_heads
+        ):
+            raise ValueError(
+                "`num_heads` must be a multiple of `num_key_value_heads`, so that groups of heads "
+                "have equal sizes. Received: "
+                f"num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
+            )
         self.d_model = d_model
         self.num_heads = num_heads
         self.key_dim = d_model // num_heads if key_dim is None else key_dim
         self.use_bias = use_bias
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
+        self.dropout_rate = dropout_rate
 
-        width = self.num_heads * self.key_dim
         options = {"use_bias": use_bias, "dtype": self.dtype_policy}
+        heads = {"query": num_heads} | dict.fromkeys(("key", "value"), self.num_key_value_heads)
         self.query_projection, self.key_projection, self.value_projection = (
             keras.layers.Dense(
-                width, kernel_initializer=_query_key_value_initializer(), name=name, **options
+                count * self.key_dim,
+                kernel_initializer=_query_key_value_initializer(),
+                name=name,
+                **options,
             )
-            for name in ("query", "key", "value")
+            for name, count in heads.items()
         )
         self.output_projection = keras.layers.Dense(d_model, name="output", **options)
         self.position_encoder = position_encoder
         self.attention = self.make_part("attention", attention)
+        # A `Dropout` draws a seed as it is created: without one, seeded weights stay as they are.
+        self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy) if dropout_rate else None
 
     def standard_part(self, name):
         return (DotProductAttention, {}) if name == "attention" else None
@@ -130,6 +156,16 @@ class MultiHeadAttention(TakesParts, Layer):
         if self.position_encoder is not None:
             self.build_part("position_encoder", heads)
         self.build_part("attention", heads)
+        if self.dropout is not None:
+            self.dropout.build((query_shape[0], self.num_heads, query_shape[1], value_shape[1]))
+
+    def project_query(self, query, positions=None):
+        """Projects the queries, `(B, T, d_model)`, to `(B, num_heads, T, key_dim)`.
+
+        `positions` are as in `call`.
+        """
+        heads = self._split_heads(self.query_projection(query), self.num_heads)
+        return self._encode_positions(heads, positions)
 
     def project_key_value(self, value, key=None, positions=None):
         """Projects the positions to attend to, for use as `key_value` in several calls.
@@ -141,13 +177,12 @@ class MultiHeadAttention(TakesParts, Layer):
                 encoder. `None` means 0 to S - 1.
 
         Returns:
-            Keys and values, `(B, num_heads, S, key_dim)` each.
+            Keys and values, `(B, num_key_value_heads, S, key_dim)` each.
         """
         key = value if key is None else key
-        return (
-            self._encode_positions(self._split_heads(self.key_projection(key)), positions),
-            self._split_heads(self.value_projection(value)),
-        )
+        keys = self._split_heads(self.key_projection(key), self.num_key_value_heads)
+        values = self._split_heads(self.value_projection(value), self.num_key_value_heads)
+        return self._encode_positions(keys, positions), values
 
     def call(
         self,
@@ -173,13 +208,13 @@ class MultiHeadAttention(TakesParts, Layer):
     def init_cache(self, batch_size, num_beams, length):
         """Returns an empty KV cache for `length` places of `num_beams` beams each: zeros.
 
-        Keys have shape `(B, H, K, L * W)`, the layout in which the product with the queries reads
-        them; values have shape `(B, H, L * W, K)`.
+        Keys have shape `(B, G, K, L * W)`, the layout in which the product with the queries reads
+        them; values have shape `(B, G, L * W, K)`, with G heads, `num_key_value_heads`.
         """
-        B, H, K, entries = batch_size, self.num_heads, self.key_dim, length * num_beams
+        B, G, K, entries = batch_size, self.num_key_value_heads, self.key_dim, length * num_beams
         return (
-            ops.zeros((B, H, K, entries), dtype=self.compute_dtype),
-            ops.zeros((B, H, entries, K), dtype=self.compute_dtype),
+            ops.zeros((B, G, K, entries), dtype=self.compute_dtype),
+            ops.zeros((B, G, entries, K), dtype=self.compute_dtype),
         )
 
     def step(self, inputs, cache, at, return_attention_scores=False):
@@ -212,15 +247,16 @@ class MultiHeadAttention(TakesParts, Layer):
 
     def _attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
         """Returns the output, and the attention scores or `None`."""
-        query = self._encode_positions(self._split_heads(self.query_projection(query)), positions)
+        dropout = {} if self.dropout is None else {"dropout": self.dropout}
         heads, scores = with_scores(
             self.attention,
-            query,
+            self.project_query(query, positions),
             *key_value,
             attention_mask=mask,
             positions=positions,
             key_positions=key_positions,
             return_attention_scores=return_attention_scores,
+            **dropout,
         )
         return self.output_projection(self._join_heads(heads)), scores
 
@@ -252,9 +288,9 @@ class MultiHeadAttention(TakesParts, Layer):
             )
         return mask
 
-    def _split_heads(self, x):
+    def _split_heads(self, x, num_heads):
         B, T, _ = ops.shape(x)
-        x = ops.reshape(x, (B, T, self.num_heads, self.key_dim))
+        x = ops.reshape(x, (B, T, num_heads, self.key_dim))
         return ops.transpose(x, (0, 2, 1, 3))  # (B, H, T, K)
 
     def _join_heads(self, x):
@@ -266,10 +302,13 @@ class MultiHeadAttention(TakesParts, Layer):
 
     def get_config(self):
         standard_key_dim = self.key_dim * self.num_heads == self.d_model
+        as_many = self.num_key_value_heads == self.num_heads
         return {
             **super().get_config(),
             "d_model": self.d_model,
             "num_heads": self.num_heads,
             "key_dim": None if standard_key_dim else self.key_dim,
             "use_bias": self.use_bias,
+            "num_key_value_heads": None if as_many else self.num_key_value_heads,
+            "dropout_rate": self.dropout_rate,
         }

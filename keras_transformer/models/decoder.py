@@ -24,6 +24,10 @@ class Decoder(EqualBlocks, DecoderStack):
         activation: String or callable. Activation of the feed-forward networks.
         use_bias: Boolean. Whether the projections of the attention layers have biases.
         epsilon: Float. Added to the variance in layer normalization.
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward networks' hidden layer to
+            drop during training; 0 in the paper.
 
     It is called as `DecoderStack`.
 

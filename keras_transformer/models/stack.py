@@ -62,6 +62,9 @@ class EqualBlocks:
         activation="relu",
         use_bias=False,
         epsilon=EPSILON,
+        *,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
         super().__init__([], **kwargs)
@@ -74,6 +77,8 @@ class EqualBlocks:
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.epsilon = epsilon
+        self.attention_dropout_rate = attention_dropout_rate
+        self.feed_forward_dropout_rate = feed_forward_dropout_rate
         self.blocks = [
             self.block_class(**self._block_sizes(), dtype=self.dtype_policy, name=f"block_{number}")
             for number in range(num_layers)
@@ -93,6 +98,8 @@ class EqualBlocks:
             "activation": self.activation,
             "use_bias": self.use_bias,
             "epsilon": self.epsilon,
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "feed_forward_dropout_rate": self.feed_forward_dropout_rate,
         }
 
     def is_standard(self, name):

@@ -12,6 +12,7 @@ from keras_transformer.models.presets import PRESETS
 
 STACK_SIZES = ("num_layers", "d_model", "num_heads", "d_ff", "dropout_rate", "norm")
 STACK_SIZES += ("activation", "use_bias", "epsilon")
+STACK_SIZES += ("attention_dropout_rate", "feed_forward_dropout_rate")
 EMBEDDING_SIZES = ("d_model", "positions", "dropout_rate", "max_length")
 
 
@@ -43,6 +44,10 @@ class Transformer(EncoderDecoder):
         activation: String or callable. Activation of the feed-forward networks.
         use_bias: Boolean. Whether the attention projections and the output layer have biases.
         epsilon: Float. Added to the variance in layer normalization.
+        attention_dropout_rate: Float. Fraction of the attention scores to drop during training;
+            0 in the paper.
+        feed_forward_dropout_rate: Float. Fraction of the feed-forward networks' hidden layer to
+            drop during training; 0 in the paper.
 
     It is called as `EncoderDecoder`.
 
@@ -77,6 +82,9 @@ class Transformer(EncoderDecoder):
         activation="relu",
         use_bias=False,
         epsilon=EPSILON,
+        *,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
         dtype = keras.dtype_policies.get(kwargs.get("dtype"))
@@ -87,6 +95,10 @@ class Transformer(EncoderDecoder):
             )
 
         sizes = (d_model, num_heads, d_ff, dropout_rate, norm, activation, use_bias, epsilon)
+        rates = {
+            "attention_dropout_rate": attention_dropout_rate,
+            "feed_forward_dropout_rate": feed_forward_dropout_rate,
+        }
         decoder_layers = num_layers if num_decoder_layers is None else num_decoder_layers
         shared = target_vocabulary_size is None
         # In this order: initializers and dropout draw their seeds as they are created.
@@ -94,8 +106,8 @@ class Transformer(EncoderDecoder):
         target_embedding = None
         if not shared:
             target_embedding = embedding(target_vocabulary_size, "target_embedding", use_bias)
-        encoder = Encoder(num_layers, *sizes, dtype=dtype, name="encoder")
-        decoder = Decoder(decoder_layers, *sizes, dtype=dtype, name="decoder")
+        encoder = Encoder(num_layers, *sizes, **rates, dtype=dtype, name="encoder")
+        decoder = Decoder(decoder_layers, *sizes, **rates, dtype=dtype, name="decoder")
         super().__init__(source_embedding, target_embedding, encoder, decoder, pad_id, **kwargs)
 
         self.num_layers = num_layers
@@ -109,6 +121,8 @@ class Transformer(EncoderDecoder):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.epsilon = epsilon
+        self.attention_dropout_rate = attention_dropout_rate
+        self.feed_forward_dropout_rate = feed_forward_dropout_rate
 
     @classmethod
     def from_preset(cls, name, vocabulary_size, **changes):
@@ -173,6 +187,8 @@ class Transformer(EncoderDecoder):
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "epsilon": self.epsilon,
+            "attention_dropout_rate": self.attention_dropout_rate,
+            "feed_forward_dropout_rate": self.feed_forward_dropout_rate,
             **foreign,
         }
 

@@ -10,7 +10,7 @@ import keras_transformer as kt
 from colab.pairs import FOLDER, NAMES, make_notebook, serialize, with_settings
 
 every_notebook = pytest.mark.parametrize("name", NAMES)
-LESSONS = {"RelativeAttention"}  # the layers that notebooks may define
+LESSONS = {"BiasByDistance"}  # the layers that notebooks may define
 MACHINE_PATH = re.compile(r"(?<![\w.:}/)])/[a-z]\w*/\w")  # absolute: of somebody's machine
 
 

@@ -11,7 +11,14 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
-from keras_transformer.layers import DotProductAttention, MultiHeadAttention
+from keras_transformer.layers import (
+    DotProductAttention,
+    LinearBias,
+    MultiHeadAttention,
+    RelativeAttention,
+    RotaryEmbedding,
+)
+from keras_transformer.models import create_model
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -27,7 +34,30 @@ KINDS = {
     "no positions": {"positions": None},
     "two vocabularies": {"target_vocabulary_size": 293, "positions": "learned", "max_length": 67},
     "ids to spare": {"vocabulary_size": 311},
+    "rotary": {"architecture": "rotary", "d_model": 28},
+    "relative": {"architecture": "relative", "options": {"max_distance": 3}, "norm": "pre"},
+    "multi-query": {"architecture": "multi_query"},
+    "grouped-query": {"architecture": "grouped_query", "num_heads": 14, "use_bias": True},
+    "many parts": {"architecture": "many_parts"},
 }
+
+
+def many_parts(**sizes):
+    """Self-attentions that differ from layer to layer, with fewer heads here and there."""
+    model = Transformer(**{**sizes, "d_model": 24, "num_heads": 6, "positions": None})
+    attentions = [
+        {"position_encoder": RotaryEmbedding(100, "half"), "num_key_value_heads": 2},
+        {"attention": RelativeAttention(2, values=False), "num_key_value_heads": 1},
+        {"attention": RelativeAttention(1), "position_encoder": RotaryEmbedding()},
+    ]
+    for block, parts in zip(model.decoder.blocks, attentions, strict=True):
+        block.self_attention = MultiHeadAttention(24, 6, **parts)
+    model.decoder.blocks[1].cross_attention = MultiHeadAttention(24, 6, num_key_value_heads=3)
+    for block in model.encoder.blocks:
+        block.self_attention = MultiHeadAttention(
+            24, 6, num_key_value_heads=1, position_encoder=RotaryEmbedding()
+        )
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +72,10 @@ def target_tokenizer():
 
 @pytest.fixture(scope="module")
 def make_translator(tokenizer, target_tokenizer):
-    def make(**changes):
-        model = Transformer(**{"vocabulary_size": 307, **SIZES, **changes})
+    def make(architecture="transformer", options=None, **changes):
+        sizes = {"vocabulary_size": 307, **SIZES, **changes}
+        of_parts = architecture == "many_parts"
+        model = many_parts(**sizes) if of_parts else create_model(architecture, options, **sizes)
         model.build()
         two = "target_vocabulary_size" in changes
         target = target_tokenizer if two else None
@@ -127,6 +159,36 @@ def test_it_writes_what_we_write(make_translator, tmp_path):
         tokens_of(translator.tokenizer, sources), beam_size=1, max_decoding_length=23
     )
     assert [result.hypotheses[0] for result in theirs] == tokens_of(translator.tokenizer, ours)
+
+
+@pytest.mark.parametrize("kind", ["rotary", "relative", "multi-query", "many parts"])
+def test_it_finds_what_we_find_with_any_attention(kind, make_translator, tmp_path):
+    translator = make_translator(**KINDS[kind])
+    export_ctranslate2(translator, tmp_path / "ct2")
+    sources = random_ids(307, (11, 11, 11), seed=11)
+    found = generate(
+        translator.model,
+        np.array([[*source, 2] for source in sources], "int32"),
+        np.full(3, 23),
+        length=23,
+        beam_size=3,
+        length_penalty=0.0,
+        bos_id=1,
+        eos_id=2,
+    )
+    results = load(tmp_path / "ct2").translate_batch(
+        tokens_of(translator.tokenizer, sources),
+        beam_size=3,
+        length_penalty=0,
+        max_decoding_length=23,
+        min_decoding_length=0,
+        return_scores=True,
+    )
+    ours = [[id for id in row if id not in (0, 2)] for row in np.asarray(found.ids)[:, 0].tolist()]
+    theirs = [result.hypotheses[0] for result in results]
+    assert theirs == tokens_of(translator.tokenizer, ours)
+    scores = [result.scores[0] for result in results]
+    np.testing.assert_allclose(scores, found.log_probs[:, 0], atol=1e-4)
 
 
 def test_a_folder_of_ours_is_written_anew(make_translator, tmp_path):
@@ -233,7 +295,7 @@ def test_other_models_are_refused(tokenizer, tmp_path):
     other = Other()
     other.built = True
     with pytest.raises(
-        ValueError, match=r"computes the paper's Transformer and none.*an? Other at"
+        ValueError, match=r"computes the paper's Transformer, .*and no other parts.*an? Other at"
     ):
         export_ctranslate2(Translator(other, tokenizer), tmp_path / "ct2")
 
@@ -260,6 +322,12 @@ class Subclass(Transformer):
         ),
         (
             lambda model: setattr(
+                model.encoder.blocks[1].self_attention, "attention", LinearBias(name="alibi")
+            ),
+            r"and no other parts\. Received: a LinearBias at '.*encoder.*alibi'",
+        ),
+        (
+            lambda model: setattr(
                 model.encoder.blocks[0], "feed_forward", keras.layers.Dense(14, name="narrow")
             ),
             "model whose encoder has other sizes",
@@ -270,8 +338,20 @@ class Subclass(Transformer):
             ),
             "model whose encoder has other sizes",
         ),
+        (
+            lambda model: setattr(
+                model.encoder.blocks[1].self_attention, "attention", RelativeAttention(name="far")
+            ),
+            "if a self-attention has its own. Received: a RelativeAttention at .*far.*'paper'",
+        ),
+        (
+            lambda model: setattr(
+                model.decoder.blocks[1].cross_attention, "attention", RelativeAttention(name="far")
+            ),
+            "in self-attention only. Received: a RelativeAttention at .*far.* in a cross-att",
+        ),
     ],
-    ids=["a hook", "a part of Keras", "other heads"],
+    ids=["a hook", "a bias", "a part of Keras", "other heads", "positions twice", "in cross"],
 )
 def test_a_foreign_part_is_refused_by_its_name(change, message, tokenizer, tmp_path):
     model = Transformer(307, **SIZES)

@@ -3,12 +3,19 @@ import random
 import numpy as np
 import pytest
 
-from keras_transformer import Translator
-from keras_transformer.illustrate import extraction, six_steps
-from tests.models.conftest import SIZES, SOURCE, TARGET, make_model
+from keras_transformer import Transformer, Translator
+from keras_transformer.illustrate import attention_steps_figure, extraction, six_steps
+from keras_transformer.layers import (
+    DistanceBias,
+    LinearBias,
+    MultiHeadAttention,
+    RelativeAttention,
+    RotaryEmbedding,
+)
+from tests.models.conftest import SIZES, SOURCE, TARGET, V, make_model
 from tests.trainers.conftest import TINY, toy_pairs
 from tests.translation.conftest import next_log_probs
-from tests.weights import array
+from tests.weights import array, randomize
 
 H = SIZES["num_heads"]
 
@@ -84,6 +91,40 @@ def test_the_steps_begin_with_what_the_heads_scores_are_made_from(norm, layer, h
     kernel = array(model.encoder.blocks[layer].self_attention.value_projection.kernel)
     values = parts["inputs"] @ kernel[:, 2 * head : 2 * head + 2]
     np.testing.assert_allclose(parts["value"], values, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"position_encoder": RotaryEmbedding},
+        {"attention": RelativeAttention, "num_key_value_heads": 1},
+        {"attention": LinearBias, "num_key_value_heads": 2},
+        {"attention": DistanceBias},
+    ],
+    ids=["rotary", "relative", "linear", "ranges"],
+)
+def test_the_steps_are_the_models_with_other_attentions_too(parts):
+    model = Transformer(V, **{**SIZES, "d_model": 16, "num_heads": 4}, positions=None)
+    parts = {name: part() if callable(part) else part for name, part in parts.items()}
+    layer = MultiHeadAttention(16, 4, **parts)
+    model.encoder.blocks[1].self_attention = layer
+    model.build()
+    randomize(model)
+
+    class Translates:
+        pass
+
+    Translates.model = model
+    scores = model.attention(SOURCE[:1], TARGET[:1])["encoder"][0, 1]
+    outputs = []
+    for head in range(4):
+        parts = extraction.self_attention_of(Translates, SOURCE[0].tolist(), 1, head)
+        figure = attention_steps_figure(list("abcdefg"), token=3, **parts)
+        np.testing.assert_allclose(figure.data["weights"], scores[head], atol=1e-5)
+        np.testing.assert_allclose(figure.data["softmax"], scores[head, 3], atol=1e-5)
+        outputs.append(figure.data["Z"])
+    projected = np.concatenate(outputs, axis=-1) @ array(layer.output_projection.kernel)
+    np.testing.assert_allclose(layer(parts["inputs"][None])[0], projected, atol=1e-4)
 
 
 def test_probabilities_are_the_models(translator, ids):

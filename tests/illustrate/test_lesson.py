@@ -1,6 +1,6 @@
 """A lesson: another attention in the same block, and what it changes.
 
-Without positions, attention sees a bag of words. `RelativeAttention` adds to every logit a number
+Without positions, attention sees a bag of words. `BiasByDistance` adds to every logit a number
 that is learnt for the distance between the two words (Raffel et al., 2020, after Shaw et al.,
 2018), and nothing else of the model has to change. The task is to repeat the word before: plain
 attention can only guess, and the figure of the other one shows a line from each word to the one
@@ -19,7 +19,7 @@ WORDS, LENGTH = 7, 6
 
 
 @keras.saving.register_keras_serializable(package="tests.lesson")
-class RelativeAttention(kt.DotProductAttention):
+class BiasByDistance(kt.DotProductAttention):
     """Attention that knows how far apart two words are, up to 3."""
 
     def build(self, query_shape):
@@ -31,7 +31,7 @@ class RelativeAttention(kt.DotProductAttention):
 
 
 def with_distances():
-    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=RelativeAttention())
+    return kt.MultiHeadAttention(d_model=16, num_heads=2, attention=BiasByDistance())
 
 
 def learn(make_block=kt.EncoderBlock, **options):

@@ -30,6 +30,21 @@ def test_it_has_two_kernels_and_two_biases():
     assert shapes == [(D, F), (F,), (F, D), (D,)]
 
 
+def test_the_hidden_layer_is_dropped_in_training_only():
+    """Of a hidden layer of ones, 3 in 4 are left, scaled: their sums are 1 on average."""
+    layer = FeedForward(1, 64, dropout_rate=0.25)
+    layer.build((B, 512, 1))
+    weights = np.ones((1, 64)), np.zeros(64), np.full((64, 1), 1 / 64), np.zeros(1)
+    for weight, values in zip(layer.trainable_weights, weights, strict=True):
+        weight.assign(values)
+    ones = np.ones((B, 512, 1), "float32")
+    np.testing.assert_allclose(layer(ones), 1, atol=1e-5)
+    output = ops.convert_to_numpy(layer(ones, training=True))
+    assert 0.03 < output.std() < 0.15
+    assert abs(output.mean() - 1) < 0.02
+    assert make_feed_forward().dropout is None
+
+
 def test_positions_do_not_see_each_other():
     layer, x = make_feed_forward(), tf.constant(INPUTS)
     with tf.GradientTape() as tape:

@@ -170,3 +170,104 @@ def test_a_mask_that_is_added_elsewhere_is_refused():
 def test_there_is_at_least_one_head():
     with pytest.raises(ValueError, match=r"must be at least 1. Received: d_model=6, num_heads=0"):
         MultiHeadAttention(6, 0)
+
+
+# Shared heads of keys and values
+
+
+def make_grouped(groups, heads=6, **options):
+    layer = MultiHeadAttention(D, heads, key_dim=K, num_key_value_heads=groups, **options)
+    layer.build((B, T, D), (B, S, D))
+    return randomize(layer)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_shared_heads_equal_keras_own_layer_with_the_same_weights(groups, use_bias):
+    layer = make_grouped(groups, use_bias=use_bias)
+    theirs = keras.layers.GroupQueryAttention(K, 6, groups, use_bias=use_bias)
+    theirs.build((B, T, D), (B, S, D))
+    copy_attention(layer, theirs)
+    arguments = {"attention_mask": MASK, "return_attention_scores": True}
+    output, scores = layer(QUERY, VALUE, KEY, **arguments)
+    expected_output, expected_scores = theirs(QUERY, VALUE, KEY, **arguments)
+    np.testing.assert_allclose(output, expected_output, atol=1e-5)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_shared_heads_are_heads_with_equal_kernels(groups):
+    layer, usual = make_grouped(groups, use_bias=True), make_grouped(None, use_bias=True)
+    usual.query_projection.set_weights(layer.query_projection.get_weights())
+    usual.output_projection.set_weights(layer.output_projection.get_weights())
+    for name in ("key_projection", "value_projection"):
+        kernel, bias = getattr(layer, name).get_weights()
+        by_head = kernel.reshape(D, groups, K), bias.reshape(groups, K)
+        kernel, bias = (np.repeat(weights, 6 // groups, axis=-2) for weights in by_head)
+        getattr(usual, name).set_weights([kernel.reshape(D, -1), bias.reshape(-1)])
+    np.testing.assert_allclose(layer(QUERY, VALUE), usual(QUERY, VALUE), atol=1e-5)
+
+
+def test_as_many_heads_of_keys_as_of_queries_are_the_usual_ones():
+    weights = []
+    for groups in (None, 6):
+        keras.utils.set_random_seed(7)
+        layer = MultiHeadAttention(D, 6, key_dim=K, num_key_value_heads=groups)
+        assert layer.get_config()["num_key_value_heads"] is None
+        layer.build((B, T, D))
+        weights.append(layer.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_caches_and_projections_hold_no_more_than_the_shared_heads():
+    layer = make_grouped(2)
+    assert [tuple(part.shape) for part in layer.init_cache(B, 4, 10)] == [
+        (B, 2, K, 40),
+        (B, 2, 40, K),
+    ]
+    assert [tuple(part.shape) for part in layer.project_key_value(VALUE)] == [(B, 2, S, K)] * 2
+    assert layer.count_params() == D * K * (6 + 2 + 2 + 6)
+
+
+def test_the_function_takes_shared_heads_too():
+    query, key, value = random(B, 6, T, K), random(B, 2, S, K, seed=2), random(B, 2, S, K, seed=3)
+    output, scores = dot_product_attention(query, key, value, MASK[:, None])
+    key, value = np.repeat(key, 3, axis=1), np.repeat(value, 3, axis=1)
+    expected, expected_scores = dot_product_attention(query, key, value, MASK[:, None])
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [4, 0, -2, 12])
+def test_groups_of_unequal_sizes_are_refused(groups):
+    message = rf"`num_heads` must be a multiple .* num_heads=6, num_key_value_heads={groups}$"
+    with pytest.raises(ValueError, match=message):
+        MultiHeadAttention(12, 6, num_key_value_heads=groups)
+
+
+# Dropout
+
+
+def test_scores_are_dropped_in_training_only():
+    """Values of ones: what is left of the shares, scaled, is on average what was there."""
+    layer = MultiHeadAttention(8, 2, dropout_rate=0.25)
+    layer.build((B, 64, 8))
+    layer.value_projection.kernel.assign(np.eye(8))
+    layer.output_projection.kernel.assign(np.eye(8))
+    ones = np.ones((B, 64, 8), "float32")
+    np.testing.assert_allclose(layer(ones), 1, atol=1e-5)
+    output, scores = layer(ones, training=True, return_attention_scores=True)
+    np.testing.assert_allclose(scores, 1 / 64, rtol=1e-5)  # as they are before dropout
+    output = ops.convert_to_numpy(output)
+    assert abs(output.mean() - 1) < 0.05
+    kept = output * 64 * 0.75  # how many of the 64 scores each row has kept
+    np.testing.assert_allclose(kept, kept.round(), atol=1e-3)
+    assert len({*kept[0, :, 0].round().tolist()}) > 3
+
+
+def test_without_dropout_there_is_no_seed():
+    assert MultiHeadAttention(8, 2).dropout is None
+    layer = make_attention()
+    assert not layer.non_trainable_variables
+    np.testing.assert_array_equal(layer(QUERY, VALUE, training=True), layer(QUERY, VALUE))

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_transformer import DecodingStep, SeparableConvolution, Transformer
-from keras_transformer.models import create_model
+from keras_transformer import (
+    DecodingStep,
+    RelativeAttention,
+    RotaryEmbedding,
+    SeparableConvolution,
+    Transformer,
+)
+from keras_transformer.models import create_model, describe_model, model_from_description
 
 SIZES = {"vocabulary_size": 11, "num_layers": 2, "d_model": 8, "num_heads": 2, "d_ff": 12}
 
@@ -60,3 +66,86 @@ def first_steps(t, length=3):
         first=ops.full((2,), t == 0, "bool"),
         ancestry=ops.broadcast_to(ops.arange(length)[:, None] <= t, (2, 1, length, 1)),
     )
+
+
+def made(architecture, options=None, **sizes):
+    """A built model of the catalogue, as it comes back from its description."""
+    model = create_model(architecture, options, **{**SIZES, **sizes})
+    again = model_from_description(describe_model(model))
+    assert describe_model(again) == describe_model(model)
+    return again
+
+
+def blocks_of(model):
+    return [*model.encoder.blocks, *model.decoder.blocks]
+
+
+def parameters_more(model):
+    """How many weights a model has more than the paper's of the same size."""
+    paper = Transformer(**SIZES)
+    paper.build()
+    return model.count_params() - paper.count_params()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_rotary_positions_are_in_self_attention_alone(dtype):
+    model = made("rotary", dtype=dtype)
+    for block in blocks_of(model):
+        encoder = block.self_attention.position_encoder
+        assert (type(encoder), encoder.dtype_policy.name) == (RotaryEmbedding, dtype)
+    assert all(block.cross_attention.position_encoder is None for block in model.decoder.blocks)
+    assert model.source_embedding.positions is model.max_positions is None
+    assert parameters_more(model) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_relative_positions_are_in_self_attention_alone(dtype):
+    model = made("relative", {"max_distance": 3}, dtype=dtype, attention_dropout_rate=0.25)
+    for block in blocks_of(model):
+        attention = block.self_attention.attention
+        assert (type(attention), attention.dtype_policy.name) == (RelativeAttention, dtype)
+        assert attention.max_distance == 3
+        assert block.self_attention.dropout.rate == 0.25
+    assert all(block.cross_attention.is_standard("attention") for block in model.decoder.blocks)
+    assert model.source_embedding.positions is None
+    assert parameters_more(model) == 4 * 2 * 7 * 4  # blocks, tables, rows, width of a head
+
+
+@pytest.mark.parametrize("architecture", ["rotary", "relative"])
+def test_positions_are_not_given_twice(architecture):
+    message = f"The architecture {architecture} has .* Received: positions='t2t'"
+    with pytest.raises(ValueError, match=message):
+        create_model(architecture, **SIZES, positions="t2t")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "heads"),
+    [
+        ("multi_query", None, 1),
+        ("grouped_query", None, 2),
+        ("grouped_query", {"num_key_value_heads": 4}, 4),
+    ],
+)
+def test_all_attentions_share_heads_of_keys_and_values(architecture, options, heads):
+    model = made(architecture, options, num_heads=4, use_bias=True, attention_dropout_rate=0.25)
+    attentions = [block.self_attention for block in blocks_of(model)]
+    attentions += [block.cross_attention for block in model.decoder.blocks]
+    for attention in attentions:
+        assert (attention.num_heads, attention.num_key_value_heads) == (4, heads)
+        assert (attention.use_bias, attention.dropout.rate) == (True, 0.25)
+    paper = Transformer(**{**SIZES, "num_heads": 4}, use_bias=True)
+    paper.build()
+    fewer = 6 * 2 * (8 + 1) * 2 * (4 - heads)  # attentions, matrices with biases, width, heads
+    assert model.count_params() == paper.count_params() - fewer
+
+
+def test_a_model_learns_with_all_kinds_of_dropout():
+    keras.utils.set_random_seed(7)
+    rates = {"dropout_rate": 0.0, "attention_dropout_rate": 0.2, "feed_forward_dropout_rate": 0.3}
+    model = made("grouped_query", {"num_key_value_heads": 1}, **rates)
+    ids = {"source": np.array([[4, 7, 2]]), "target": np.array([[1, 9]])}
+    np.testing.assert_array_equal(model(ids), model(ids))
+    assert np.abs(model(ids, training=True) - model(ids, training=True)).max() > 1e-3
+    for block in blocks_of(model):
+        assert (block.self_attention.dropout.rate, block.feed_forward.dropout.rate) == (0.2, 0.3)
+        assert block.is_standard("feed_forward")

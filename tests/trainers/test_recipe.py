@@ -151,3 +151,5 @@ def test_only_sizes_that_differ_from_the_preset_are_passed_on():
     assert Recipe(output=Path("run")).sizes() == plain
     recipe = Recipe(output=Path("run"), d_model=96, num_decoder_layers=1, dropout_rate=0.0)
     assert recipe.sizes() == {**plain, "d_model": 96, "num_decoder_layers": 1, "dropout_rate": 0.0}
+    recipe = Recipe(output=Path("run"), attention_dropout_rate=0.25)
+    assert recipe.sizes() == {**plain, "attention_dropout_rate": 0.25}
