@@ -10,12 +10,15 @@ from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.local_attention import LocalAttention
+from keras_transformer.layers.local_attention_2d import LocalAttention2D
 from keras_transformer.layers.masks import (
     AttentionMask,
     causal_mask,
     padding_mask,
     segment_mask,
 )
+from keras_transformer.layers.memory_compressed_attention import MemoryCompressedAttention
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
@@ -31,6 +34,9 @@ __all__ = [
     "Dropout",
     "EncoderBlock",
     "FeedForward",
+    "LocalAttention",
+    "LocalAttention2D",
+    "MemoryCompressedAttention",
     "MultiHeadAttention",
     "PositionalEmbedding",
     "RecurrentBlock",
