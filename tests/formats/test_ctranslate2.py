@@ -11,7 +11,12 @@ import pytest
 
 from keras_transformer import Tokenizer, Transformer, Translator, generate
 from keras_transformer.formats import export_ctranslate2
-from keras_transformer.layers import DotProductAttention, MultiHeadAttention
+from keras_transformer.layers import (
+    DotProductAttention,
+    LocalAttention,
+    MemoryCompressedAttention,
+    MultiHeadAttention,
+)
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -260,6 +265,18 @@ class Subclass(Transformer):
         ),
         (
             lambda model: setattr(
+                model.encoder.blocks[0].self_attention, "attention", LocalAttention(3, name="near")
+            ),
+            r"Received: a LocalAttention at '.*encoder.*near'",
+        ),
+        (
+            lambda model: setattr(
+                model.decoder.blocks[0], "self_attention", MemoryCompressedAttention(14, 7)
+            ),
+            r"Received: a MemoryCompressedAttention at '.*decoder",
+        ),
+        (
+            lambda model: setattr(
                 model.encoder.blocks[0], "feed_forward", keras.layers.Dense(14, name="narrow")
             ),
             "model whose encoder has other sizes",
@@ -271,7 +288,7 @@ class Subclass(Transformer):
             "model whose encoder has other sizes",
         ),
     ],
-    ids=["a hook", "a part of Keras", "other heads"],
+    ids=["a hook", "blocks", "a compressed memory", "a part of Keras", "other heads"],
 )
 def test_a_foreign_part_is_refused_by_its_name(change, message, tokenizer, tmp_path):
     model = Transformer(307, **SIZES)
