@@ -6,6 +6,7 @@ To add a layer, add a line to `ROWS`: `LayerRow` if it is called as `MultiHeadAt
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -186,6 +187,27 @@ def grouped_with_parts(dtype):
     return grouped(dtype, attention=relative, position_encoder=kt.RotaryEmbedding)
 
 
+def local(dtype, block_length=3, look_back=1, **options):
+    part = kt.LocalAttention(block_length, look_back, dtype=dtype)
+    return kt.MultiHeadAttention(D, H, attention=part, dtype=dtype, **options)
+
+
+def local_2d(dtype):
+    part = kt.LocalAttention2D((5, 5), (2, 2), (1, 1), dtype=dtype)
+    return kt.MultiHeadAttention(D, H, attention=part, dtype=dtype)
+
+
+def compressed(dtype, attention=None, position_encoder=None, **options):
+    return kt.MemoryCompressedAttention(
+        D,
+        H,
+        attention=attention and attention(dtype=dtype),
+        position_encoder=position_encoder and position_encoder(dtype=dtype),
+        dtype=dtype,
+        **options,
+    )
+
+
 def convolution(dtype, kernel_size=5):
     return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
 
@@ -211,6 +233,15 @@ def alternating_stack(dtype):
             block(dtype, convolution, cross_attention=False, norm="pre"),
         ],
         keras.layers.LayerNormalization(dtype=dtype),
+        dtype=dtype,
+    )
+
+
+def local_and_compressed_stack(dtype):
+    """The blocks of a long language model: local, memory-compressed, local."""
+    parts = (functools.partial(local, look_back=0), compressed, local)
+    return DecoderStack(
+        [block(dtype, part, cross_attention=False) for part in parts],
         dtype=dtype,
     )
 
@@ -275,6 +306,21 @@ ROWS = {
         )
     ),
     "attention with linear biases": LayerRow(lambda dtype: attention(dtype, kt.LinearBias)),
+    "local attention": LayerRow(local),
+    "local attention, no block before": LayerRow(lambda dtype: local(dtype, 2, 0)),
+    "local attention, three blocks before, rotated": LayerRow(
+        lambda dtype: local(dtype, 2, 3, position_encoder=Rotation(dtype=dtype), key_dim=4)
+    ),
+    "local attention in two dimensions": LayerRow(local_2d),
+    "memory-compressed attention": LayerRow(compressed),
+    "memory-compressed attention of pairs, with all parts": LayerRow(
+        lambda dtype: compressed(
+            dtype, AttentionByDistance, Rotation, compression=2, key_dim=4, use_bias=True
+        )
+    ),
+    "memory-compressed attention, longer than the cache": LayerRow(
+        lambda dtype: compressed(dtype, compression=13)
+    ),
     "previous input": LayerRow(PreviousInput),
     "convolution": LayerRow(convolution),
     "convolution of a single position": LayerRow(lambda dtype: convolution(dtype, 1)),
@@ -308,6 +354,7 @@ ROWS = {
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
     "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
+    "stack of local and memory-compressed attention": LayerRow(local_and_compressed_stack),
     "decoder": LayerRow(
         lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
     ),
@@ -329,6 +376,11 @@ QUICK = [
 
 # Those that no quick test compiles, since other rows have the same parts.
 COMBINED = [
+    "local attention, no block before",
+    "local attention, three blocks before, rotated",
+    "memory-compressed attention",
+    "memory-compressed attention, longer than the cache",
+    "stack of local and memory-compressed attention",
     "attention with rotated keys",
     "attention by distance",
     "multi-query attention",

@@ -115,6 +115,12 @@ def _convolution(causal):
     )
 
 
+def _attention_in_itself(make):
+    """What is between the projections, for queries, keys and values of the same row."""
+    query, key, value = (random(B, H, S, D, seed=seed) for seed in (5, 6, 7))
+    return Case(make, ((B, H, S, D),), {"query": query, "key": key, "value": value})
+
+
 def _recurrent_block(cell, **arguments):
     """Of a cell, which has the dtype of its block, and perhaps attention to an encoder."""
 
@@ -201,6 +207,24 @@ CASES = {
     "DistanceBias": _attention(kt.DistanceBias, 8, 7),
     "LinearBias": _attention(kt.LinearBias),
     "DotProductAttention": _attention(kt.DotProductAttention),
+    "LocalAttention": _attention_in_itself(
+        lambda **options: kt.LocalAttention(2, look_back=1, **options)
+    ),
+    "LocalAttention2D": _attention_in_itself(
+        lambda **options: kt.LocalAttention2D((3, 5), (2, 2), (1, 1), **options)
+    ),
+    "MemoryCompressedAttention": Case(
+        lambda **options: kt.MemoryCompressedAttention(D, H, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    ),
+    "MemoryCompressedAttention of packed rows": Case(
+        lambda **options: kt.MemoryCompressedAttention(
+            D, H, compression=2, key_dim=11, use_bias=True, **options
+        ),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "positions": SEGMENTS["source_positions"]},
+    ),
     "PositionalEmbedding paper": _embedding("paper"),
     "PositionalEmbedding t2t": _embedding("t2t"),
     "PositionalEmbedding learned": _embedding("learned"),

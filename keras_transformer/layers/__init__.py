@@ -11,12 +11,15 @@ from keras_transformer.layers.distance_bias import DistanceBias, LinearBias
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.local_attention import LocalAttention
+from keras_transformer.layers.local_attention_2d import LocalAttention2D
 from keras_transformer.layers.masks import (
     AttentionMask,
     causal_mask,
     padding_mask,
     segment_mask,
 )
+from keras_transformer.layers.memory_compressed_attention import MemoryCompressedAttention
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
@@ -36,6 +39,9 @@ __all__ = [
     "EncoderBlock",
     "FeedForward",
     "LinearBias",
+    "LocalAttention",
+    "LocalAttention2D",
+    "MemoryCompressedAttention",
     "MultiHeadAttention",
     "PositionalEmbedding",
     "RecurrentBlock",

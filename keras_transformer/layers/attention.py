@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.masks import expand_mask
 
 MASKED_SCORE = -1e9  # finite: a fully masked row gets uniform scores, not NaN
 
@@ -96,8 +97,8 @@ class DotProductAttention(Layer):
         query: Tensor of shape `(B, H, T, K)`.
         key: Tensor of shape `(B, G, S, K)`.
         value: Tensor of shape `(B, G, S, K)`.
-        attention_mask: Boolean tensor that broadcasts to `(B, T, S)`, `True` = may be attended to.
-            `None` means no mask.
+        attention_mask: `AttentionMask`, or boolean tensor that broadcasts to `(B, T, S)`, `True` =
+            may be attended to. `None` means no mask.
         positions: Integer tensor of shape `(B or 1, T)`: the positions of the queries in their
             sentences. `None` means 0 to T - 1.
         key_positions: The same for the keys, `(B or 1, S)`.
@@ -151,6 +152,7 @@ class DotProductAttention(Layer):
         positions = _or_all(positions, query)[:, :, None]
         key_positions = _or_all(key_positions, key)[:, None, :]
         distances = ops.subtract(key_positions, positions)
+        attention_mask = expand_mask(attention_mask, ops.shape(query)[2])
         seen = self.sees(positions, key_positions)
         if seen is not None:
             is_masked = attention_mask is not None

@@ -195,13 +195,16 @@ class MultiHeadAttention(TakesParts, Layer):
         key_value=None,
         return_attention_scores=False,
     ):
-        if key_value is None and value is None:
+        is_self_attention = key_value is None and value is None
+        if is_self_attention:
             value, key_positions = query, positions if key_positions is None else key_positions
         if key_value is None:
             key_value = self.project_key_value(value, key, key_positions)
-        mask = self._expand_mask(attention_mask, ops.shape(query)[1])
+        if key_positions is None and not is_self_attention:  # tells it from self-attention
+            key_positions = ops.arange(ops.shape(key_value[0])[2], dtype="int32")[None]
+        self._check_mask(attention_mask)
         output, scores = self._attend(
-            query, key_value, mask, positions, key_positions, return_attention_scores
+            query, key_value, attention_mask, positions, key_positions, return_attention_scores
         )
         return (output, scores) if return_attention_scores else output
 
@@ -231,14 +234,18 @@ class MultiHeadAttention(TakesParts, Layer):
             cache, `(B, num_heads, W, L * W)`, or `None`; and the updated cache.
         """
         self.build_if_needed(inputs.shape)
+        return self._step(inputs, inputs, cache, at, at.visible(), return_attention_scores)
+
+    def _step(self, inputs, value, cache, at, mask, return_attention_scores):
+        """Processes a step in which `value`, `(B, W, d_model)`, is what later ones attend to."""
         start, positions = at.place * inputs.shape[1], at.beam_positions()
-        key, value = self.project_key_value(inputs, positions=positions)
+        key, value = self.project_key_value(value, positions=positions)
         keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
         values = ops.slice_update(cache[1], (0, 0, start, 0), value)
         output, scores = self._attend(
             inputs,
             (ops.swapaxes(keys, -1, -2), values),
-            at.visible(),
+            mask,
             positions,
             at.key_positions(),
             return_attention_scores,
@@ -267,12 +274,10 @@ class MultiHeadAttention(TakesParts, Layer):
             positions = ops.arange(ops.shape(x)[2], dtype="int32")[None]
         return self.position_encoder(x, positions)
 
-    def _expand_mask(self, mask, query_length):
-        """Validates a mask and returns its booleans, with three axes; `None` if there is none."""
-        if isinstance(mask, AttentionMask):
-            return mask.expand(query_length)
-        if mask is None:
-            return None
+    def _check_mask(self, mask):
+        """Raises a ValueError if a mask is no `AttentionMask` and not booleans of three axes."""
+        if mask is None or isinstance(mask, AttentionMask):
+            return
         if len(mask.shape) != 3:
             raise ValueError(
                 "`attention_mask` must have three axes, (B or 1, T or 1, S). Expand a padding "
@@ -286,7 +291,6 @@ class MultiHeadAttention(TakesParts, Layer):
                 "additive mask (0 = may be attended to) by `mask == 0`. Received: dtype "
                 f"{dtype}"
             )
-        return mask
 
     def _split_heads(self, x, num_heads):
         B, T, _ = ops.shape(x)

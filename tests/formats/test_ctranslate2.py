@@ -14,6 +14,8 @@ from keras_transformer.formats import export_ctranslate2
 from keras_transformer.layers import (
     DotProductAttention,
     LinearBias,
+    LocalAttention,
+    MemoryCompressedAttention,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
@@ -328,6 +330,18 @@ class Subclass(Transformer):
         ),
         (
             lambda model: setattr(
+                model.encoder.blocks[0].self_attention, "attention", LocalAttention(3, name="near")
+            ),
+            r"Received: a LocalAttention at '.*encoder.*near'",
+        ),
+        (
+            lambda model: setattr(
+                model.decoder.blocks[0], "self_attention", MemoryCompressedAttention(14, 7)
+            ),
+            r"Received: a MemoryCompressedAttention at '.*decoder",
+        ),
+        (
+            lambda model: setattr(
                 model.encoder.blocks[0], "feed_forward", keras.layers.Dense(14, name="narrow")
             ),
             "model whose encoder has other sizes",
@@ -351,7 +365,16 @@ class Subclass(Transformer):
             "in self-attention only. Received: a RelativeAttention at .*far.* in a cross-att",
         ),
     ],
-    ids=["a hook", "a bias", "a part of Keras", "other heads", "positions twice", "in cross"],
+    ids=[
+        "a hook",
+        "a bias",
+        "blocks",
+        "a compressed memory",
+        "a part of Keras",
+        "other heads",
+        "positions twice",
+        "in cross",
+    ],
 )
 def test_a_foreign_part_is_refused_by_its_name(change, message, tokenizer, tmp_path):
     model = Transformer(307, **SIZES)

@@ -240,8 +240,15 @@ class AllBeamsVisible(DecodingStep):
         return np.broadcast_to(by_any, (B, W, L, W)).reshape(B, W, L * W)
 
 
-WITH_STATE = ["convolution", "recurrent block, LSTM"]
-WITH_POSITIONS = ["attention with rotated keys", "attention by distance", "attention in blocks"]
+WITH_STATE = ["convolution", "recurrent block, LSTM", "memory-compressed attention"]
+WITH_POSITIONS = [
+    "attention with rotated keys",
+    "attention by distance",
+    "attention in blocks",
+    "local attention",
+    "local attention in two dimensions",
+    "memory-compressed attention",
+]
 
 
 @pytest.mark.parametrize(

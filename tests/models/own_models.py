@@ -97,11 +97,22 @@ def other_embedding(dtype):
     return model
 
 
+def long_memories(dtype):
+    model = kt.Transformer(V, 2, d_model=D, num_heads=H, d_ff=F, dtype=dtype)
+    for block in model.encoder.blocks:
+        block.self_attention.attention = kt.LocalAttention(2, dtype=dtype)
+    lower, upper = model.decoder.blocks
+    lower.self_attention.attention = kt.LocalAttention2D((3, 3), (2, 2), (1, 0), dtype=dtype)
+    upper.self_attention = kt.MemoryCompressedAttention(D, H, compression=2, dtype=dtype)
+    return model
+
+
 MODELS = {
     "a subclass": subclass,
     "assigned parts": assigned,
     "a composed model": composed,
     "another embedding": other_embedding,
+    "long memories": long_memories,
 }
 
 

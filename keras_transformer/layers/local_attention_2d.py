@@ -1,0 +1,124 @@
+"""Local attention in two dimensions, for images that are generated block by block."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_transformer.layers.attention import DotProductAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class LocalAttention2D(DotProductAttention):
+    """Attention of each cell of a grid to the cells around its block.
+
+    The grid, such as the pixels of an image, is cut into blocks of `query_shape`. The cells of a
+    block see that block and a margin around it, the memory flange. Section 3.2 in
+    [Parmar et al., 2018](https://arxiv.org/abs/1802.05751).
+
+    A sequence holds the cells in the order in which they are generated: block by block, and the
+    cells of a block line by line. With a causal mask a cell sees those generated before it and
+    itself, so the flange shows above, on the left, and above on the right, but nothing below.
+    `generation_order` says which cell is where in the sequence.
+
+    All pairs of cells are compared, and most are hidden: time and memory are those of full
+    attention.
+
+    Args:
+        grid: Tuple of two integers: rows and columns of the grid.
+        query_shape: Tuple of two integers: rows and columns of a block. Blocks at the lower and
+            right edges are smaller if the grid is not a multiple of it.
+        memory_flange: Tuple of two integers: how many rows above and below a block, and how many
+            columns on either side of it, are seen.
+
+    Call arguments:
+        query, key, value, attention_mask, positions, key_positions, return_attention_scores: As in
+            `DotProductAttention`.
+
+    Returns:
+        As `DotProductAttention`.
+
+    Raises:
+        ValueError: If an argument is invalid; or, when called, if the sequence is longer than the
+            grid has cells.
+
+    Example:
+
+    >>> layer = LocalAttention2D(grid=(2, 4), query_shape=(2, 2), memory_flange=(0, 1))
+    >>> layer.generation_order().tolist()
+    [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [0, 3], [1, 2], [1, 3]]
+    >>> x = keras.ops.zeros((1, 1, 8, 3))
+    >>> mask = keras_transformer.AttentionMask(causal=True)
+    >>> _, scores = layer(x, x, x, attention_mask=mask, return_attention_scores=True)
+    >>> (scores[0, 0] > 0).numpy().astype(int).tolist()[5]
+    [0, 1, 0, 1, 1, 1, 0, 0]
+    """
+
+    def __init__(self, grid, query_shape, memory_flange, **kwargs):
+        super().__init__(**kwargs)
+        self.grid = _pair("grid", grid, 1)
+        self.query_shape = _pair("query_shape", query_shape, 1)
+        self.memory_flange = _pair("memory_flange", memory_flange, 0)
+
+    def generation_order(self):
+        """Returns row and column of each cell in the order of generation, `(rows * columns, 2)`."""
+        cells = np.indices(self.grid).reshape(2, -1)
+        block_rows, block_columns = cells // np.array(self.query_shape)[:, None]
+        order = np.lexsort((cells[1], cells[0], block_columns, block_rows))  # the last counts first
+        return cells[:, order].T.astype("int32")
+
+    def sees(self, positions, key_positions):
+        size, flange = (np.array(pair, "int32") for pair in (self.query_shape, self.memory_flange))
+        place, key_place = self._cells(positions), self._cells(key_positions)
+        start = place // size * size  # the first cell of the block, (B or 1, T, 1, 2)
+        inside = ops.logical_and(key_place >= start - flange, key_place < start + size + flange)
+        return ops.all(inside, axis=-1)  # in its rows and in its columns
+
+    def call(
+        self,
+        query,
+        key,
+        value,
+        attention_mask=None,
+        positions=None,
+        key_positions=None,
+        return_attention_scores=False,
+    ):
+        self._check_length("query", query, positions)
+        self._check_length("key", key, key_positions)
+        return super().call(
+            query, key, value, attention_mask, positions, key_positions, return_attention_scores
+        )
+
+    def _cells(self, positions):
+        """Returns row and column of each position, in a new last axis.
+
+        In decoding steps, places of the cache that are not seen may have any position.
+        """
+        order = self.generation_order()
+        return ops.take(order, ops.clip(positions, 0, len(order) - 1), axis=0)
+
+    def _check_length(self, name, x, positions):
+        if positions is None and (x.shape[2] or 0) > self.grid[0] * self.grid[1]:
+            raise ValueError(
+                f"A sequence cannot be longer than the grid {self.grid} has cells. Received: "
+                f"`{name}` with {x.shape[2]} positions"
+            )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "grid": list(self.grid),
+            "query_shape": list(self.query_shape),
+            "memory_flange": list(self.memory_flange),
+        }
+
+
+def _pair(name, numbers, minimum):
+    """Returns two integers as a tuple; raises a ValueError for anything else."""
+    pair = tuple(numbers) if isinstance(numbers, list | tuple) else ()
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= minimum for n in pair):
+        raise ValueError(
+            f"`{name}` must be two integers, for rows and columns, of at least {minimum} each. "
+            f"Received: {name}={numbers}"
+        )
+    return pair

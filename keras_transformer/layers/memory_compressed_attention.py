@@ -1,0 +1,148 @@
+"""Memory-compressed attention: keys and values are made of several positions each."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.masks import AttentionMask, require_parts
+from keras_transformer.layers.multi_head_attention import MultiHeadAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MemoryCompressedAttention(MultiHeadAttention):
+    """Causal self-attention to a shorter memory, made by a strided convolution of the input.
+
+    From [Liu et al., 2018](https://arxiv.org/abs/1801.10198), in the form of Tensor2Tensor: the
+    memory holds the first token, and one vector for each `compression` tokens in a row, a linear
+    map of them side by side. A position sees the first token, and the vectors of those tokens that
+    all stand before it. So it sees itself only if it is the first, and the tokens just before it
+    through blocks of another kind, such as those with `LocalAttention`, with which these alternate.
+
+    There are `T // compression + 1` keys instead of T; time and memory still grow with the square
+    of the length. In packed rows, where the tokens of a sentence start anywhere, there are T keys,
+    most of them hidden. A cache for decoding has a place for each position, too.
+
+    The layer is causal, whatever the mask. It fits `self_attention` of `DecoderBlock`.
+
+    Args:
+        d_model: Integer. Width of the input and of the output.
+        num_heads: Integer. Number of attention heads.
+        compression: Integer. How many tokens become one vector, which is both the size and the
+            stride of the convolution.
+        key_dim: Integer. As in `MultiHeadAttention`.
+        use_bias: Boolean. As in `MultiHeadAttention`. The convolution has a bias in any case.
+        **kwargs: Other arguments of `MultiHeadAttention`. Keys have the position of the last of
+            their tokens.
+
+    Call arguments:
+        inputs: Tensor of shape `(B, T, d_model)`.
+        attention_mask: `AttentionMask`, or the padding mask, a boolean tensor of shape `(B, T)`,
+            `True` at real tokens. Padding counts as zeros in the convolution.
+        positions: Integer tensor of shape `(B or 1, T)`: position of each token in its sentence.
+            `None` means 0 to T - 1.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
+
+    Returns:
+        Tensor of shape `(B, T, d_model)`. If `return_attention_scores=True`, a tuple of that
+        tensor and the scores after the softmax, float32, `(B, num_heads, T, S)`, where S is
+        `T // compression + 1`, or T if `positions` are given.
+
+    Raises:
+        ValueError: If an argument is invalid; or, when called, if the mask is not one whose parts
+            are known.
+
+    Example:
+
+    >>> layer = MemoryCompressedAttention(d_model=8, num_heads=2, compression=3)
+    >>> _, scores = layer(keras.ops.ones((1, 7, 8)), return_attention_scores=True)
+    >>> (scores[0, 0] > 0).numpy().astype(int).tolist()
+    [[1, 0, 0], [1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 0], [1, 1, 0], [1, 1, 1]]
+    """
+
+    def __init__(self, d_model, num_heads, compression=3, key_dim=None, use_bias=False, **kwargs):
+        super().__init__(d_model, num_heads, key_dim, use_bias, **kwargs)
+        if compression < 2:
+            raise ValueError(
+                f"`compression` must be at least 2. Received: compression={compression}"
+            )
+        self.compression = compression
+        self.convolution = keras.layers.Dense(d_model, dtype=self.dtype_policy, name="convolution")
+
+    def build(self, inputs_shape):
+        super().build(inputs_shape)
+        self.convolution.build((*inputs_shape[:-1], self.compression * self.d_model))
+
+    def call(self, inputs, attention_mask=None, positions=None, return_attention_scores=False):
+        mask = require_parts(attention_mask, positions, self)
+        x = inputs
+        if mask.padding is not None:
+            x = ops.where(mask.padding[:, :, None], x, ops.zeros((), x.dtype))
+        if positions is None:
+            memory, key_positions = self._compress(x)
+            seen = self._sees(ops.arange(ops.shape(x)[1], dtype="int32")[None], key_positions)
+        else:
+            windows = ops.reshape(self._windows(x), (*ops.shape(x)[:2], -1))
+            memory, key_positions = self._memory(x, windows, positions), positions
+            parts = AttentionMask(None, mask.query_segments, mask.key_segments, causal=True)
+            seen = ops.logical_and(parts.expand(ops.shape(x)[1]), self._sees(positions, positions))
+        key_value = self.project_key_value(memory, positions=key_positions)
+        output, scores = self._attend(
+            inputs, key_value, seen, positions, key_positions, return_attention_scores
+        )
+        return (output, scores) if return_attention_scores else output
+
+    def init_cache(self, batch_size, num_beams, length):
+        """Returns an empty KV cache, and the window of the inputs before the first position.
+
+        The cache has a place for each position. Only those are seen later at which `compression`
+        tokens are complete, and the first one.
+        """
+        shape = (batch_size, num_beams, self.compression - 1, self.d_model)
+        return (
+            super().init_cache(batch_size, num_beams, length),
+            ops.zeros(shape, dtype=self.compute_dtype),
+        )
+
+    def step(self, inputs, cache, at, return_attention_scores=False):
+        """Processes one new position of each beam, as `MultiHeadAttention.step` does.
+
+        The cache is that of `init_cache` or the previous step.
+        """
+        self.build_if_needed(inputs.shape)
+        cache, window = cache
+        window = ops.concatenate([at.inherit(window, 0.0), inputs[:, :, None]], axis=2)
+        positions = at.beam_positions()
+        memory = self._memory(inputs, ops.reshape(window, (*ops.shape(inputs)[:2], -1)), positions)
+        seen = ops.logical_and(at.visible(), self._sees(positions, at.key_positions()))
+        output, scores, cache = self._step(inputs, memory, cache, at, seen, return_attention_scores)
+        return output, scores, (cache, window[:, :, 1:])
+
+    def _compress(self, x):
+        """Returns the memory of whole rows, `(B, S, D)`, and the positions of its keys, `(1, S)`.
+
+        The tokens left over at the end of the row are dropped: no position sees them.
+        """
+        B, T, D = ops.shape(x)
+        count = T // self.compression
+        groups = ops.reshape(x[:, : count * self.compression], (B, count, self.compression * D))
+        memory = ops.concatenate([x[:, :1], self.convolution(groups)], axis=1)
+        ends = ops.arange(count + 1, dtype="int32") * self.compression - 1
+        return memory, ops.maximum(ends, 0)[None]
+
+    def _windows(self, x):
+        """Returns each input and the `compression - 1` before it, `(B, T, compression, D)`."""
+        T = ops.shape(x)[1]
+        padded = ops.pad(x, ((0, 0), (self.compression - 1, 0), (0, 0)))
+        return ops.stack([padded[:, i : i + T] for i in range(self.compression)], axis=2)
+
+    def _memory(self, x, windows, positions):
+        """Returns what is kept of every position: the input of the first, else its window's map."""
+        return ops.where((positions == 0)[:, :, None], x, self.convolution(windows))
+
+    def _sees(self, positions, key_positions):
+        """Returns which places are seen, `(B or 1, T, S)`: complete ones before, and the first."""
+        query, key = positions[:, :, None], key_positions[:, None, :]
+        is_complete = ops.equal(key % self.compression, self.compression - 1)
+        return ops.logical_or(ops.equal(key, 0), ops.logical_and(is_complete, key < query))
+
+    def get_config(self):
+        return {**super().get_config(), "compression": self.compression}
