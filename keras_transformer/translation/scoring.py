@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_transformer.forking import refused_after_fork
-from keras_transformer.models.encoder_decoder import check_scores
+from keras_transformer.models.token_model import check_scores
 
 
 def shift_right(target, bos_id):
