@@ -87,15 +87,14 @@ class TextGenerator:
         about: Dict of metadata to save in `run.json`, such as the seed.
 
     Raises:
-        ValueError: If model and tokenizer do not fit together, or `trained_length` is less than 2
-            or more than the learned positions of the model.
-        TypeError: If the model is not a `LanguageModel`.
+        ValueError: If the model is not a `LanguageModel`, model and tokenizer do not fit together,
+            or `trained_length` is less than 2 or more than the learned positions of the model.
     """
 
     def __init__(self, model, tokenizer, trained_length: int = 256, about=None):
         refuse_after_fork()
         if not isinstance(model, LanguageModel):
-            raise TypeError(
+            raise ValueError(
                 "`model` of a TextGenerator must be a LanguageModel; one with an encoder goes into "
                 f"a Translator. Received: {type(model).__name__}"
             )

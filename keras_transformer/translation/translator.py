@@ -65,7 +65,7 @@ class Translator:
     @model.setter
     def model(self, model):
         if isinstance(model, LanguageModel):
-            raise TypeError(
+            raise ValueError(
                 "`model` of a Translator must have an encoder; a LanguageModel goes into a "
                 "TextGenerator. Received: LanguageModel"
             )
