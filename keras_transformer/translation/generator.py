@@ -85,6 +85,10 @@ class SequenceGenerator:
         """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
         return type(self), (self.model, self.bos_id, self.eos_id)
 
+    def decode_lengths(self, length: int, max_length: int) -> list[int]:
+        """Returns the decode lengths to try, ascending, for sources of a padded length."""
+        return decode_lengths(length, max_length)
+
     def search(
         self,
         requests: list[Request],
@@ -130,7 +134,7 @@ class SequenceGenerator:
             size, length, rows = shape
             batch = [requests[pending[row]] for row in rows]
             max_length = max(request.max_length for request in batch)
-            sizes = decode_lengths(length, max_length)
+            sizes = self.decode_lengths(length, max_length)
             if sampling:
                 max_decode_len = next(size for size in sizes if size >= max_length)
                 return self._run_sampling(batch, size, length, max_decode_len, sampling, settings)
@@ -236,6 +240,13 @@ class SequenceGenerator:
             for index, row in zip(indices, rows, strict=False):
                 results[index] = row
         return results
+
+
+class ContinuationGenerator(SequenceGenerator):
+    """A `SequenceGenerator` of a language model: results are not longer for longer prompts."""
+
+    def decode_lengths(self, length: int, max_length: int) -> list[int]:
+        return [padded_length(max_length, (32,))]
 
 
 def _on_cpu() -> bool:

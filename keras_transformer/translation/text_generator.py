@@ -10,7 +10,7 @@ from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.forking import refuse_after_fork, refused_after_fork
 from keras_transformer.models import LanguageModel
 from keras_transformer.translation.compilation import compiled
-from keras_transformer.translation.generator import Request, SequenceGenerator
+from keras_transformer.translation.generator import ContinuationGenerator, Request
 from keras_transformer.translation.results import Hypothesis, Score
 from keras_transformer.translation.scoring import score_labels
 from keras_transformer.translation.validation import (
@@ -109,7 +109,7 @@ class TextGenerator:
         check_positions(model, trained_length, "Lower `trained_length` (--max-length).")
         if not model.built:
             model.build()
-        self._generator = SequenceGenerator(model, tokenizer.bos_id, tokenizer.eos_id)
+        self._generator = ContinuationGenerator(model, tokenizer.bos_id, tokenizer.eos_id)
         self._log_probs = compiled(lambda *rows: score_labels(model, *rows), model)
 
     @property

@@ -74,6 +74,21 @@ def test_a_result_does_not_depend_on_other_prompts_or_calls(generator):
     assert [r.text for r in together] != [r.text for r in other]
 
 
+def test_places_are_kept_for_what_is_generated_and_not_for_the_prompt(generator, monkeypatch):
+    lengths, init_cache = [], LanguageModel.init_cache
+
+    def watched(self, batch_size, num_beams, length):
+        lengths.append(length)
+        return init_cache(self, batch_size, num_beams, length)
+
+    monkeypatch.setattr(LanguageModel, "init_cache", watched)
+    long_prompt = " ".join(PROMPTS * 9)
+    results = generator.generate([long_prompt], max_length=33, beam_size=1)
+    assert lengths == [64]
+    assert len(results[0].prompt_tokens) > 100
+    assert len(results[0].hypotheses[0].tokens) <= 33
+
+
 def test_long_texts_are_scored_in_the_pieces_that_are_trained_on(generator):
     texts = ["one two three", "cat dog " * 9, ""]
     scores, tokenizer = generator.score(texts), generator.tokenizer
