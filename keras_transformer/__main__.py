@@ -1,5 +1,5 @@
-"""Command line for finished runs: `python -m keras_transformer translate`, `score`, `evaluate`,
-`export`, `import` and `illustrate`.
+"""Command line for finished runs: `python -m keras_transformer translate`, `generate`, `score`,
+`evaluate`, `export`, `import` and `illustrate`.
 """
 
 import os
@@ -12,6 +12,7 @@ from keras_transformer.cli import (
     join_repeated,
     program,
     refuse_repeated,
+    search_commands,
 )
 from keras_transformer.io import path_or_url
 
@@ -20,6 +21,10 @@ FLAGS = {  # options without a value
     "translate": {
         "scores": "Print the score before each translation, separated by a tab.",
         "sample": "Sample --top-beams translations at random instead of searching for them.",
+    },
+    "generate": {
+        "scores": "Print the score before each text, separated by a tab.",
+        "sample": "Sample --top-beams texts at random instead of searching for them.",
     },
     "score": {"tokens": "Also print the log-probability of every token."},
     "export": {"xla": "Compile the search with XLA: faster, once every shape is compiled."},
@@ -30,10 +35,16 @@ POSITIONALS = {
         "default": None,
         "help": "Texts to translate. If none is given, the lines of standard input.",
     },
+    "generate": {
+        "nargs": "*",
+        "default": None,
+        "help": "Prompts to continue. If none is given, the lines of standard input.",
+    },
     "illustrate": {"help": "The sentence to translate."},
 }
 COMMANDS = {
-    "translate": commands.translate,
+    "translate": search_commands.translate,
+    "generate": search_commands.generate,
     "score": commands.score,
     "evaluate": commands.evaluate,
     "export": commands.export,

@@ -15,7 +15,13 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.layers import AttentionMask
-from keras_transformer.models import DecoderStack, EncoderDecoder, EncoderStack, create_model
+from keras_transformer.models import (
+    DecoderStack,
+    EncoderDecoder,
+    EncoderStack,
+    LanguageModel,
+    create_model,
+)
 from keras_transformer.models.encoder_decoder import Memory
 from tests.toy_parts import AttentionByDistance, AttentionInBlocks, PreviousInput, Rotation
 from tests.weights import random, randomize
@@ -24,11 +30,13 @@ H, K, S, F, V = 2, 7, 13, 17, 23  # primes, all different, also from those of th
 D = H * K
 SOURCES = 37  # how many sources there are; each sentence of the drive has another
 SIZES = {"d_model": D, "num_heads": H, "d_ff": F}
+P = 8  # tokens of the longest prompt
 
 _generator = np.random.default_rng(3)
 SOURCE_MASK = np.arange(S) < _generator.integers(1, S + 1, (SOURCES, 1))
 SOURCE_IDS = np.where(SOURCE_MASK, _generator.integers(3, V, (SOURCES, S)), 0).astype("int32")
 SOURCE_VECTORS = random(SOURCES, S, D, seed=5)
+PROMPT_LENGTHS = np.arange(SOURCES, dtype="int32") % (P + 1)  # some are empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +56,12 @@ class LayerRow:
     Attributes:
         make: Makes the layer, given a dtype.
         attends: Whether the layer attends to the output of an encoder.
+        reads_prompts: Whether the layer can read a prompt.
     """
 
     make: Callable
     attends: bool = False
+    reads_prompts: bool = True
 
     def layer(self, dtype="float32"):
         """Returns the layer with random weights, the same for each dtype and backend."""
@@ -77,11 +87,21 @@ class LayerRow:
         mask = AttentionMask(causal=True)
         return layer(inputs, attention_mask=mask, **(source if self.attends else {}))
 
-    def step(self, layer, inputs, cache, at, memory):
+    def alone(self, layer, inputs, memory):
+        """Returns the outputs for sentences without prompts."""
+        return self.whole(layer, inputs, memory)
+
+    def prefill(self, layer, prompts, mask, memory):
+        """Returns what decoding steps know of each prompt."""
+        return layer.prefill(prompts, mask, **self._source(memory))[1]
+
+    def step(self, layer, inputs, cache, at, memory, **prompt):
         """Returns the outputs of a decoding step, and the new cache."""
-        source = {"memory": memory.blocks, "memory_mask": memory.mask} if self.attends else {}
-        outputs, _, cache = layer.step(inputs, cache, at, **source)
+        outputs, _, cache = layer.step(inputs, cache, at, **self._source(memory), **prompt)
         return outputs, cache
+
+    def _source(self, memory):
+        return {"memory": memory.blocks, "memory_mask": memory.mask} if self.attends else {}
 
     def in_packed_rows(self, layer, inputs, packed, sources):
         """Returns the outputs for packed rows; `sources` are numbers of source positions."""
@@ -120,6 +140,9 @@ class ModelRow:
     def whole(self, model, inputs, memory):
         return model.decode(inputs, memory)
 
+    def alone(self, model, inputs, memory):
+        return self.whole(model, inputs, memory)
+
     def step(self, model, inputs, cache, at, memory):
         logits, _, cache = model.decode_step(inputs, cache, at, memory)
         return logits, cache
@@ -136,6 +159,82 @@ class ModelRow:
                 "target_positions": packed.positions,
             }
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class WithPrompts:
+    """The layer of a `LayerRow`, with a prompt of another length before each sentence.
+
+    The memory of decoding steps is that of the row, what the layer keeps of the prompts, their
+    lengths, and the prompts themselves, which only `whole` sees.
+    """
+
+    row: LayerRow
+
+    def inputs(self, layer, numbers):
+        return self.row.inputs(layer, numbers)
+
+    def memory(self, layer):
+        prompts = self.inputs(layer, np.arange(SOURCES * P).reshape(SOURCES, P)[::-1])
+        memory, mask = self.row.memory(layer), np.arange(P) < PROMPT_LENGTHS[:, None]
+        mask = ops.convert_to_tensor(mask)
+        read = self.row.prefill(layer, prompts, mask, memory)
+        return memory, read, ops.convert_to_tensor(PROMPT_LENGTHS), prompts
+
+    def whole(self, layer, inputs, memory):
+        memory, _, lengths, prompts = memory
+        return after_prompts(lambda x: self.row.whole(layer, x, memory), prompts, lengths, inputs)
+
+    def step(self, layer, inputs, cache, at, memory):
+        memory, prompt, lengths, _ = memory
+        at = at._replace(positions=at.positions + lengths)
+        return self.row.step(layer, inputs, cache, at, memory, prompt=prompt)
+
+
+def after_prompts(function, prompts, lengths, inputs):
+    """Returns what a function of whole sentences gives for inputs that follow their prompts."""
+    start, length = prompts.shape[1], inputs.shape[1]
+    places = np.arange(start + length, dtype="int32")
+    lengths = ops.convert_to_tensor(lengths)[:, None]
+    order = ops.where(places < lengths, places, start + places - lengths)
+    order = ops.minimum(order, start + length - 1)  # what follows is not looked at
+    outputs = function(taken(ops.concatenate([prompts, inputs], axis=1), order))
+    return taken(outputs, lengths + np.arange(length, dtype="int32"))
+
+
+def taken(x, places):
+    """Returns `x[b, places[b]]` for every row."""
+    return ops.take_along_axis(x, ops.reshape(places, (*places.shape, *[1] * (x.ndim - 2))), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelRow(ModelRow):
+    """A language model. Its sentences follow prompts, whose last token is their first input."""
+
+    def memory(self, model):
+        generator = np.random.default_rng(11)
+        prompts = generator.integers(3, V, (SOURCES, P + 1))
+        prompts = np.where(np.arange(P + 1) <= PROMPT_LENGTHS[:, None], prompts, 0)
+        prompts = ops.convert_to_tensor(prompts.astype("int32"))
+        return model.encode(prompts), prompts
+
+    def whole(self, model, inputs, memory):
+        prompt, prompts = memory
+        inputs = ops.concatenate([prompt.last[:, None], inputs[:, 1:]], axis=1)
+        return after_prompts(
+            lambda ids: self.alone(model, ids, None), prompts, prompt.lengths, inputs
+        )
+
+    def alone(self, model, inputs, memory):
+        return model({"target": inputs})
+
+    def step(self, model, inputs, cache, at, memory):
+        logits, _, cache = model.decode_step(inputs, cache, at, memory[0])
+        return logits, cache
+
+    def in_packed_rows(self, model, inputs, packed, sources):
+        segments, positions = packed.segments, packed.positions
+        return model({"target": inputs, "target_segments": segments, "target_positions": positions})
 
 
 def attention(dtype, attention=None, position_encoder=None, num_heads=H, **options):
@@ -277,6 +376,22 @@ def model_of_parts(dtype):
     )
 
 
+def language_model(dtype):
+    """A language model of blocks of all kinds."""
+    return LanguageModel(
+        kt.PositionalEmbedding(V, D, dtype=dtype),
+        DecoderStack(
+            [
+                block(dtype, all_parts, cross_attention=False, norm="pre"),
+                block(dtype, convolution, cross_attention=False),
+                kt.RecurrentBlock(keras.layers.GRUCell(D, dtype=dtype), dtype=dtype),
+            ],
+            dtype=dtype,
+        ),
+        dtype=dtype,
+    )
+
+
 ROWS = {
     "attention": LayerRow(attention),
     "attention with biases and another key_dim": LayerRow(
@@ -312,14 +427,15 @@ ROWS = {
         lambda dtype: local(dtype, 2, 3, position_encoder=Rotation(dtype=dtype), key_dim=4)
     ),
     "local attention in two dimensions": LayerRow(local_2d),
-    "memory-compressed attention": LayerRow(compressed),
+    "memory-compressed attention": LayerRow(compressed, reads_prompts=False),
     "memory-compressed attention of pairs, with all parts": LayerRow(
         lambda dtype: compressed(
             dtype, AttentionByDistance, Rotation, compression=2, key_dim=4, use_bias=True
-        )
+        ),
+        reads_prompts=False,
     ),
     "memory-compressed attention, longer than the cache": LayerRow(
-        lambda dtype: compressed(dtype, compression=13)
+        lambda dtype: compressed(dtype, compression=13), reads_prompts=False
     ),
     "previous input": LayerRow(PreviousInput),
     "convolution": LayerRow(convolution),
@@ -354,7 +470,9 @@ ROWS = {
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
     "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
-    "stack of local and memory-compressed attention": LayerRow(local_and_compressed_stack),
+    "stack of local and memory-compressed attention": LayerRow(
+        local_and_compressed_stack, reads_prompts=False
+    ),
     "decoder": LayerRow(
         lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
     ),
@@ -364,7 +482,11 @@ ROWS = {
     "relative": ModelRow(architecture("relative", {"max_distance": 2})),
     "multi-query": ModelRow(architecture("multi_query", norm="pre")),
     "model of parts": ModelRow(model_of_parts),
+    "language model": LanguageModelRow(language_model),
 }
+
+# Layers that are tried with a prompt before each sentence, too.
+PROMPTED = [name for name, row in ROWS.items() if isinstance(row, LayerRow) and row.reads_prompts]
 
 # Those that every backend goes through in the quick tests.
 QUICK = [
@@ -372,6 +494,7 @@ QUICK = [
     "block, convolution",
     "recurrent block, LSTM, pre, attends",
     "Transformer",
+    "language model",
 ]
 
 # Those that no quick test compiles, since other rows have the same parts.

@@ -287,6 +287,18 @@ CASES = {
         arguments={"inputs": IDS},
         float32_output=True,
     ),
+    "LanguageModel": Case(
+        lambda **options: kt.LanguageModel(
+            kt.PositionalEmbedding(V, D, **options),
+            kt.DecoderStack(
+                [kt.DecoderBlock(**SIZES, cross_attention=False, **options)], **options
+            ),
+            **options,
+        ),
+        build=(),
+        arguments={"inputs": {"target": IDS["target"]}},
+        float32_output=True,
+    ),
     "Transformer": _transformer(),
     "Transformer pre, t2t": _transformer(norm="pre", positions="t2t"),
     "Transformer of two vocabularies": _transformer(target_vocabulary_size=31, positions="learned"),

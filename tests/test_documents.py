@@ -27,7 +27,8 @@ DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 MAX_README_LINES = 170
 FENCE = re.compile(r"^```(\w*) ?([\w-]*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 NOT_PARSED = {"curl", "docker", "grep", "source"}  # programs whose options are not known here
-OWN_OPTIONS = ("training", "distributed", "tpu", "formats", "serving")  # pages without foreign ones
+# Pages without options of other programs.
+OWN_OPTIONS = ("training", "language_model", "distributed", "tpu", "formats", "serving")
 
 
 def name_of(path):
@@ -148,7 +149,7 @@ def check_command(words):
     match words:
         case ["python", "-m", module]:
             assert importlib.util.find_spec(module), module
-        case ["python", "-m", "trainers.translation", "--help"]:
+        case ["python", "-m", "trainers.translation" | "trainers.language_model", "--help"]:
             pass
         case ["python", "-m", module, *options]:
             check_options(module, options)
@@ -174,6 +175,11 @@ def check_options(module, options):
         from trainers.recipe_file import read_recipe
 
         read_recipe(module, options)
+    elif module == "trainers.language_model":
+        from trainers.language_recipe import LanguageRecipe
+        from trainers.recipe_file import read_recipe
+
+        read_recipe(module, options, LanguageRecipe)
     elif module == "trainers.tpu_check":
         from trainers.tpu_check.__main__ import read_check
 
@@ -240,10 +246,11 @@ def test_a_wrong_command_would_be_noticed(script):
 def known_options():
     """All options of the command line and of the trainers."""
     from keras_transformer.__main__ import COMMANDS
+    from trainers.language_recipe import LanguageRecipe
     from trainers.recipe import Recipe
     from trainers.tpu_check.__main__ import Check
 
-    parts = [*COMMANDS.values(), Recipe, Check]
+    parts = [*COMMANDS.values(), Recipe, LanguageRecipe, Check]
     names = {name for part in parts for name in inspect.signature(part).parameters}
     return {f"--{name.replace('_', '-')}" for name in names} | {
         "--from",

@@ -84,5 +84,11 @@ class PreviousInput(keras.layers.Layer):
     def build(self, inputs_shape):
         self.width = inputs_shape[-1]
 
-    def step(self, inputs, cache, at, return_attention_scores=False):
-        return inputs + at.inherit(cache, 0.0), None, inputs
+    def prefill(self, inputs, attention_mask=None, positions=None):
+        lengths = ops.sum(ops.cast(attention_mask, "int32"), axis=-1)
+        padded = ops.pad(inputs, ((0, 0), (1, 0), (0, 0)))
+        last = ops.take_along_axis(padded, lengths[:, None, None], axis=1)
+        return self(inputs, positions=positions), last
+
+    def step(self, inputs, cache, at, return_attention_scores=False, prompt=0.0):
+        return inputs + at.inherit(cache, prompt), None, inputs

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 import re
-from typing import Literal
+from typing import ClassVar, Literal
 
 from keras_transformer.io import path_or_url
 from trainers.architecture import describe_architecture, parse_architecture_options
+from trainers.schedule import complete_schedule
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
@@ -112,6 +113,8 @@ class Recipe:
     Raises:
         ValueError: An option is out of its range, or two contradict each other.
     """
+
+    PRODUCT: ClassVar[str] = "translator"
 
     output: str
     overwrite: bool = False
@@ -273,34 +276,11 @@ class Recipe:
     def completed(self, pairs: int, steps_per_epoch: int) -> "Recipe":
         """Returns this recipe with every option chosen that was left to the size of the corpus.
 
-        A small corpus gets many epochs, and a warm-up that ends within the first quarter of the
-        training; a large one gets fewer epochs and the paper's settings. A warm-up that is cut
-        short does not raise the highest learning rate, as the paper's schedule would.
-
         Args:
             pairs: Integer. Number of training pairs.
             steps_per_epoch: Integer. Number of batches that they make.
         """
-        small = pairs < 300_000
-        steps_per_epoch = self.steps_per_epoch or steps_per_epoch
-        epochs = self.epochs or max(3, min(60, 20_000 // steps_per_epoch))
-        if not self.epochs and not small:
-            epochs = max(3, min(60, 100_000 // steps_per_epoch))
-        full_warmup, scale = (2000, 2.0) if small else (4000, 1.0)
-        warmup = max(1, min(full_warmup, epochs * steps_per_epoch // 4))
-        if not self.warmup_steps:
-            scale *= math.sqrt(warmup / full_warmup)
-        schedule = {
-            "warmup_steps": self.warmup_steps or warmup,
-            "learning_rate_scale": self.learning_rate_scale or scale,
-        }
-        return dataclasses.replace(
-            self,
-            preset=self.preset if self.preset != "auto" else ("tiny" if small else "base"),
-            epochs=epochs,
-            steps_per_epoch=steps_per_epoch,
-            **(schedule if self.optimizer == "adam" else {}),
-        )
+        return complete_schedule(self, steps_per_epoch, small=pairs < 300_000)
 
     def with_architecture_of(self, about: dict) -> "Recipe":
         """Returns this recipe with the architecture of the run to start from.

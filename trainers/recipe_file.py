@@ -22,12 +22,17 @@ from trainers.recipe import LISTS, Recipe
 REPEATED = (*LISTS, "architecture_options", "import")  # options that may be given again
 
 
-def read_recipe(program: str, arguments: list[str]) -> Recipe:
+def read_recipe(program: str, arguments: list[str], recipe_class: type = Recipe):
     """Parses a command line, including its `--config` files, into a recipe.
 
     The modules that it names as `--import` are imported, so that their architectures are known.
     Options on the command line override those of the recipe files, and a recipe file overrides
     those before it.
+
+    Args:
+        program: How the program is called.
+        arguments: Its command line.
+        recipe_class: `Recipe`, or the dataclass of the options of another program.
 
     Raises:
         ValueError: A recipe file is not valid, or overrides an option of the command line, or a
@@ -39,18 +44,18 @@ def read_recipe(program: str, arguments: list[str]) -> Recipe:
     arguments = name_each_value(with_underscores(arguments), "architecture_options")
     refuse_repeated(arguments, may_repeat=("config", *REPEATED))
     _refuse_dots(arguments)
-    parser = make_parser(program, "Trains a translator, from text to a run folder.")
+    parser = make_parser(program, f"Trains a {recipe_class.PRODUCT}, from text to a run folder.")
     parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
-    parser.add_class_arguments(Recipe, as_group=False)
+    parser.add_class_arguments(recipe_class, as_group=False)
     add_import_option(parser)
     arguments = with_local_recipes(arguments)
     given = given_options(arguments)
-    _check_recipe_files(program, given)
+    _check_recipe_files(program, given, recipe_class)
     _check_order_of_weights([name for name, _ in given])
     options = parser.parse_args(join_repeated(arguments, REPEATED))
     import_modules(options["import"])
-    names = [field.name for field in dataclasses.fields(Recipe)]
-    return Recipe(**{name: options[name] for name in names})
+    names = [field.name for field in dataclasses.fields(recipe_class)]
+    return recipe_class(**{name: options[name] for name in names})
 
 
 def _refuse_dots(arguments: list[str]) -> None:
@@ -78,12 +83,12 @@ def with_local_recipes(arguments: list[str]) -> list[str]:
     return local
 
 
-def _check_recipe_files(program: str, given: list[tuple[str, str]]) -> None:
+def _check_recipe_files(program: str, given: list[tuple[str, str]], recipe_class: type) -> None:
     """Validates the recipe files of a command line, given by its options and their values."""
     before = {}
     for name, value in given:
         if name == "config" and value is not None:
-            for option in check_recipe_file(program, Path(value)):
+            for option in check_recipe_file(program, Path(value), recipe_class):
                 if option in before:
                     raise ValueError(
                         f"--{option.replace('_', '-')} {before[option]} stands before --config "
@@ -105,7 +110,7 @@ def _check_order_of_weights(names: list[str]) -> None:
             )
 
 
-def check_recipe_file(program: str, path: Path) -> dict:
+def check_recipe_file(program: str, path: Path, recipe_class: type = Recipe) -> dict:
     """Validates a recipe file and returns its options.
 
     Raises:
@@ -128,7 +133,7 @@ def check_recipe_file(program: str, path: Path) -> dict:
             f"{path} is not a recipe. Expected one `option: value` per line. Received: "
             f"{options!r:.80}"
         )
-    names = [field.name for field in dataclasses.fields(Recipe)]
+    names = [field.name for field in dataclasses.fields(recipe_class)]
     if "import" in options:
         raise ValueError(
             f"{path} has the option import, which only a command line may have, since it runs "
@@ -189,6 +194,6 @@ def _plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
-def recipe_from_values(values: dict) -> Recipe:
+def recipe_from_values(values: dict, recipe_class: type = Recipe):
     """Returns the recipe with these options; the inverse of `plain_values`."""
-    return Recipe(**values)
+    return recipe_class(**values)

@@ -15,7 +15,7 @@ FREE_OPTIONS = ("output", "overwrite", "checkpoint_steps", "tensorboard")
 # Options that locate the texts, which are compared by their content instead.
 TEXT_OPTIONS = ("data_folder", "train_source", "train_target", "train_tsv", "validation_source")
 TEXT_OPTIONS += ("validation_target", "validation_tsv", "train_split", "validation_split")
-TEXT_OPTIONS += ("tsv_columns",)
+TEXT_OPTIONS += ("tsv_columns", "train_text", "validation_text")
 
 
 def state_folder(output: Path):
@@ -32,7 +32,7 @@ def resume_metadata(given: Recipe, chosen: Recipe, corpora: Corpora, translator)
         given: Recipe as the user gave it.
         chosen: The same recipe with every open option chosen.
         corpora: `Corpora` of the recipe.
-        translator: `Translator` with the model in training.
+        translator: `Translator` or `TextGenerator` with the model in training.
     """
     from keras_transformer import describe_model
 
@@ -41,7 +41,7 @@ def resume_metadata(given: Recipe, chosen: Recipe, corpora: Corpora, translator)
         "chosen": plain_values(chosen),
         "texts": fingerprints(corpora),
         "model": describe_model(translator.model),
-        "max_source_length": translator.max_source_length,
+        **translator.run_settings(),
         "about": translator.about,
     }
 
@@ -87,7 +87,7 @@ def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
     given, chosen, defaults = (
         metadata["given"],
         metadata["chosen"],
-        plain_values(Recipe(output=Path())),
+        plain_values(type(recipe)(output=Path())),
     )
     differences = []
     for name, value in plain_values(recipe).items():
@@ -103,8 +103,9 @@ def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
 
 def restore_recipe(recipe: Recipe, state) -> Recipe:
     """Returns the completed recipe of an interrupted run, with the free options of `recipe`."""
-    chosen = recipe_from_values(state.metadata["run"]["chosen"])
-    free = {name: getattr(recipe, name) for name in (*FREE_OPTIONS, *TEXT_OPTIONS)}
+    chosen = recipe_from_values(state.metadata["run"]["chosen"], type(recipe))
+    names = {field.name for field in dataclasses.fields(recipe)}
+    free = {name: getattr(recipe, name) for name in names.intersection(FREE_OPTIONS + TEXT_OPTIONS)}
     return dataclasses.replace(chosen, **free)
 
 

@@ -7,6 +7,7 @@ from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.packed_batches import PackedBatches
 from keras_transformer.data.parallel_files import ParallelFiles, TsvFile
+from keras_transformer.data.texts import TextBatches, TextFile, TextPieces
 from keras_transformer.data.tfds_corpus import TfdsCorpus
 from keras_transformer.data.token_cache import TokenCache
 
@@ -21,6 +22,9 @@ __all__ = [
     "PackedBatches",
     "PairFilter",
     "ParallelFiles",
+    "TextBatches",
+    "TextFile",
+    "TextPieces",
     "TfdsCorpus",
     "TokenBatches",
     "TokenCache",

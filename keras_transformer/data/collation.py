@@ -9,6 +9,7 @@ from keras_transformer.data.token_cache import TokenCache
 Batch = tuple[dict[str, np.ndarray], np.ndarray]
 
 INPUTS = ("source", "target")
+PACKED_TEXT = ("target", "target_segments", "target_positions")
 PACKED_INPUTS = tuple(side + part for side in INPUTS for part in ("", "_segments", "_positions"))
 
 
@@ -85,6 +86,33 @@ def packed_batch(
         "target_positions": target.positions(),
     }
     return inputs, target.gather(cache.target_ids, target_starts + 1, cache.target_pad_id)
+
+
+def packed_texts(pieces, shape: BatchShape, numbers: np.ndarray, counts: np.ndarray) -> Batch:
+    """Collates pieces of texts into a packed batch, several pieces per row.
+
+    Args:
+        pieces: `TextPieces`.
+        shape: Shape of the batch. The pieces of each row must fit it.
+        numbers: Indices of the pieces, row by row, shape `(pieces,)`.
+        counts: Number of pieces in each row, at most as many as the batch has rows. The remaining
+            rows are all padding.
+
+    Returns:
+        `(inputs, labels)`, int32 of shape `(B, T)` each. Inputs are `"target"`,
+        `"target_segments"`, which count from 1 in each row and are 0 at padding, and
+        `"target_positions"`, which count from 0 in each piece.
+    """
+    size, _, length = shape
+    counts = np.pad(counts, (0, size - len(counts)))
+    lengths, starts = pieces.lengths[numbers, 1], pieces.offsets[numbers]
+    layout = _PackedLayout(lengths, counts, (size, length))
+    inputs = {
+        "target": layout.gather(pieces.inputs, starts, pieces.pad_id),
+        "target_segments": layout.segments(),
+        "target_positions": layout.positions(),
+    }
+    return inputs, layout.gather(pieces.labels, starts, pieces.pad_id)
 
 
 class _PackedLayout:

@@ -72,7 +72,7 @@ class PackedBatches(BatchStream):
         batch_multiple: int = 8,
         weights: Sequence[float] | None = None,
     ):
-        shape = _packed_shape(tokens_per_batch, length, batch_multiple)
+        shape = packed_shape(tokens_per_batch, length, batch_multiple)
         mixture = mix_pairs(cache, weights)
         if mixture is None:
             self._rows = pack_pairs(cache.lengths, length, seed)
@@ -86,7 +86,7 @@ class PackedBatches(BatchStream):
         return packed_batch(self.cache, shape, *self._rows.select(members))
 
 
-def _packed_shape(tokens_per_batch: int, length: int, batch_multiple: int) -> BatchShape:
+def packed_shape(tokens_per_batch: int, length: int, batch_multiple: int) -> BatchShape:
     """Returns the shape of as many rows as the budget allows."""
     if min(length, batch_multiple) < 1:
         raise ValueError(

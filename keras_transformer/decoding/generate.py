@@ -16,8 +16,12 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     The source is encoded and projected to the keys and values of the cross-attention once. Each
     step of the search then computes a single target position, with a KV cache.
 
+    A `LanguageModel` continues prompts: `source` holds them, starting with BOS, and the results are
+    what follows. A prompt is read in one pass; the first step begins with its last token.
+
     Args:
-        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
+        model: A `Transformer` or `LanguageModel`, or another model with `encode`, `init_cache` and
+            `decode_step`.
         source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(B,)`: maximum number of target tokens, EOS included.
         length: Integer L. Static length of the results, at least the largest of `max_lengths`.
@@ -58,8 +62,8 @@ def generate_all(
     `continuous_beam_search`.
 
     Args:
-        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
-        source: Integer tensor of shape `(N, S)`, rows ending with EOS, then padding.
+        model: As in `generate`.
+        source: Integer tensor of shape `(N, S)`: as in `generate`.
         max_lengths: Integer tensor of shape `(N,)`: maximum number of target tokens, EOS included.
         min_lengths: Integer tensor of shape `(N,)`: minimum number of target tokens, or `None`.
         prefix: Integer tensor of shape `(N, P)`: tokens that the targets start with, followed by

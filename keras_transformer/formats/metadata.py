@@ -12,11 +12,13 @@ MADE_BY = {"made_by": "keras_transformer"}  # marks the folders of this package
 
 def write_description(path: Path, translator, **fields) -> None:
     """Writes a description of a translator: package versions, special ids and further fields."""
+    settings = translator.run_settings()
+    settings.pop("shared_vocabulary", None)  # the special ids are those of both sides
     description = {
         **translator.about,
         **MADE_BY,
         **fields,
-        "max_source_length": translator.max_source_length,
+        **settings,
         "special_ids": {
             side: {name: getattr(tokenizer, name) for name in SPECIAL_IDS}
             for side, tokenizer in (

@@ -5,6 +5,7 @@ import keras
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.block import Block, mixes_positions
 from keras_transformer.layers.cross_attention import AttendsToEncoder
+from keras_transformer.layers.layer import read_prompt
 from keras_transformer.layers.masks import AttentionMask, key_positions
 
 
@@ -141,7 +142,45 @@ class DecoderBlock(AttendsToEncoder, Block):
             self.feed_forward.init_cache(*sizes) if mixes else (),
         )
 
-    def step(self, inputs, cache, at, memory=(), memory_mask=None, return_attention_scores=False):
+    def prefill(self, inputs, attention_mask=None, positions=None, memory=(), memory_mask=None):
+        """Reads prompts, which stand before the first step, in one pass.
+
+        Args:
+            inputs: Tensor of shape `(B, P, d_model)`.
+            attention_mask: The padding mask of the prompts, boolean `(B, P)`. Padding follows the
+                real tokens; a prompt may be empty. `None` means no padding.
+            positions: Integer tensor of shape `(B or 1, P)`. `None` means 0 to P - 1.
+            memory: As in `step`.
+            memory_mask: As in `step`.
+
+        Returns:
+            A tuple of the block's output, `(B, P, d_model)`, and what `step` needs to know of the
+            prompts.
+
+        Raises:
+            ValueError: If a sub-layer cannot read prompts.
+        """
+        self.build_if_needed((None, None, self.d_model))
+        x = self.self_attention_residual.preprocess(inputs)
+        outputs, own = read_prompt(self.self_attention, x, attention_mask, positions)
+        x = self.self_attention_residual(inputs, outputs)
+        x, _ = self.apply_cross_attention(x, memory, memory_mask, positions, False)
+        if not mixes_positions(self.feed_forward):
+            return self.apply_feed_forward(x, None, None), (own, ())
+        inputs, x = x, self.feed_forward_residual.preprocess(x)
+        outputs, other = read_prompt(self.feed_forward, x, attention_mask, positions)
+        return self.feed_forward_residual(inputs, outputs), (own, other)
+
+    def step(
+        self,
+        inputs,
+        cache,
+        at,
+        memory=(),
+        memory_mask=None,
+        return_attention_scores=False,
+        prompt=None,
+    ):
         """Processes one new position of each beam, given a memory of the preceding ones.
 
         Args:
@@ -151,22 +190,26 @@ class DecoderBlock(AttendsToEncoder, Block):
             memory: Keys and values of the source, from `project_memory`.
             memory_mask: Boolean tensor of shape `(B, S)`, the padding mask of the source.
             return_attention_scores: Boolean. Whether to return the attention scores.
+            prompt: What `prefill` returned of the prompts. `None` means that there are none.
 
         Returns:
             A tuple of the block's output, shape `(B, W, d_model)`; the attention scores, as in
             `call`, or `None`; and the updated memory.
         """
         own_cache, feed_forward_cache = cache
+        before = [{}, {}] if prompt is None else [{"prompt": part} for part in prompt]
         options = {"return_attention_scores": True} if return_attention_scores else {}
         x = self.self_attention_residual.preprocess(inputs)
-        outputs, own, own_cache = self.self_attention.step(x, own_cache, at, **options)
+        outputs, own, own_cache = self.self_attention.step(x, own_cache, at, **options, **before[0])
         x = self.self_attention_residual(inputs, outputs)
         x, cross = self.apply_cross_attention(
             x, memory, memory_mask, at.beam_positions(), return_attention_scores
         )
         if mixes_positions(self.feed_forward):
             inputs, x = x, self.feed_forward_residual.preprocess(x)
-            outputs, _, feed_forward_cache = self.feed_forward.step(x, feed_forward_cache, at)
+            outputs, _, feed_forward_cache = self.feed_forward.step(
+                x, feed_forward_cache, at, **before[1]
+            )
             x = self.feed_forward_residual(inputs, outputs)
         else:
             x = self.apply_feed_forward(x, None, None)

@@ -13,6 +13,12 @@ class DecodingStep(NamedTuple):
     position of every beam from it, where `at` is a `DecodingStep`. What `step` returns equals what
     `call` returns at that position for the whole sentence.
 
+    A prompt, tokens that stand before the first step, is memory and not part of the cache: all
+    beams of a sentence share it, as they share the source. `prefill(inputs, attention_mask,
+    positions)` reads it in one pass and returns the outputs and what `step` needs to know of it, a
+    nested structure of tensors of shape `(B, ...)`, which is passed to `step` as `prompt`.
+    Positions then continue after the prompt, and states begin with those at its end.
+
     The places of a cache are used cyclically, and the beams of one step stand side by side: the
     beam in slot `s` writes to entry `place * W + s`. Entries never move. When the search reorders
     beams, or a sentence starts in a slot that another one leaves, only this description changes.
@@ -20,7 +26,8 @@ class DecodingStep(NamedTuple):
     Attributes:
         place: Integer scalar tensor: the place of the cache that this step writes to.
         positions: Integer tensor of shape `(B,)`: the position of the step in each sentence.
-        first: Boolean tensor of shape `(B,)`: whether this is the first step of each sentence.
+        first: Boolean tensor of shape `(B,)`: whether this is the first step of each sentence,
+            before which there may be a prompt.
         ancestry: Boolean tensor of shape `(B, W, L, W)`: whether each beam was in each slot when
             each place was written; `False` at the places of other sentences. The place of this
             step is included, at which every beam is in its own slot.

@@ -38,6 +38,20 @@ class Layer(RefusedAfterFork, TracedOutputs, keras.layers.Layer):
             self.build(*shapes)
 
 
+def read_prompt(layer, inputs, attention_mask, positions, **kwargs):
+    """Returns what `layer.prefill` returns.
+
+    Raises:
+        ValueError: The layer cannot read prompts.
+    """
+    if not hasattr(layer, "prefill"):
+        raise ValueError(
+            f"A {type(layer).__name__} cannot read a prompt: it has no method `prefill` (see "
+            "`DecodingStep`)."
+        )
+    return layer.prefill(inputs, attention_mask, positions, **kwargs)
+
+
 def with_scores(layer, *args, return_attention_scores=False, **kwargs):
     """Calls a layer and returns a tuple of its output, and its attention scores or `None`.
 

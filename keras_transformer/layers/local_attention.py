@@ -30,8 +30,9 @@ class LocalAttention(DotProductAttention):
 
     Call arguments:
         query, key, value, attention_mask, positions, key_positions, dropout,
-            return_attention_scores: As in `DotProductAttention`. Queries and keys are of the same row if neither `positions` nor
-            `key_positions` are given, or both are the same tensor and the mask has segments.
+            return_attention_scores: As in `DotProductAttention`. Queries and keys are of the same
+            row if neither `positions` nor `key_positions` are given, or both are the same tensor
+            and the mask has segments.
 
     Returns:
         As `DotProductAttention`.

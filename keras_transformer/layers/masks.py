@@ -151,6 +151,34 @@ def key_positions(mask):
     return ops.arange(ops.shape(starts)[1], dtype="int32") - starts
 
 
+def prompt_padding(mask, inputs):
+    """Returns the padding mask of prompts, for `prefill`.
+
+    Args:
+        mask: `AttentionMask` with no other parts than `padding` and `causal`, boolean tensor of
+            shape `(B, P)`, or `None`, which means no padding. Padding follows the real tokens.
+        inputs: The prompts, `(B, P, d_model)`.
+
+    Returns:
+        Boolean tensor of shape `(B, P)`.
+
+    Raises:
+        ValueError: The mask has another form.
+
+    Example:
+
+    >>> prompt_padding(None, keras.ops.ones((1, 2, 3))).numpy().tolist()
+    [[True, True]]
+    """
+    parts = mask if isinstance(mask, AttentionMask) else AttentionMask(mask)
+    if parts.query_segments is not None or len(getattr(parts.padding, "shape", (0, 0))) != 2:
+        raise ValueError(
+            "A prompt is read with a padding mask, a boolean tensor of shape (B, P), `True` at "
+            f"real tokens; each row holds one prompt. Received: {mask}"
+        )
+    return ops.ones(ops.shape(inputs)[:2], "bool") if parts.padding is None else parts.padding
+
+
 def require_parts(mask, positions, layer):
     """Returns a mask as an `AttentionMask`, for layers that use its parts and never expand it.
 

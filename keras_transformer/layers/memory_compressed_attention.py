@@ -102,6 +102,13 @@ class MemoryCompressedAttention(MultiHeadAttention):
             ops.zeros(shape, dtype=self.compute_dtype),
         )
 
+    def prefill(self, inputs, attention_mask=None, positions=None):
+        """Raises a ValueError: prompts are not implemented for a compressed memory."""
+        raise ValueError(
+            f"A MemoryCompressedAttention cannot read a prompt yet (received: {self.name!r}). "
+            "Continue texts with a language model whose blocks have other attentions."
+        )
+
     def step(self, inputs, cache, at, return_attention_scores=False):
         """Processes one new position of each beam, as `MultiHeadAttention.step` does.
 

@@ -1,13 +1,31 @@
 """Multi-head attention, from projections and an exchangeable attention function."""
 
+from typing import NamedTuple
+
 import keras
 from keras import ops
 
 from keras_transformer.layers.attention import DotProductAttention
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer, with_scores
-from keras_transformer.layers.masks import AttentionMask
+from keras_transformer.layers.masks import AttentionMask, prompt_padding
 from keras_transformer.layers.parts import TakesParts
+
+
+class PromptKeyValue(NamedTuple):
+    """The projected prompts of B sentences, as `MultiHeadAttention.step` attends to them.
+
+    Attributes:
+        keys: Tensor of shape `(B, H, K, P)`, in the layout of the cache.
+        values: Tensor of shape `(B, H, P, K)`.
+        mask: Boolean tensor of shape `(B, P)`: `True` at real tokens.
+        positions: Integer tensor of shape `(B, P)`.
+    """
+
+    keys: object
+    values: object
+    mask: object
+    positions: object
 
 
 def _query_key_value_initializer():
@@ -220,7 +238,34 @@ class MultiHeadAttention(TakesParts, Layer):
             ops.zeros((B, G, entries, K), dtype=self.compute_dtype),
         )
 
-    def step(self, inputs, cache, at, return_attention_scores=False):
+    def prefill(self, inputs, attention_mask=None, positions=None):
+        """Reads prompts in one pass: causal self-attention, of which `step` knows the rest.
+
+        Args:
+            inputs: Tensor of shape `(B, P, d_model)`.
+            attention_mask: The padding mask of the prompts, boolean `(B, P)`. Padding follows the
+                real tokens; a prompt may be empty. `None` means no padding.
+            positions: Integer tensor of shape `(B or 1, P)`. `None` means 0 to P - 1.
+
+        Returns:
+            A tuple of the outputs, `(B, P, d_model)`, and the `PromptKeyValue`, for `step`.
+        """
+        self.build_if_needed(inputs.shape)
+        padding = prompt_padding(attention_mask, inputs)
+        if positions is None:
+            positions = ops.arange(ops.shape(inputs)[1], dtype="int32")[None]
+        key, value = self.project_key_value(inputs, positions=positions)
+        outputs = self(
+            inputs,
+            attention_mask=AttentionMask(padding, causal=True),
+            positions=positions,
+            key_positions=positions,
+            key_value=(key, value),
+        )
+        positions = ops.broadcast_to(positions, ops.shape(padding))
+        return outputs, PromptKeyValue(ops.swapaxes(key, -1, -2), value, padding, positions)
+
+    def step(self, inputs, cache, at, return_attention_scores=False, prompt=None):
         """Processes one new position of each beam, given the KV cache of the preceding ones.
 
         Args:
@@ -228,29 +273,40 @@ class MultiHeadAttention(TakesParts, Layer):
             cache: The KV cache, from `init_cache` or the previous step.
             at: `DecodingStep`.
             return_attention_scores: Boolean. Whether to return the attention scores.
+            prompt: `PromptKeyValue` of what stands before the first step, from `prefill`, which all
+                beams attend to together with the cache. `None` means that there is nothing.
 
         Returns:
             A tuple of the outputs, `(B, W, d_model)`; the attention scores over the entries of the
-            cache, `(B, num_heads, W, L * W)`, or `None`; and the updated cache.
+            cache, `(B, num_heads, W, L * W)`, with a prompt over its positions before them, or
+            `None`; and the updated cache.
         """
         self.build_if_needed(inputs.shape)
-        return self._step(inputs, inputs, cache, at, at.visible(), return_attention_scores)
+        return self._step(inputs, inputs, cache, at, at.visible(), return_attention_scores, prompt)
 
-    def _step(self, inputs, value, cache, at, mask, return_attention_scores):
+    def _step(self, inputs, value, cache, at, seen, return_attention_scores, prompt=None):
         """Processes a step in which `value`, `(B, W, d_model)`, is what later ones attend to."""
         start, positions = at.place * inputs.shape[1], at.beam_positions()
         key, value = self.project_key_value(value, positions=positions)
         keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
         values = ops.slice_update(cache[1], (0, 0, start, 0), value)
+        cache, key_positions = (keys, values), at.key_positions()
+        if prompt is not None:
+            keys = ops.concatenate([prompt.keys, keys], axis=-1)
+            values = ops.concatenate([prompt.values, values], axis=-2)
+            B, W, _ = seen.shape
+            prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, prompt.mask.shape[1]))
+            seen = ops.concatenate([prompt_seen, seen], axis=-1)
+            key_positions = ops.concatenate([prompt.positions, key_positions], axis=-1)
         output, scores = self._attend(
             inputs,
             (ops.swapaxes(keys, -1, -2), values),
-            mask,
+            seen,
             positions,
-            at.key_positions(),
+            key_positions,
             return_attention_scores,
         )
-        return output, scores, (keys, values)
+        return output, scores, cache
 
     def _attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
         """Returns the output, and the attention scores or `None`."""

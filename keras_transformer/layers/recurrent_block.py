@@ -6,7 +6,7 @@ from keras import ops
 from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.cross_attention import AttendsToEncoder
 from keras_transformer.layers.layer import Layer
-from keras_transformer.layers.masks import key_positions, require_parts
+from keras_transformer.layers.masks import key_positions, prompt_padding, require_parts
 from keras_transformer.layers.parts import TakesParts
 
 START, PADDING = 1, -1  # marks of positions: the first one of a sentence, and padding
@@ -100,7 +100,9 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
         self.cell_residual.build(inputs_shape)
         dtype = self.dtype_policy
         cell = _RestartingCell(self.cell, dtype=dtype)
-        self.recurrence = keras.layers.RNN(cell, return_sequences=True, dtype=dtype)
+        self.recurrence = keras.layers.RNN(
+            cell, return_sequences=True, return_state=True, dtype=dtype
+        )
         self.recurrence.build((*inputs_shape[:-1], inputs_shape[-1] + 1))
         if self.cross_attention is not None:
             if self.cross_attention_residual is None:  # the part was assigned later
@@ -142,7 +144,8 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
     ):
         mask = require_parts(attention_mask, positions, self)
         x = self.cell_residual.preprocess(inputs)
-        x = self.cell_residual(inputs, self._recur(x, mask.padding, positions))
+        outputs, _ = self._recur(x, mask.padding, positions)
+        x = self.cell_residual(inputs, outputs)
         memory = self.project_memory(encoder_output, key_positions(memory_mask))
         x, cross = self.apply_cross_attention(
             x, memory, memory_mask, positions, return_attention_scores
@@ -150,14 +153,15 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
         return (x, self._scores(cross)) if return_attention_scores else x
 
     def _recur(self, x, padding, positions):
-        """Returns the outputs of the cell at all positions."""
+        """Returns the outputs of the cell at all positions, and its last states, in a list."""
         B, T, _ = ops.shape(x)
         if positions is None:
             positions = ops.arange(T, dtype="int32")[None]
         marks = ops.cast(ops.broadcast_to(ops.equal(positions, 0), (B, T)), x.dtype)
         if padding is not None:
             marks = ops.where(padding, marks, ops.cast(PADDING, x.dtype))
-        return self.recurrence(ops.concatenate([x, marks[:, :, None]], axis=-1))
+        outputs, *states = self.recurrence(ops.concatenate([x, marks[:, :, None]], axis=-1))
+        return outputs, keras.tree.flatten(states)
 
     def init_cache(self, batch_size, num_beams, length):
         """Returns the state of the cell before the first position, `(B, W, ...)` each."""
@@ -167,7 +171,33 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
             _initial_state(self.cell, 1),
         )
 
-    def step(self, inputs, cache, at, memory=(), memory_mask=None, return_attention_scores=False):
+    def prefill(self, inputs, attention_mask=None, positions=None, memory=(), memory_mask=None):
+        """Reads prompts, which stand before the first step, in one pass.
+
+        The arguments are those of `DecoderBlock.prefill`.
+
+        Returns:
+            A tuple of the block's output, `(B, P, d_model)`, and the state of the cell at the end
+            of each prompt, `(B, ...)` each, for `step`.
+        """
+        self.build_if_needed(inputs.shape)
+        padding = prompt_padding(attention_mask, inputs)
+        x = self.cell_residual.preprocess(inputs)
+        outputs, states = self._recur(x, padding, positions)
+        x = self.cell_residual(inputs, outputs)
+        x, _ = self.apply_cross_attention(x, memory, memory_mask, positions, False)
+        return x, keras.tree.pack_sequence_as(_initial_state(self.cell, 1), states)
+
+    def step(
+        self,
+        inputs,
+        cache,
+        at,
+        memory=(),
+        memory_mask=None,
+        return_attention_scores=False,
+        prompt=None,
+    ):
         """Processes one new position of each beam, given the state of the cell before it.
 
         The arguments and the result are those of `DecoderBlock.step`; the memory is the state.
@@ -179,7 +209,8 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
             inherited = at.inherit(state, initial[:, None])
             return ops.reshape(inherited, (B * W, *state.shape[2:]))
 
-        states = keras.tree.map_structure(of_parent, cache, _initial_state(self.cell, 1))
+        initial = _initial_state(self.cell, 1) if prompt is None else prompt
+        states = keras.tree.map_structure(of_parent, cache, initial)
         x = ops.reshape(self.cell_residual.preprocess(inputs), (B * W, D))
         outputs, states = self.cell(x, states)
         states = [ops.reshape(s, (B, W, *s.shape[1:])) for s in keras.tree.flatten(states)]

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.layer import Layer
-from keras_transformer.layers.masks import require_parts
+from keras_transformer.layers.masks import prompt_padding, require_parts
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -106,7 +106,29 @@ class SeparableConvolution(Layer):
         shape = (batch_size, num_beams, self.kernel_size - 1, self.d_model)
         return ops.zeros(shape, dtype=self.compute_dtype)
 
-    def step(self, inputs, cache, at, return_attention_scores=False):
+    def prefill(self, inputs, attention_mask=None, positions=None):
+        """Reads prompts in one pass.
+
+        Args:
+            inputs: Tensor of shape `(B, P, d_model)`.
+            attention_mask: The padding mask of the prompts, boolean `(B, P)`. Padding follows the
+                real tokens; a prompt may be empty. `None` means no padding.
+            positions: Integer tensor of shape `(B or 1, P)`. `None` means 0 to P - 1.
+
+        Returns:
+            A tuple of the outputs, `(B, P, d_model)`, and the window of the `kernel_size - 1`
+            inputs at the end of each prompt, `(B, kernel_size - 1, d_model)`, for `step`.
+        """
+        self.build_if_needed(inputs.shape)
+        padding = prompt_padding(attention_mask, inputs)
+        before = self.kernel_size - 1
+        padded = ops.pad(inputs, ((0, 0), (before, 0), (0, 0)))
+        lengths = ops.sum(ops.cast(padding, "int32"), axis=-1)
+        places = lengths[:, None] + ops.arange(before, dtype="int32")
+        window = ops.take_along_axis(padded, places[:, :, None], axis=1)
+        return self(inputs, attention_mask=padding, positions=positions), window
+
+    def step(self, inputs, cache, at, return_attention_scores=False, prompt=None):
         """Processes one new position of each beam, given the window of the inputs before it.
 
         Args:
@@ -115,12 +137,15 @@ class SeparableConvolution(Layer):
                 previous step.
             at: `DecodingStep`.
             return_attention_scores: Boolean. Without effect.
+            prompt: The window at the end of what stands before the first step, from `prefill`.
+                `None` means that there is nothing.
 
         Returns:
             A tuple of the outputs, `(B, W, d_model)`; `None`; and the updated window.
         """
         self.build_if_needed(inputs.shape)
-        window = ops.concatenate([at.inherit(cache, 0.0), inputs[:, :, None]], axis=2)
+        initial = 0.0 if prompt is None else prompt[:, None]
+        window = ops.concatenate([at.inherit(cache, initial), inputs[:, :, None]], axis=2)
         outputs = self._convolve(window[:, :, i] for i in range(self.kernel_size))
         return outputs, None, window[:, :, 1:]
 

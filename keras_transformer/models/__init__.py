@@ -12,6 +12,7 @@ from keras_transformer.models.description import describe_model, model_from_desc
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
+from keras_transformer.models.language_model import LanguageModel
 from keras_transformer.models.presets import PRESETS
 from keras_transformer.models.transformer import Transformer
 
@@ -22,6 +23,7 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "EncoderStack",
+    "LanguageModel",
     "Transformer",
     "complete_architecture_options",
     "create_model",

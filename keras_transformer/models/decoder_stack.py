@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_transformer.layers.layer import with_scores
+from keras_transformer.layers.layer import read_prompt, with_scores
 from keras_transformer.models.stack import Stack, attends_to_encoder
 
 
@@ -90,11 +90,40 @@ class DecoderStack(Stack):
         """Returns the memory of each block for `length` places of `num_beams` beams each."""
         return [block.init_cache(batch_size, num_beams, length) for block in self.blocks]
 
-    def step(self, inputs, cache, at, memory=None, memory_mask=None, return_attention_scores=False):
+    def prefill(self, inputs, attention_mask=None, positions=None, memory=None, memory_mask=None):
+        """Reads prompts, which stand before the first step, in one pass.
+
+        The arguments are those of `DecoderBlock.prefill`; `memory` is a list with an element per
+        block.
+
+        Returns:
+            A tuple of the output, `(B, P, d_model)`, and a list of what `step` needs to know of the
+            prompts, with an element per block.
+
+        Raises:
+            ValueError: If a block cannot read prompts.
+        """
+        x, prompts = inputs, []
+        for number, block in enumerate(self.blocks):
+            source = self._source_of(number, memory, memory_mask)
+            x, prompt = read_prompt(block, x, attention_mask, positions, **source)
+            prompts.append(prompt)
+        return self.normalize_output(x), prompts
+
+    def step(
+        self,
+        inputs,
+        cache,
+        at,
+        memory=None,
+        memory_mask=None,
+        return_attention_scores=False,
+        prompt=None,
+    ):
         """Processes one new position of each beam, given the memory of the preceding ones.
 
-        The arguments are those of `DecoderBlock.step`; `cache` and `memory` are lists with an
-        element per block.
+        The arguments are those of `DecoderBlock.step`; `cache`, `memory` and `prompt` are lists
+        with an element per block.
 
         Returns:
             A tuple of the output, shape `(B, W, d_model)`; a list of the attention scores of each
@@ -103,12 +132,20 @@ class DecoderStack(Stack):
         x, scores, new_cache = inputs, [], []
         options = {"return_attention_scores": True} if return_attention_scores else {}
         for number, (block, block_cache) in enumerate(zip(self.blocks, cache, strict=True)):
-            attends = attends_to_encoder(block)
-            source = {"memory": memory[number], "memory_mask": memory_mask} if attends else {}
-            x, block_scores, block_cache = block.step(x, block_cache, at, **source, **options)
+            source = self._source_of(number, memory, memory_mask)
+            before = {} if prompt is None else {"prompt": prompt[number]}
+            x, block_scores, block_cache = block.step(
+                x, block_cache, at, **source, **options, **before
+            )
             scores.append(block_scores)
             new_cache.append(block_cache)
         return self.normalize_output(x), scores if return_attention_scores else None, new_cache
+
+    def _source_of(self, number, memory, memory_mask):
+        """Returns what a block knows of the source, as arguments: none without cross-attention."""
+        if not attends_to_encoder(self.blocks[number]):
+            return {}
+        return {"memory": memory[number], "memory_mask": memory_mask}
 
     def _check_encoder_output(self, encoder_output):
         """Raises a ValueError if the encoder output is missing, or no block attends to it."""

@@ -1,19 +1,14 @@
 """The encoder-decoder model, from token ids to logits, of any embeddings and stacks."""
 
-import contextlib
 from typing import NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_transformer.forking import refused_after_fork
-from keras_transformer.keras_patches import is_distributed
 from keras_transformer.layers.decoding_step import DecodingStep
-from keras_transformer.layers.layer import TracedOutputs
 from keras_transformer.layers.masks import AttentionMask, padding_mask
-from keras_transformer.layers.parts import TakesParts
-from keras_transformer.training.token_trainer import TokenTrainer
+from keras_transformer.models.token_model import TokenModel, outputs_and_scores, stack_scores
 
 
 class Memory(NamedTuple):
@@ -32,7 +27,7 @@ class Memory(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
+class EncoderDecoder(TokenModel):
     """An encoder-decoder model of any embeddings and stacks.
 
     `Transformer` is the model of this kind that is described by its sizes.
@@ -81,7 +76,7 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
     """
 
     PARTS = ("source_embedding", "target_embedding", "encoder", "decoder")
-    projects_loss = True  # the product of `hidden` and `output_vectors` is the logits of `call`
+    INPUTS = ("source", "target")
 
     def __init__(self, source_embedding, target_embedding, encoder, decoder, pad_id=0, **kwargs):
         super().__init__(**kwargs)
@@ -96,102 +91,28 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         if self.target_embedding is not self.source_embedding:
             self.target_vocabulary_size = self.target_embedding.vocabulary_size
 
-    def standard_part(self, name):
-        return None
-
     @property
     def max_positions(self):
         """Maximum length of a source or target; `None` means any length."""
         limits = {self.source_embedding.max_positions, self.target_embedding.max_positions}
         return min(limits - {None}, default=None)
 
-    @refused_after_fork
-    def build(self, input_shape=None):
+    def build_parts(self):
         ids, vectors = (None, None), (None, None, self.d_model)
         self.build_part("source_embedding", ids)
         if self.target_embedding is not self.source_embedding:
             self.build_part("target_embedding", ids)
         self.build_part("encoder", vectors)
         self.build_part("decoder", vectors, vectors)
-        self.built = True
-        if self._overrides_call():
-            self._build_added_layers(input_shape if isinstance(input_shape, dict) else {})
 
-    def compute_output_shape(self, inputs_shape):
-        target_size = self.target_vocabulary_size or self.vocabulary_size
-        return (*inputs_shape["target"], target_size)
-
-    def _build_if_needed(self):
-        if not self.built:
-            self.build()
-
-    def _build_added_layers(self, shapes):
-        """Builds the layers that a subclass adds, by a symbolic call on token ids.
-
-        If the subclass expects other inputs, they are built by its first call instead.
-        """
-        shapes = {"source": (None, None), "target": (None, None), **shapes}
-        inputs = {name: keras.KerasTensor(shape, "int32") for name, shape in shapes.items()}
-        with contextlib.suppress(KeyError, TypeError, ValueError):  # other inputs are expected
-            self.compute_output_spec(inputs)
-
-    def _overrides_call(self):
-        return type(self).call is not EncoderDecoder.call
-
-    def example_batch(self):
-        """Returns a batch of arbitrary token ids, from which `fit` builds the model.
-
-        `None`, which lets Keras take a batch of the data instead, for a subclass that overrides
-        `call` and may expect other inputs, except in the scope of a `tf.distribute` strategy.
-        """
-        if self._overrides_call() and not is_distributed(self):
-            return None
-        ids = np.ones((1, 1), "int32")
-        return {"source": ids, "target": ids}, ids
-
-    def id_limits(self):
-        """Returns the vocabulary sizes of `"source"`, `"target"` and `"labels"`, as a dict.
-
-        `{}` for a subclass that overrides `call` and may expect other inputs; it defines the method
-        to have its ids checked.
-        """
-        if self._overrides_call():
-            return {}
-        target = self.target_vocabulary_size or self.vocabulary_size
-        return {"source": self.vocabulary_size, "target": target, "labels": target}
-
-    def call(self, inputs, training=None, return_attention_scores=False):
-        hidden, scores = self._hidden_and_scores(inputs, training, return_attention_scores)
-        logits = self.target_embedding.logits(hidden)
-        return (logits, scores) if return_attention_scores else logits
-
-    def hidden(self, inputs, training=None):
-        """Returns the decoder's output, the input of the output layer, `(B, T, d_model)`.
-
-        `inputs` and `training` are as in `call`.
-        """
-        return self._hidden_and_scores(inputs, training, return_attention_scores=False)[0]
-
-    def output_vectors(self):
-        """Returns the matrix that projects `hidden` to logits, float32 `(V, d_model)`.
-
-        `None` if the logits are not this product alone; see `PositionalEmbedding.output_vectors`.
-        """
-        return self.target_embedding.output_vectors()
-
-    def _hidden_and_scores(self, inputs, training, return_attention_scores):
-        if not isinstance(inputs, dict) or not {"source", "target"} <= inputs.keys():
-            received = list(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-            raise ValueError(
-                '`inputs` must be a dict of token ids, "source" of shape (B, S) and "target" of '
-                f"shape (B, T). Received: {received}"
-            )
+    def hidden_and_scores(self, inputs, training, return_attention_scores):
+        self.check_inputs(inputs)
         source_positions, target_positions = (
             inputs.get(f"{side}_positions") for side in ("source", "target")
         )
         source_mask, target_mask, memory_mask = self._masks(inputs)
         options = {"training": training, "return_attention_scores": return_attention_scores}
-        encoder_output, encoder_scores = _pair(
+        encoder_output, encoder_scores = outputs_and_scores(
             self.encoder(
                 self.source_embedding(inputs["source"], source_positions, training=training),
                 attention_mask=source_mask,
@@ -200,7 +121,7 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
             ),
             return_attention_scores,
         )
-        hidden, decoder_scores = _pair(
+        hidden, decoder_scores = outputs_and_scores(
             self.decoder(
                 self.target_embedding(inputs["target"], target_positions, training=training),
                 encoder_output,
@@ -253,12 +174,7 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         """
         inputs = {"source": ops.convert_to_tensor(source), "target": ops.convert_to_tensor(target)}
         _, scores = self(inputs, training=False, return_attention_scores=True)
-        for name, blocks in scores.items():
-            check_scores(name, blocks)
-        return {
-            name: np.stack([ops.convert_to_numpy(block) for block in blocks], axis=1)
-            for name, blocks in scores.items()
-        }
+        return stack_scores(scores)
 
     @refused_after_fork
     def encode(self, source):
@@ -270,7 +186,7 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         Returns:
             `Memory`.
         """
-        self._build_if_needed()
+        self.build_if_needed()
         padding = padding_mask(source, self.pad_id)
         encoder_output = self.encoder(
             self.source_embedding(source), attention_mask=AttentionMask(padding)
@@ -288,17 +204,11 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         Returns:
             Tensor of shape `(B, T, V)`, float32.
         """
-        self._build_if_needed()
+        self.build_if_needed()
         hidden = self.decoder(
             self.target_embedding(target), memory.encoder_output, memory_mask=memory.mask
         )
         return self.target_embedding.logits(hidden)
-
-    @refused_after_fork
-    def init_cache(self, batch_size, num_beams, length):
-        """Returns an empty memory of the decoder for `length` places of `num_beams` beams each."""
-        self._build_if_needed()
-        return self.decoder.init_cache(batch_size, num_beams, length)
 
     @refused_after_fork
     def decode_step(
@@ -324,7 +234,7 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
             A tuple of the logits, `(B, W, V)`, float32; the attention scores of each block, or
             `None`; and the updated cache.
         """
-        self._build_if_needed()
+        self.build_if_needed()
         hidden, scores, cache = self.decoder.step(
             self.target_embedding(tokens, at.positions[:, None]),
             cache,
@@ -335,45 +245,8 @@ class EncoderDecoder(TakesParts, TracedOutputs, TokenTrainer):
         )
         return self.target_embedding.logits(hidden, output_weights), scores, cache
 
-    def export(self, filepath, *args, input_signature=None, **kwargs):
-        """Exports `call`, from ids to logits, as `keras.Model.export`.
-
-        A program that translates strings is written by `keras_transformer.export`.
-
-        Args:
-            filepath: As in `keras.Model.export`.
-            *args: As in `keras.Model.export`.
-            input_signature: As in `keras.Model.export`. `None` means int32 ids, `"source"` and
-                `"target"` of any shape `(B, S)` and `(B, T)`.
-            **kwargs: As in `keras.Model.export`.
-        """
-        if input_signature is None:
-            ids = {
-                name: keras.InputSpec(dtype="int32", shape=(None, None), name=name)
-                for name in ("source", "target")
-            }
-            input_signature = [ids]
-        if not self.built:
-            self.build()
-        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
     def get_config(self):
         config = super().get_config()
         if self.target_embedding is self.source_embedding:
             config["target_embedding"] = None
         return {**config, "pad_id": self.pad_id}
-
-
-def check_scores(name, blocks):
-    """Raises a ValueError if a block has no attention scores, `None` in a list of scores."""
-    for number, scores in enumerate(blocks):
-        if scores is None:
-            raise ValueError(
-                f"Attention scores need attention in every block. Received: a model whose {name} "
-                f"has none in block {number}"
-            )
-
-
-def _pair(outputs, return_attention_scores):
-    """Returns the outputs of a stack, and its scores or `None`."""
-    return outputs if return_attention_scores else (outputs, None)

@@ -30,13 +30,13 @@ PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples a
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A source sentence to translate.
+    """A source sentence to translate, or a prompt to continue.
 
     Attributes:
-        source: Ids of the sentence, EOS included.
-        max_length: Maximum number of tokens of the translation, EOS included.
-        min_length: Minimum number of tokens of the translation, EOS included.
-        prefix: Ids that the translation must start with.
+        source: Ids of the sentence, EOS included; or of the prompt, BOS included.
+        max_length: Maximum number of tokens of the result, EOS included.
+        min_length: Minimum number of tokens of the result, EOS included.
+        prefix: Ids that the result must start with.
         seed: Seed of the random numbers, for sampling.
     """
 
@@ -68,7 +68,7 @@ class SequenceGenerator:
     """Generator of target sequences: runs compiled searches on batches of static shapes.
 
     Args:
-        model: A built `Transformer`.
+        model: A built `Transformer` or `LanguageModel`.
         bos_id: The beginning-of-sentence id of the target.
         eos_id: The end-of-sentence id of the target.
     """
@@ -84,6 +84,10 @@ class SequenceGenerator:
     def __reduce__(self):
         """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
         return type(self), (self.model, self.bos_id, self.eos_id)
+
+    def decode_lengths(self, length: int, max_length: int) -> list[int]:
+        """Returns the decode lengths to try, ascending, for sources of a padded length."""
+        return decode_lengths(length, max_length)
 
     def search(
         self,
@@ -130,7 +134,7 @@ class SequenceGenerator:
             size, length, rows = shape
             batch = [requests[pending[row]] for row in rows]
             max_length = max(request.max_length for request in batch)
-            sizes = decode_lengths(length, max_length)
+            sizes = self.decode_lengths(length, max_length)
             if sampling:
                 max_decode_len = next(size for size in sizes if size >= max_length)
                 return self._run_sampling(batch, size, length, max_decode_len, sampling, settings)
@@ -206,19 +210,23 @@ class SequenceGenerator:
 
     def log_probs(self, sources: list[list[int]], targets: list[list[int]]) -> list[list[float]]:
         """Returns the log-probability of each token of given targets; all ids include EOS."""
-        rows = self._run_on_targets(self._log_probs, sources, targets)
+        rows = self.run_on_pairs(self._log_probs, sources, targets)
         return [row[: len(target)].tolist() for row, target in zip(rows, targets, strict=True)]
 
     def attention(self, sources: list[list[int]], targets: list[list[int]]) -> list[np.ndarray]:
         """Returns the cross-attention scores of given targets, `(layers, heads, T, S)` each."""
-        rows = self._run_on_targets(self._attention, sources, targets)
+        rows = self.run_on_pairs(self._attention, sources, targets)
         return [
             scores[:, :, : len(target), : len(source)]
             for scores, source, target in zip(rows, sources, targets, strict=True)
         ]
 
-    def _run_on_targets(self, function, sources, targets) -> list[np.ndarray]:
-        """Runs a function of sources and targets in batches of static shapes."""
+    def run_on_pairs(self, function, sources, targets) -> list[np.ndarray]:
+        """Runs a function of sources and targets in batches of static shapes.
+
+        Returns:
+            A row of the results for each pair.
+        """
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         results: list[np.ndarray | None] = [None] * len(lengths)
         for size, length, indices in make_batches(lengths, PLAIN_BATCH):
@@ -232,6 +240,13 @@ class SequenceGenerator:
             for index, row in zip(indices, rows, strict=False):
                 results[index] = row
         return results
+
+
+class ContinuationGenerator(SequenceGenerator):
+    """A `SequenceGenerator` of a language model: results are not longer for longer prompts."""
+
+    def decode_lengths(self, length: int, max_length: int) -> list[int]:
+        return [padded_length(max_length, (32,))]
 
 
 def _on_cpu() -> bool:

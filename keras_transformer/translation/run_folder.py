@@ -1,4 +1,4 @@
-"""Run folder: the files that `Translator.save` writes and `Translator.load` reads."""
+"""Run folder: the files of a `Translator` or `TextGenerator`, written and read."""
 
 import importlib.metadata
 import json
@@ -13,7 +13,12 @@ import keras
 
 from keras_transformer.io import RemoteFolder, atomic_write, locked_output, path_or_url
 from keras_transformer.layers.parts import UnregisteredError
-from keras_transformer.models import Transformer, describe_model, model_from_description
+from keras_transformer.models import (
+    LanguageModel,
+    Transformer,
+    describe_model,
+    model_from_description,
+)
 from keras_transformer.text import TokenizerProtocol, load_tokenizer
 from keras_transformer.translation.quantization import quantize, read_modes
 from keras_transformer.translation.renamed_weights import with_current_paths
@@ -28,8 +33,13 @@ PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
 FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
-RESERVED_KEYS += ("quantization", "special_ids", "versions")
+RESERVED_KEYS += ("quantization", "special_ids", "versions", "kind", "trained_length")
 # Keys of `run.json`; all others are `Translator.about`.
+KINDS = {  # by the key `kind` of `run.json`, which runs of translators do not have
+    "translator": "a translator: use `Translator.load`, or `python -m keras_transformer translate`",
+    "language_model": "a language model, which continues texts: use `TextGenerator.load`, or "
+    "`python -m keras_transformer generate`",
+}
 
 
 class RunError(ValueError):
@@ -37,13 +47,14 @@ class RunError(ValueError):
 
 
 def save_run(translator, folder: str | os.PathLike) -> None:
-    """Saves a translator to a run folder: tokenizers, weights and, last of all, `run.json`.
+    """Saves a translator or a text generator to a run folder.
 
-    Every file is written atomically. An existing `run.json` is deleted first, so that an
-    interrupted save never leaves a loadable mixture of two runs.
+    Tokenizers and weights come first and `run.json` last. Every file is written atomically. An
+    existing `run.json` is deleted first, so that an interrupted save never leaves a loadable
+    mixture of two runs.
 
     Args:
-        translator: `Translator` to save.
+        translator: `Translator` or `TextGenerator` to save.
         folder: Path of the folder, which is created if it does not exist, or its URL.
 
     Raises:
@@ -59,15 +70,13 @@ def save_run(translator, folder: str | os.PathLike) -> None:
                 f"`keras_transformer.Tokenizer`. Received: {type(tokenizer).__name__}. Save this "
                 "tokenizer in a file yourself, and the model with `model.save_weights`."
             )
-    shared = translator.target_tokenizer is translator.tokenizer
     modes = read_modes(translator.model)
     description = {
-        **translator.about,
+        **{key: value for key, value in translator.about.items() if key not in RESERVED_KEYS},
         "format_version": FORMAT_VERSION,
         "model": describe_model(translator.model),
         **({"quantization": modes} if modes else {}),
-        "max_source_length": translator.max_source_length,
-        "shared_vocabulary": shared,
+        **translator.run_settings(),
         "special_ids": {name: getattr(translator.target_tokenizer, name) for name in SPECIAL_IDS},
         "versions": package_versions(PACKAGES),
     }
@@ -108,25 +117,35 @@ def save_weights(model, path: Path) -> None:
         model.optimizer = optimizer
 
 
-def load_run(folder: Path) -> dict:
+def load_run(folder: Path, kind: str = "translator") -> dict:
     """Reads a run folder.
 
+    Args:
+        folder: The run folder.
+        kind: What it must hold, a key of `KINDS`.
+
     Returns:
-        Dict of arguments of `Translator`.
+        Dict of arguments of `Translator` or `TextGenerator`.
 
     Raises:
-        RunError: The folder is missing, incomplete or damaged.
+        RunError: The folder is missing, incomplete or damaged, or holds another kind of run.
     """
     description = read_description(folder)
+    found = str(description.get("kind", "translator"))
+    if found != kind and found in KINDS:
+        raise RunError(f"{folder} holds the run of {KINDS[found]}.")
     try:
         model = _make_model(description)
         if "quantization" in description:
             quantize(model, description["quantization"])
+        if found != kind or (kind == "language_model") != isinstance(model, LanguageModel):
+            raise ValueError(f"a {type(model).__name__} as a run of the kind {found!r}")
+        length = "max_source_length" if kind == "translator" else "trained_length"
         arguments = {
-            "max_source_length": operator.index(description["max_source_length"]),
+            length: operator.index(description[length]),
             "about": {k: v for k, v in description.items() if k not in RESERVED_KEYS},
         }
-        shared = description["shared_vocabulary"]
+        shared = kind == "language_model" or description["shared_vocabulary"]
         special_ids = dict(description["special_ids"])
     except UnregisteredError as error:
         raise RunError(f"{folder / DESCRIPTION} needs code of your own. {error}") from error

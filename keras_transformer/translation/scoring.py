@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_transformer.forking import refused_after_fork
-from keras_transformer.models.encoder_decoder import check_scores
+from keras_transformer.models.token_model import check_scores
 
 
 def shift_right(target, bos_id):
@@ -26,9 +26,28 @@ def score_targets(model, source, target, *, bos_id):
         Float32 tensor of shape `(B, T)`; 0 at padding.
     """
     logits = model({"source": source, "target": shift_right(target, bos_id)}, training=False)
+    return _chosen_log_probs(logits, target, model.pad_id)
+
+
+@refused_after_fork
+def score_labels(model, target, labels):
+    """Returns the log-probabilities of labels, given the inputs of a language model.
+
+    Args:
+        model: A `LanguageModel`.
+        target: Integer tensor of shape `(B, T)`, rows starting with BOS, then padding.
+        labels: Integer tensor of shape `(B, T)`: the token after each of `target`, then padding.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`; 0 at padding.
+    """
+    return _chosen_log_probs(model({"target": target}, training=False), labels, model.pad_id)
+
+
+def _chosen_log_probs(logits, labels, pad_id):
     log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    chosen = ops.take_along_axis(log_probs, target[..., None], axis=-1)[..., 0]
-    return ops.where(ops.equal(target, model.pad_id), 0.0, chosen)
+    chosen = ops.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+    return ops.where(ops.equal(labels, pad_id), 0.0, chosen)
 
 
 @refused_after_fork

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_transformer.decoding.beam_search import BeamSearch
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.forking import refuse_after_fork, refused_after_fork
+from keras_transformer.models import LanguageModel
 from keras_transformer.text.tags import split_tags
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 from keras_transformer.translation.generator import GeneratedSequence, Request, SequenceGenerator
@@ -22,6 +23,7 @@ from keras_transformer.translation.validation import (
     as_strings,
     check_lengths,
     check_limits,
+    check_positions,
     check_sampling,
     check_vocabularies,
 )
@@ -62,6 +64,11 @@ class Translator:
 
     @model.setter
     def model(self, model):
+        if isinstance(model, LanguageModel):
+            raise ValueError(
+                "`model` of a Translator must have an encoder; a LanguageModel goes into a "
+                "TextGenerator. Received: LanguageModel"
+            )
         check_vocabularies(model, self.tokenizer, self.target_tokenizer)
         check_lengths(model, self.max_source_length)
         if not model.built:
@@ -281,12 +288,15 @@ class Translator:
         return tuple(tokenizer.id_to_token(id) for id in ids)
 
     def _check_positions(self, longest: int) -> None:
-        limit = self.model.max_positions
-        if limit is not None and longest > limit:
-            raise ValueError(
-                f"The model has learned {limit} positions, but {longest} are "
-                "needed. Give shorter texts or, in `translate`, a lower `max_length`."
-            )
+        remedy = "Give shorter texts or, in `translate`, a lower `max_length`."
+        check_positions(self.model, longest, remedy)
+
+    def run_settings(self) -> dict:
+        """Returns what `run.json` says beside the model and the tokenizers."""
+        return {
+            "max_source_length": self.max_source_length,
+            "shared_vocabulary": self.target_tokenizer is self.tokenizer,
+        }
 
     @refused_after_fork
     def save(self, folder: str | Path) -> None:
@@ -315,7 +325,7 @@ class Translator:
 
         Raises:
             RemoteError: If the URL cannot be read.
-            RunError: If the folder is missing, incomplete or damaged.
+            RunError: If the folder is missing, incomplete or damaged, or holds a language model.
             ValueError: If its model and tokenizers do not fit together.
         """
         from keras_transformer.io import fetched_folder

@@ -1,4 +1,4 @@
-"""Validation of the arguments of `Translator` and its methods."""
+"""Validation of the arguments of `Translator`, `TextGenerator` and their methods."""
 
 import contextlib
 import operator
@@ -105,6 +105,15 @@ def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
             "Model and tokenizers must have the same padding id; otherwise, the model would attend "
             f"to padding. Received: model {model.pad_id}, source {tokenizer.pad_id}, target "
             f"{target_tokenizer.pad_id}"
+        )
+
+
+def check_positions(model, longest: int, remedy: str) -> None:
+    """Raises a ValueError if texts are longer than the learned positions of a model."""
+    limit = model.max_positions
+    if limit is not None and longest > limit:
+        raise ValueError(
+            f"The model has learned {limit} positions, but {longest} are needed. {remedy}"
         )
 
 

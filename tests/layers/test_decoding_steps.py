@@ -29,11 +29,27 @@ from tests.decoding_drive import (
     of_whole_histories,
     rows_of,
 )
-from tests.decoding_layers import COMBINED, QUICK, ROWS, SOURCE_MASK, Packed, S
+from tests.decoding_layers import (
+    COMBINED,
+    PROMPT_LENGTHS,
+    PROMPTED,
+    QUICK,
+    ROWS,
+    SOURCE_MASK,
+    Packed,
+    S,
+    WithPrompts,
+)
 
 # In bfloat16, whose numbers are 2^-8 apart, the same sums in another order, or with fewer roundings
 # in between where XLA fuses them, differ: by 0.013 of the largest output in a stack of four blocks.
 TOLERANCE = {"float32": 1e-5, "mixed_bfloat16": 0.02}
+QUICK_WITH_PROMPTS = [
+    "attention with all parts",
+    "block, previous input in both slots",
+    "block, convolution for feed-forward",
+    "recurrent block, LSTM, pre, attends",
+]
 FAILS = 1e-2  # by how much an output is wrong, at least, where there is a mistake
 
 
@@ -86,6 +102,35 @@ def test_eager_steps_equal_the_whole(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_eager_steps_equal_the_whole_in_bfloat16(name):
     check_steps(name, "mixed_bfloat16", as_it_is, STEPS)
+
+
+# Prompts
+
+
+def check_prompts(name, dtype, compile=as_it_is):
+    row, (layer, _) = WithPrompts(ROWS[name]), layer_and_expected(name, dtype)
+    outputs, _ = of_steps(row, layer, compile)
+    assert_same(outputs, of_whole_histories(row, layer), dtype)
+
+
+@pytest.mark.parametrize("name", QUICK_WITH_PROMPTS)
+def test_steps_after_a_prompt_equal_the_whole(name):
+    check_prompts(name, "float32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PROMPTED)
+def test_steps_after_a_prompt_compiled_by_xla_equal_the_whole(name, dtype):
+    check_prompts(name, dtype, compiled)
+
+
+def test_prompts_of_all_lengths_are_tried():
+    steps = drive()
+    starts = np.stack([at.first for at in steps.at]) & steps.active
+    lengths = PROMPT_LENGTHS[steps.sources[starts]]
+    assert 0 in lengths
+    assert len(set(lengths)) > 5
 
 
 # JAX; its quick rows are in `tests/test_on_jax.py`, beside the process that they share.
@@ -155,7 +200,7 @@ def test_a_sentence_in_a_packed_row_equals_the_sentence_alone(name):
         alone = np.full((3, T), numbers.max())  # filled up where the sentence does not see it
         for n in range(3):
             alone[n, : LENGTHS[r, n]] = numbers[r, own[n]]
-        expected = row.whole(layer, row.inputs(layer, alone), rows_of(memory, sources[r]))
+        expected = row.alone(layer, row.inputs(layer, alone), rows_of(memory, sources[r]))
         for n, of_sentence in enumerate(ops.convert_to_numpy(expected)):
             assert_same(outputs[r, own[n]], of_sentence[: LENGTHS[r, n]], "float32")
 

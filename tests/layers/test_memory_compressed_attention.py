@@ -143,3 +143,9 @@ def test_packed_rows_without_positions_are_refused():
 def test_several_tokens_become_one_vector(compression):
     with pytest.raises(ValueError, match=r"must be at least 2\. Received: compression="):
         MemoryCompressedAttention(D, H, compression)
+
+
+def test_it_says_that_it_cannot_read_a_prompt():
+    layer = kt.MemoryCompressedAttention(12, 3)
+    with pytest.raises(ValueError, match="cannot read a prompt yet"):
+        layer.prefill(np.ones((2, 5, 12), "float32"))

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 from tests.trainers.conftest import TINY, once
 from trainers import translation
 from trainers.corpora import open_corpora
+from trainers.language_recipe import LanguageRecipe
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe
 from trainers.resume import FREE_OPTIONS, TEXT_OPTIONS, find_interrupted_state, resume_hint
@@ -336,7 +337,8 @@ def test_whoever_overwrote_must_not_do_so_again():
 
 def test_no_option_is_forgotten():
     """What is neither free nor judged by its text is compared."""
-    names = {field.name for field in dataclasses.fields(Recipe)}
+    recipes = (Recipe, LanguageRecipe)
+    names = {field.name for recipe in recipes for field in dataclasses.fields(recipe)}
     assert {*FREE_OPTIONS, *TEXT_OPTIONS} <= names
     assert {"seed", "init_from", "precision", "compile_with_xla"} <= names - {
         *FREE_OPTIONS,

@@ -16,6 +16,7 @@ from keras_transformer.formats.saved_model.graph_search import SearchInGraph, Se
 from keras_transformer.formats.saved_model.warmup import write_warmup
 from keras_transformer.io import output_folder
 from keras_transformer.text import Tokenizer
+from keras_transformer.translation import TextGenerator
 from keras_transformer.translation.validation import check_limits
 
 FORMAT = "saved_model"
@@ -104,6 +105,11 @@ def export_saved_model(
     served.translate(tf.constant(["A dog runs."]))["translation"]  # [[b"Ein Hund rennt."]]
     ```
     """
+    if isinstance(translator, TextGenerator):
+        raise ValueError(
+            "A SavedModel from strings to strings is written of a Translator only. Received: a "
+            "TextGenerator. Use the format 'keras', or the run folder of `TextGenerator.save`."
+        )
     settings = SearchSettings(beam_size, top_beams, length_penalty, max_length)
     _check_settings(settings, quantize, translator)
     _check_environment(translator)

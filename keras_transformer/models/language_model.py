@@ -1,0 +1,250 @@
+"""The decoder-only language model, from token ids to logits, of any embedding and stack."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_transformer.forking import refused_after_fork
+from keras_transformer.layers import DecoderBlock, PositionalEmbedding
+from keras_transformer.layers.add_and_norm import EPSILON
+from keras_transformer.layers.decoding_step import DecodingStep
+from keras_transformer.layers.masks import AttentionMask, padding_mask
+from keras_transformer.models.decoder_stack import DecoderStack
+from keras_transformer.models.token_model import TokenModel, outputs_and_scores, stack_scores
+
+
+class Prompt(NamedTuple):
+    """The prompts of B texts, as decoding steps use them.
+
+    Attributes:
+        blocks: What each block of the decoder keeps of a prompt without its last token; see
+            `DecoderStack.prefill`.
+        lengths: Integer tensor of shape `(B,)`: number of tokens in `blocks`.
+        last: Integer tensor of shape `(B,)`: the last token, which the first step begins with.
+    """
+
+    blocks: list
+    lengths: object
+    last: object
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class LanguageModel(TokenModel):
+    """A decoder-only model of any embedding and stack, which continues texts.
+
+    It is trained, searched and saved as `EncoderDecoder`. A prompt takes the place of the source:
+    it is read in one pass, and all beams share what the decoder keeps of it.
+
+    Args:
+        embedding: Layer from token ids, `(B, T)`, to vectors, `(B, T, d_model)`, such as
+            `PositionalEmbedding`; its method `logits` is the output layer.
+        decoder: `DecoderStack` of blocks without cross-attention, or another layer with the same
+            methods.
+        pad_id: Integer. The padding id.
+
+    Call arguments:
+        inputs: Dict of integer tensors: `"target"` of shape `(B, T)`, starting with BOS (the
+            labels, shifted right). Packed rows also have `"target_segments"`, the number of the
+            text within its row that each token belongs to, and `"target_positions"`, the position
+            of each token in its text.
+        training: Boolean. Whether to apply dropout.
+        return_attention_scores: Boolean. Whether to return the attention scores too.
+
+    Returns:
+        Logits of shape `(B, T, V)`, float32. If `return_attention_scores=True`, a tuple of the
+        logits and a dict of `"decoder"`, a list of the scores of each block, `(B, H, T, T)`, bottom
+        block first; `None` for a block without scores.
+
+    Raises:
+        ValueError: When called, if `inputs` lacks `"target"`, or a sequence is longer than the
+            number of learned positions.
+
+    Example:
+
+    >>> from keras_transformer import DecoderBlock, PositionalEmbedding
+    >>> from keras_transformer.models import DecoderStack
+    >>> model = LanguageModel(
+    ...     PositionalEmbedding(vocabulary_size=11, d_model=8),
+    ...     DecoderStack([DecoderBlock(8, num_heads=2, d_ff=16, cross_attention=False)]),
+    ... )
+    >>> tuple(model({"target": keras.ops.array([[1, 9, 4]])}).shape)
+    (1, 3, 11)
+    """
+
+    PARTS = ("embedding", "decoder")
+    INPUTS = ("target",)
+
+    def __init__(self, embedding, decoder, pad_id=0, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = embedding
+        self.decoder = decoder
+        self.pad_id = pad_id
+        self.d_model = embedding.d_model
+        self.vocabulary_size = embedding.vocabulary_size
+        self.target_vocabulary_size = None
+
+    @classmethod
+    def from_sizes(
+        cls,
+        vocabulary_size,
+        num_layers=6,
+        d_model=512,
+        num_heads=8,
+        d_ff=2048,
+        dropout_rate=0.1,
+        norm="post",
+        positions="paper",
+        max_length=1024,
+        **kwargs,
+    ):
+        """Returns a language model of the paper's blocks, without their cross-attention.
+
+        Args:
+            vocabulary_size: Integer. Vocabulary size V.
+            num_layers: Integer. Number of blocks.
+            d_model: Integer. Width of every position, a multiple of `num_heads`.
+            num_heads: Integer. Number of attention heads of each block.
+            d_ff: Integer. Width of the hidden layer of the feed-forward networks.
+            dropout_rate: Float. Fraction of sub-layer outputs and embeddings to drop in training.
+            norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
+            positions: `"paper"`, `"t2t"`, `"learned"` or `None`; see `PositionalEmbedding`.
+            max_length: Integer. Number of learned positions.
+            **kwargs: Other arguments of `LanguageModel`, such as `pad_id` and `dtype`.
+
+        Raises:
+            ValueError: If an argument is invalid.
+
+        Example:
+
+        >>> from keras_transformer.models import PRESETS
+        >>> LanguageModel.from_sizes(vocabulary_size=8000, **PRESETS["tiny"]).d_model
+        128
+        """
+        dtype = keras.dtype_policies.get(kwargs.get("dtype"))
+        embedding = PositionalEmbedding(
+            vocabulary_size, d_model, positions, dropout_rate, max_length, dtype=dtype
+        )
+        blocks = [
+            DecoderBlock(
+                d_model, num_heads, d_ff, dropout_rate, norm, cross_attention=False, dtype=dtype
+            )
+            for _ in range(num_layers)
+        ]
+        final = None
+        if norm == "pre":
+            final = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype)
+        return cls(embedding, DecoderStack(blocks, final, dtype=dtype), **kwargs)
+
+    @property
+    def target_embedding(self):
+        """The embedding, by the name that it has in `EncoderDecoder`."""
+        return self.embedding
+
+    @property
+    def max_positions(self):
+        """Maximum length of a text, prompt included; `None` means any length."""
+        return self.embedding.max_positions
+
+    def build_parts(self):
+        self.build_part("embedding", (None, None))
+        self.build_part("decoder", (None, None, self.d_model))
+
+    def hidden_and_scores(self, inputs, training, return_attention_scores):
+        self.check_inputs(inputs)
+        segments, positions = (inputs.get(f"target_{name}") for name in ("segments", "positions"))
+        hidden, scores = outputs_and_scores(
+            self.decoder(
+                self.embedding(inputs["target"], positions, training=training),
+                attention_mask=AttentionMask(None, segments, segments, causal=True),
+                positions=positions,
+                training=training,
+                return_attention_scores=return_attention_scores,
+            ),
+            return_attention_scores,
+        )
+        if not return_attention_scores:
+            return hidden, None
+        return hidden, {"decoder": [block and block.get("self") for block in scores]}
+
+    def attention(self, target):
+        """Returns the attention scores of all blocks for texts. Dropout is not applied.
+
+        Args:
+            target: Integer array of shape `(B, T)`, starting with BOS.
+
+        Returns:
+            A dict of one NumPy array, float32, bottom block first: `"decoder"`
+            `(B, layers, H, T, T)`.
+
+        Raises:
+            ValueError: If a block has no attention scores.
+        """
+        inputs = {"target": ops.convert_to_tensor(target)}
+        _, scores = self(inputs, training=False, return_attention_scores=True)
+        return stack_scores(scores)
+
+    @refused_after_fork
+    def encode(self, source):
+        """Reads prompts for decoding, in one pass.
+
+        Args:
+            source: Integer tensor of shape `(B, P)`, rows starting with BOS, then padding.
+
+        Returns:
+            `Prompt`.
+
+        Raises:
+            ValueError: If a block cannot read prompts.
+        """
+        self.build_if_needed()
+        real = padding_mask(source, self.pad_id)
+        lengths = ops.maximum(ops.sum(ops.cast(real, "int32"), axis=-1) - 1, 0)
+        last = ops.take_along_axis(source, lengths[:, None], axis=1)[:, 0]
+        before = source[:, : max(1, source.shape[1] - 1)]  # at least one column, padding or not
+        is_before = ops.arange(before.shape[1], dtype="int32") < lengths[:, None]
+        _, blocks = self.decoder.prefill(self.embedding(before), is_before)
+        return Prompt(blocks, lengths, last)
+
+    @refused_after_fork
+    def decode_step(
+        self,
+        tokens,
+        cache,
+        at: DecodingStep,
+        memory: Prompt,
+        output_weights=None,
+        return_attention_scores=False,
+    ):
+        """Computes one decoding step: the logits of the next token of each of W beams.
+
+        The positions of `at` count from the last token of the prompt, which is the input of the
+        first step, whatever `tokens` holds there.
+
+        Args:
+            tokens: Integer tensor of shape `(B, W)`: the tokens of this step.
+            cache: The decoder's memory of earlier steps, from `init_cache` or the previous step.
+            at: `DecodingStep`: where this step stands after the prompts and in the cache.
+            memory: `Prompt`, from `encode`.
+            output_weights: `model.target_embedding.output_weights()`, if computed beforehand.
+            return_attention_scores: Boolean. Whether to return the attention scores.
+
+        Returns:
+            A tuple of the logits, `(B, W, V)`, float32; the attention scores of each block, or
+            `None`; and the updated cache.
+        """
+        self.build_if_needed()
+        first_tokens = ops.cast(memory.last[:, None], tokens.dtype)
+        tokens = ops.where(at.first[:, None], first_tokens, tokens)
+        at = at._replace(positions=at.positions + memory.lengths)
+        hidden, scores, cache = self.decoder.step(
+            self.embedding(tokens, at.positions[:, None]),
+            cache,
+            at,
+            return_attention_scores=return_attention_scores,
+            prompt=memory.blocks,
+        )
+        return self.embedding.logits(hidden, output_weights), scores, cache
+
+    def get_config(self):
+        return {**super().get_config(), "pad_id": self.pad_id}
