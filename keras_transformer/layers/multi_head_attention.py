@@ -168,7 +168,7 @@ class MultiHeadAttention(TakesParts, Layer):
         if key_positions is None and not is_self_attention:  # tells it from self-attention
             key_positions = ops.arange(ops.shape(key_value[0])[2], dtype="int32")[None]
         self._check_mask(attention_mask)
-        output, scores = self._attend(
+        output, scores = self.attend(
             query, key_value, attention_mask, positions, key_positions, return_attention_scores
         )
         return (output, scores) if return_attention_scores else output
@@ -199,15 +199,15 @@ class MultiHeadAttention(TakesParts, Layer):
             cache, `(B, num_heads, W, L * W)`, or `None`; and the updated cache.
         """
         self.build_if_needed(inputs.shape)
-        return self._step(inputs, inputs, cache, at, at.visible(), return_attention_scores)
+        return self.attend_step(inputs, inputs, cache, at, at.visible(), return_attention_scores)
 
-    def _step(self, inputs, value, cache, at, mask, return_attention_scores):
+    def attend_step(self, inputs, value, cache, at, mask, return_attention_scores):
         """Processes a step in which `value`, `(B, W, d_model)`, is what later ones attend to."""
         start, positions = at.place * inputs.shape[1], at.beam_positions()
         key, value = self.project_key_value(value, positions=positions)
         keys = ops.slice_update(cache[0], (0, 0, 0, start), ops.swapaxes(key, -1, -2))
         values = ops.slice_update(cache[1], (0, 0, start, 0), value)
-        output, scores = self._attend(
+        output, scores = self.attend(
             inputs,
             (ops.swapaxes(keys, -1, -2), values),
             mask,
@@ -217,7 +217,7 @@ class MultiHeadAttention(TakesParts, Layer):
         )
         return output, scores, (keys, values)
 
-    def _attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
+    def attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
         """Returns the output, and the attention scores or `None`."""
         query = self._encode_positions(self._split_heads(self.query_projection(query)), positions)
         heads, scores = with_scores(
