@@ -12,9 +12,9 @@ Notes:
     Both formulas count the scores of all heads: full attention has n * n, local attention n * 2 *
     block and memory-compressed attention n * (n // 3 + 1) of them (`scores`). The coefficients of
     `step_bytes` were fitted on steps of 512 to 8,192 tokens of this model with four mixes of the
-    layers; it is within -14 and +15 % of XLA's figures for them, but for +16 % in full attention
-    at 512 tokens. The two coefficients of the time depend on the machine. They are fitted to the
-    times themselves and printed, so that the ratios say how well the form of the formula holds.
+    layers, within -13 and +15 % of XLA's figures. The two coefficients of the time depend on the
+    machine. They are fitted to the times themselves and printed, so that the ratios say how well
+    the form of the formula holds.
 """
 
 import json
@@ -48,16 +48,16 @@ def scores(kind, length):
 def step_bytes(layers, length, parameters):
     """Estimates the bytes of a training step in float32.
 
-    Weights and Adam's two moments, and for the backward pass, of each layer, 11 vectors of
-    `d_model` per token and 3 tensors of the size of the scores. With local attention come 3.5
+    Weights and Adam's two moments, and for the backward pass, of each layer, 13 vectors of
+    `d_model` per token and 2.8 tensors of the size of the scores. With local attention come 3.2
     copies of windows as vectors of `d_model`, of which a token stands in two.
 
     >>> round(step_bytes("LLLLL", 2048, 725_632) / 1e6)
-    229
+    228
     """
-    vectors = sum(11 + 3.5 * (LOOK_BACK + 1) * (kind == "L") for kind in layers)
+    vectors = sum(13 + 3.2 * (LOOK_BACK + 1) * (kind == "L") for kind in layers)
     heads = HEADS * sum(scores(kind, length) for kind in layers)
-    return 4 * (3 * parameters + length * D_MODEL * vectors + 3 * heads)
+    return 4 * (3 * parameters + length * D_MODEL * vectors + 2.8 * heads)
 
 
 def step_work(layers, length):

@@ -45,7 +45,9 @@ def compile_step(model, length):
 
     model.optimizer.build(model.trainable_variables)
     ids = np.zeros((1, length), "int32")
-    model._symbolic_build(data_batch=(ids, ids))  # makes the variables of loss and metrics
+    logits = np.zeros((1, length, model.output_shape[-1]), "float32")
+    model.compute_metrics(None, ids, logits)  # makes their variables
+    model.reset_metrics()
     variables = (
         model.trainable_variables,
         model.non_trainable_variables,

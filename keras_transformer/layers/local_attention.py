@@ -43,7 +43,7 @@ class LocalAttention(DotProductAttention):
     Example:
 
     >>> x = keras.ops.zeros((1, 1, 5, 3))
-    >>> mask = keras_transformer.AttentionMask(causal=True)
+    >>> mask = AttentionMask(causal=True)
     >>> layer = LocalAttention(block_length=2, look_back=0)
     >>> _, scores = layer(x, x, x, attention_mask=mask, return_attention_scores=True)
     >>> scores[0, 0].numpy().tolist()[3]

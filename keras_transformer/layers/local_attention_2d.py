@@ -43,11 +43,12 @@ class LocalAttention2D(DotProductAttention):
 
     Example:
 
+    >>> from keras_transformer.layers import AttentionMask
     >>> layer = LocalAttention2D(grid=(2, 4), query_shape=(2, 2), memory_flange=(0, 1))
     >>> layer.generation_order().tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2], [0, 3], [1, 2], [1, 3]]
     >>> x = keras.ops.zeros((1, 1, 8, 3))
-    >>> mask = keras_transformer.AttentionMask(causal=True)
+    >>> mask = AttentionMask(causal=True)
     >>> _, scores = layer(x, x, x, attention_mask=mask, return_attention_scores=True)
     >>> (scores[0, 0] > 0).numpy().astype(int).tolist()[5]
     [0, 1, 0, 1, 1, 1, 0, 0]

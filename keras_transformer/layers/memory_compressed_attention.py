@@ -85,7 +85,7 @@ class MemoryCompressedAttention(MultiHeadAttention):
             parts = AttentionMask(None, mask.query_segments, mask.key_segments, causal=True)
             seen = ops.logical_and(parts.expand(ops.shape(x)[1]), self._sees(positions, positions))
         key_value = self.project_key_value(memory, positions=key_positions)
-        output, scores = self._attend(
+        output, scores = self.attend(
             inputs, key_value, seen, positions, key_positions, return_attention_scores
         )
         return (output, scores) if return_attention_scores else output
@@ -120,7 +120,9 @@ class MemoryCompressedAttention(MultiHeadAttention):
         positions = at.beam_positions()
         memory = self._memory(inputs, ops.reshape(window, (*ops.shape(inputs)[:2], -1)), positions)
         seen = ops.logical_and(at.visible(), self._sees(positions, at.key_positions()))
-        output, scores, cache = self._step(inputs, memory, cache, at, seen, return_attention_scores)
+        output, scores, cache = self.attend_step(
+            inputs, memory, cache, at, seen, return_attention_scores
+        )
         return output, scores, (cache, window[:, :, 1:])
 
     def _compress(self, x):

@@ -221,7 +221,7 @@ class MultiHeadAttention(TakesParts, Layer):
         if key_positions is None and not is_self_attention:  # tells it from self-attention
             key_positions = ops.arange(ops.shape(key_value[0])[2], dtype="int32")[None]
         self._check_mask(attention_mask)
-        output, scores = self._attend(
+        output, scores = self.attend(
             query, key_value, attention_mask, positions, key_positions, return_attention_scores
         )
         return (output, scores) if return_attention_scores else output
@@ -282,9 +282,11 @@ class MultiHeadAttention(TakesParts, Layer):
             `None`; and the updated cache.
         """
         self.build_if_needed(inputs.shape)
-        return self._step(inputs, inputs, cache, at, at.visible(), return_attention_scores, prompt)
+        return self.attend_step(
+            inputs, inputs, cache, at, at.visible(), return_attention_scores, prompt
+        )
 
-    def _step(self, inputs, value, cache, at, seen, return_attention_scores, prompt=None):
+    def attend_step(self, inputs, value, cache, at, seen, return_attention_scores, prompt=None):
         """Processes a step in which `value`, `(B, W, d_model)`, is what later ones attend to."""
         start, positions = at.place * inputs.shape[1], at.beam_positions()
         key, value = self.project_key_value(value, positions=positions)
@@ -298,7 +300,7 @@ class MultiHeadAttention(TakesParts, Layer):
             prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, prompt.mask.shape[1]))
             seen = ops.concatenate([prompt_seen, seen], axis=-1)
             key_positions = ops.concatenate([prompt.positions, key_positions], axis=-1)
-        output, scores = self._attend(
+        output, scores = self.attend(
             inputs,
             (ops.swapaxes(keys, -1, -2), values),
             seen,
@@ -308,7 +310,7 @@ class MultiHeadAttention(TakesParts, Layer):
         )
         return output, scores, cache
 
-    def _attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
+    def attend(self, query, key_value, mask, positions, key_positions, return_attention_scores):
         """Returns the output, and the attention scores or `None`."""
         dropout = {} if self.dropout is None else {"dropout": self.dropout}
         heads, scores = with_scores(

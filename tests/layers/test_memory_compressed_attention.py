@@ -149,3 +149,9 @@ def test_it_says_that_it_cannot_read_a_prompt():
     layer = kt.MemoryCompressedAttention(12, 3)
     with pytest.raises(ValueError, match="cannot read a prompt yet"):
         layer.prefill(np.ones((2, 5, 12), "float32"))
+
+
+def test_it_says_that_it_cannot_read_a_prompt():
+    layer = MemoryCompressedAttention(12, 3)
+    with pytest.raises(ValueError, match="cannot read a prompt yet"):
+        layer.prefill(np.ones((2, 5, 12), "float32"))
