@@ -146,12 +146,6 @@ def test_several_tokens_become_one_vector(compression):
 
 
 def test_it_says_that_it_cannot_read_a_prompt():
-    layer = kt.MemoryCompressedAttention(12, 3)
-    with pytest.raises(ValueError, match="cannot read a prompt yet"):
-        layer.prefill(np.ones((2, 5, 12), "float32"))
-
-
-def test_it_says_that_it_cannot_read_a_prompt():
     layer = MemoryCompressedAttention(12, 3)
     with pytest.raises(ValueError, match="cannot read a prompt yet"):
         layer.prefill(np.ones((2, 5, 12), "float32"))
