@@ -17,7 +17,7 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     step of the search then computes a single target position, with a KV cache.
 
     Args:
-        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
+        model: An `EncoderDecoder`, such as a `Transformer`.
         source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(B,)`: maximum number of target tokens, EOS included.
         length: Integer L. Static length of the results, at least the largest of `max_lengths`.
@@ -58,7 +58,7 @@ def generate_all(
     `continuous_beam_search`.
 
     Args:
-        model: A `Transformer`, or another model with `encode`, `init_cache` and `decode_step`.
+        model: An `EncoderDecoder`, such as a `Transformer`.
         source: Integer tensor of shape `(N, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(N,)`: maximum number of target tokens, EOS included.
         min_lengths: Integer tensor of shape `(N,)`: minimum number of target tokens, or `None`.
