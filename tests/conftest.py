@@ -63,8 +63,13 @@ def every_layer():
 
 @dataclasses.dataclass(frozen=True)
 class OnJax:
-    """What `tests/on_jax.py` found: the output of every layer of the table, facts, and the folder
-    of `tests/decoding_drive.py`."""
+    """The findings of `tests/on_jax.py`.
+
+    Attributes:
+        outputs: The output of every layer of the table.
+        facts: What else it found.
+        decoding: The folder of `tests/decoding_drive.py`.
+    """
 
     outputs: dict
     facts: dict

@@ -10,7 +10,7 @@ B, W, L, STEPS = 2, 3, 5, 17  # sentences, beams, places of the cache, which wra
 
 
 class Walk(NamedTuple):
-    """What a layer's `step` returned along the way, and what `call` must make of it.
+    """The outputs of a layer's `step` along the way, and what `call` must make of them.
 
     `outputs[n]` is to equal what `call` returns for `histories[n]` at position `last[n]`, for a
     source in row `rows[n]`.
@@ -51,5 +51,5 @@ def walk(layer, d_model, seed=5, **source):
 
 
 def called(outputs, walked):
-    """What `call` returned for the histories, at their last positions."""
+    """Returns the outputs of `call` for the histories, at their last positions."""
     return np.array(outputs)[np.arange(len(walked.last)), walked.last]

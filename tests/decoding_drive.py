@@ -25,7 +25,7 @@ ENDS = (0.0, 0.15, 0.4)  # how probably a sentence ends at each step, in each sl
 
 @dataclasses.dataclass(frozen=True)
 class Drive:
-    """What is given to a layer in each step, and which inputs each beam has seen until then.
+    """The inputs of a layer in each step, and those that each beam has seen until then.
 
     Attributes:
         at: A list of `DecodingStep` of NumPy arrays.

@@ -20,8 +20,7 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     what follows. A prompt is read in one pass; the first step begins with its last token.
 
     Args:
-        model: A `Transformer` or `LanguageModel`, or another model with `encode`, `init_cache` and
-            `decode_step`.
+        model: An `EncoderDecoder`, such as a `Transformer`, or a `LanguageModel`.
         source: Integer tensor of shape `(B, S)`, rows ending with EOS, then padding.
         max_lengths: Integer tensor of shape `(B,)`: maximum number of target tokens, EOS included.
         length: Integer L. Static length of the results, at least the largest of `max_lengths`.

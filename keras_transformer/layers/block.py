@@ -1,8 +1,8 @@
-"""What encoder and decoder blocks have in common: sub-layers with a residual connection each."""
+"""The base class of encoder and decoder blocks: sub-layers with a residual connection each."""
 
 import keras
 
-from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.add_and_norm import EPSILON, AddAndNorm
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.layer import Layer, with_scores
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
@@ -12,30 +12,30 @@ from keras_transformer.layers.parts import TakesParts
 class Block(TakesParts, Layer):
     """Base class of `EncoderBlock` and `DecoderBlock`, whose arguments it takes.
 
-    Attributes:
-        PARTS: The sub-layers that can be exchanged.
+    A subclass with `"cross_attention"` among its `PARTS` also passes `cross_attention`.
     """
 
-    PARTS = ("self_attention", "cross_attention", "feed_forward")
+    PARTS = ("self_attention", "feed_forward")
 
     def __init__(
         self,
         d_model,
         num_heads,
         d_ff,
-        dropout_rate,
-        norm,
-        activation,
-        use_bias,
-        epsilon,
+        dropout_rate=0.1,
+        norm="post",
+        activation="relu",
+        use_bias=False,
+        epsilon=EPSILON,
         *,
-        self_attention,
-        cross_attention,
-        feed_forward,
-        attention_dropout_rate,
-        feed_forward_dropout_rate,
+        self_attention=None,
+        feed_forward=None,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
+        attends = "cross_attention" in self.PARTS
+        cross_attention = kwargs.pop("cross_attention") if attends else False
         super().__init__(**kwargs)
         self.d_model = d_model
         self.num_heads = num_heads
@@ -54,7 +54,7 @@ class Block(TakesParts, Layer):
         # In this order: initializers and dropout draw their seeds as they are created.
         self.self_attention = self.make_part("self_attention", self_attention)
         self.self_attention_residual = residual()
-        if "cross_attention" in self.PARTS:
+        if attends:
             self.cross_attention = None
             if cross_attention is not False:
                 given = None if cross_attention is True else cross_attention

@@ -1,4 +1,4 @@
-"""What blocks that attend to the output of an encoder have in common."""
+"""Cross-attention as a sub-layer of blocks that attend to the output of an encoder."""
 
 from keras import ops
 

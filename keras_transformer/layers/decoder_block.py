@@ -72,6 +72,8 @@ class DecoderBlock(AttendsToEncoder, Block):
 
     NO_CROSS_ATTENTION = False
 
+    PARTS = ("self_attention", "cross_attention", "feed_forward")
+
     def __init__(
         self,
         d_model,

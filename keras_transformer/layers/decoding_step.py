@@ -6,7 +6,7 @@ from keras import ops
 
 
 class DecodingStep(NamedTuple):
-    """Where a decoding step of B sentences with W beams each stands, in sentence and cache.
+    """The place of a decoding step in the cache and in B sentences with W beams each.
 
     A layer that mixes positions has two methods beside `call`: `init_cache(batch_size, num_beams,
     length)` returns its memory for L places, and `step(inputs, cache, at)` computes the next

@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.layers.block import Block
 from keras_transformer.layers.masks import AttentionMask
 
@@ -55,42 +54,6 @@ class EncoderBlock(Block):
     >>> tuple(block(keras.ops.ones((3, 5, 8))).shape)
     (3, 5, 8)
     """
-
-    PARTS = ("self_attention", "feed_forward")
-
-    def __init__(
-        self,
-        d_model,
-        num_heads,
-        d_ff,
-        dropout_rate=0.1,
-        norm="post",
-        activation="relu",
-        use_bias=False,
-        epsilon=EPSILON,
-        *,
-        self_attention=None,
-        feed_forward=None,
-        attention_dropout_rate=0.0,
-        feed_forward_dropout_rate=0.0,
-        **kwargs,
-    ):
-        super().__init__(
-            d_model,
-            num_heads,
-            d_ff,
-            dropout_rate,
-            norm,
-            activation,
-            use_bias,
-            epsilon,
-            self_attention=self_attention,
-            cross_attention=False,
-            feed_forward=feed_forward,
-            attention_dropout_rate=attention_dropout_rate,
-            feed_forward_dropout_rate=feed_forward_dropout_rate,
-            **kwargs,
-        )
 
     def build(self, input_shape):
         super().build(input_shape)

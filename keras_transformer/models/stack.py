@@ -1,4 +1,4 @@
-"""What the stacks of encoder and decoder blocks have in common."""
+"""The base class of the stacks of encoder and decoder blocks."""
 
 import keras
 

@@ -310,7 +310,7 @@ class Louder(DotProductAttention):
 
 @keras.saving.register_keras_serializable(package="tests.ctranslate2")
 class Subclass(Transformer):
-    """What it computes otherwise cannot be known."""
+    """A model of another class, which may compute anything."""
 
 
 @pytest.mark.parametrize(

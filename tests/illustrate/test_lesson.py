@@ -75,7 +75,7 @@ def test_distances_are_all_that_was_missing(relative):
 
 
 def test_they_serve_a_decoder_too():
-    """Which never looks ahead, and has no other positions either."""
+    """A decoder never looks ahead, and has no other positions here either."""
     accuracy, scores = learn(
         kt.DecoderBlock, self_attention=with_distances(), cross_attention=False
     )

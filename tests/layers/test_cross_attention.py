@@ -1,4 +1,4 @@
-"""What all blocks with cross-attention have in common."""
+"""Cross-attention of all blocks that have it."""
 
 import keras
 import pytest

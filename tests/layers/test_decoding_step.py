@@ -1,4 +1,4 @@
-"""What `DecodingStep` says, against loops that go from each beam to its parents."""
+"""`DecodingStep` against loops that go from each beam to its parents."""
 
 import itertools
 

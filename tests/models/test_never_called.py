@@ -1,4 +1,4 @@
-"""Whatever is used first, a layer or a model that was never called builds what it needs."""
+"""A layer or a model that was never called builds what its first use needs."""
 
 import keras
 import numpy as np

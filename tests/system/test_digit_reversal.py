@@ -89,8 +89,8 @@ def test_it_cannot_without_positions():
 class Mute(Encoder):
     """Says nothing of what it read."""
 
-    def call(self, inputs, attention_mask=None, return_attention_scores=False):
-        x, scores = super().call(inputs, attention_mask, return_attention_scores=True)
+    def call(self, *args, return_attention_scores=False, **kwargs):
+        x, scores = super().call(*args, return_attention_scores=True, **kwargs)
         return (0.0 * x, scores) if return_attention_scores else 0.0 * x
 
 
@@ -114,6 +114,7 @@ class Peeking(Transformer):
 
     def _masks(self, inputs):
         encoder_mask, causal, cross_mask = super()._masks(inputs)
+        causal = causal.expand(ops.shape(inputs["target"])[1])
         peeking = ops.pad(causal[:, 1:], ((0, 0), (0, 1), (0, 0)), constant_values=True)
         return encoder_mask, peeking, cross_mask
 
