@@ -1,5 +1,7 @@
 """The architecture that a recipe names, and its options as recipes and command lines write them."""
 
+import dataclasses
+
 TEXTS = {"true": True, "false": False}  # of a boolean option
 
 
@@ -59,3 +61,26 @@ def describe_architecture(architecture: str, architecture_options: dict) -> str:
     """Returns an architecture and its options on one line, such as `convolutional (width=3)`."""
     options = ", ".join(f"{name}={value}" for name, value in architecture_options.items())
     return f"{architecture} ({options})" if options else architecture
+
+
+def with_architecture_of(recipe, about: dict):
+    """Returns a recipe with the architecture of the run to start from.
+
+    Args:
+        recipe: `Recipe` or `LanguageRecipe`.
+        about: Metadata of that run, `about` of its `Translator` or `TextGenerator`.
+
+    Raises:
+        ValueError: The recipe has another architecture, or other options of it.
+    """
+    names = ("architecture", "architecture_options")
+    given = {name: getattr(recipe, name) for name in names}
+    default = {"architecture": "transformer", "architecture_options": {}}
+    initial = {name: about.get(name, default[name]) for name in names}
+    if given not in (default, initial):
+        expected, received = (describe_architecture(**one) for one in (initial, given))
+        raise ValueError(
+            f"init_from brings the architecture of its run, {expected}. Received: {received}. "
+            "Leave out architecture and architecture_options."
+        )
+    return dataclasses.replace(recipe, **initial)

@@ -6,6 +6,7 @@ Every option of `trainers/language_recipe.py` can be given in a recipe, `--confi
 command line, which overrides the recipe. The same command resumes an interrupted run exactly.
 """
 
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from keras_transformer import cli
 from keras_transformer.io import local_path
+from trainers.architecture import with_architecture_of
 from trainers.language_recipe import LanguageRecipe
 from trainers.model import compile_model
 from trainers.recipe_file import read_recipe, write_recipe
@@ -26,7 +28,12 @@ from trainers.resume import (
     state_folder,
 )
 from trainers.run_folder import clear_run, read_only_run_folder, remove_partial_writes, run_folder
-from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenizer
+from trainers.tokenizers import (
+    existing_tokenizers,
+    load_tokenizers,
+    save_tokenizers,
+    train_tokenizer,
+)
 
 PROGRAM = "python -m trainers.language_model"
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
@@ -123,31 +130,24 @@ def make_batches(recipe: LanguageRecipe, documents, tokenizer, devices):
 
 
 def start_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, state=None) -> Job:
-    """Prepares a new job, with fresh weights. With several workers, the chief's tokenizer."""
-    from keras_transformer import LanguageModel, TextGenerator
-
-    given, scratch = recipe, output / "tokens"
-    tokenizer = None
-    with devices.chief_first():
-        if devices.is_chief:
-            tokenizer = train_tokenizer(recipe, lambda: iter(texts.train))
-            if devices.workers > 1:
-                scratch.mkdir(parents=True, exist_ok=True)
-                save_tokenizers(scratch, (tokenizer,))
-        tokenizer = tokenizer or load_tokenizers(scratch)[0]
+    """Prepares a new job, with fresh weights or those of a finished run."""
+    given = recipe
+    with devices.scope():
+        initial = load_initial(recipe)
+    if initial is not None:
+        recipe = with_architecture_of(recipe, initial.about)
+    tokenizer = make_tokenizer(recipe, texts, devices, output, initial)
     batches = make_batches(recipe, texts.train, tokenizer, devices)
     recipe = recipe.completed(len(batches.cache.labels), batches.steps_per_epoch)
     with devices.scope():
-        model = LanguageModel.from_sizes(
-            tokenizer.vocabulary_size(),
-            max_length=max(1024, 2 * recipe.max_length),
-            pad_id=tokenizer.pad_id,
-            dtype=recipe.precision,
-            **recipe.model_sizes(),
-        )
-        generator = TextGenerator(
-            model, tokenizer, recipe.max_length, describe_run(recipe, batches)
-        )
+        generator = make_generator(recipe, tokenizer, initial)
+    recipe = dataclasses.replace(
+        recipe,
+        preset=recipe.preset if initial is None else given.preset,  # sizes are those of the run
+        vocabulary_size=tokenizer.vocabulary_size(),
+        precision=generator.model.dtype_policy.name,
+    )
+    generator.about |= describe_run(recipe, batches)
     metadata = resume_metadata(given, recipe, texts, generator)
     if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
@@ -156,6 +156,67 @@ def start_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, state
         save_tokenizers(output, (tokenizer,))
         send_run(recipe)
     return Job(recipe, batches, generator, metadata)
+
+
+def load_initial(recipe: LanguageRecipe):
+    """Loads the finished run to start from, if the recipe has one."""
+    from keras_transformer import TextGenerator
+
+    if recipe.init_from is None:
+        return None
+    print(
+        f"Starting from {recipe.init_from}: its architecture, sizes, precision and tokenizer are "
+        "used."
+    )
+    return TextGenerator.load(recipe.init_from)
+
+
+def make_tokenizer(recipe: LanguageRecipe, texts: Texts, devices, output: Path, initial):
+    """Returns the tokenizer of `initial` or of the recipe, or a trained one; the chief's for all.
+
+    Raises:
+        ValueError: The recipe describes another tokenizer than that of the run to start from.
+    """
+    if initial is not None:
+        size = initial.tokenizer.vocabulary_size()
+        if recipe.vocabulary_size not in (0, size):
+            raise ValueError(
+                f"init_from brings the tokenizer of its run, with vocabulary_size={size}. "
+                f"Received: vocabulary_size={recipe.vocabulary_size}. Leave it out."
+            )
+        return initial.tokenizer
+    tokenizers, scratch = existing_tokenizers(recipe), output / "tokens"
+    if tokenizers is not None:
+        return tokenizers[0]
+    tokenizer = None
+    with devices.chief_first():
+        if devices.is_chief:
+            tokenizer = train_tokenizer(recipe, lambda: iter(texts.train))
+            if devices.workers > 1:
+                scratch.mkdir(parents=True, exist_ok=True)
+                save_tokenizers(scratch, (tokenizer,))
+        return tokenizer or load_tokenizers(scratch)[0]
+
+
+def make_generator(recipe: LanguageRecipe, tokenizer, initial):
+    """Returns a generator with a new model, or with that of the generator `initial`."""
+    from keras_transformer import LanguageModel, TextGenerator
+    from keras_transformer.models import create_model
+
+    if initial is not None:
+        length = max(initial.trained_length, recipe.max_length)
+        return TextGenerator(initial.model, tokenizer, length, initial.about)
+    model = create_model(
+        recipe.architecture,
+        recipe.architecture_options,
+        base=LanguageModel.from_sizes,
+        vocabulary_size=tokenizer.vocabulary_size(),
+        max_length=max(1024, 2 * recipe.max_length),
+        pad_id=tokenizer.pad_id,
+        dtype=recipe.precision,
+        **recipe.model_sizes(),
+    )
+    return TextGenerator(model, tokenizer, recipe.max_length)
 
 
 def resume_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, state) -> Job:
@@ -177,7 +238,7 @@ def resume_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, stat
         )
     with devices.scope():
         model = model_from_description(metadata["model"])
-        generator = TextGenerator(model, tokenizer, recipe.max_length, metadata["about"])
+        generator = TextGenerator(model, tokenizer, metadata["trained_length"], metadata["about"])
     progress = state.metadata["progress"]
     print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.", flush=True)
     return Job(recipe, batches, generator, metadata)
@@ -186,6 +247,8 @@ def resume_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, stat
 def describe_run(recipe: LanguageRecipe, batches) -> dict:
     """Returns the training metadata of `run.json`."""
     return {
+        "architecture": recipe.architecture,
+        "architecture_options": recipe.architecture_options,
         "tokens": len(batches.cache.labels),
         "data_fingerprint": batches.cache.fingerprint,
         "seed": recipe.seed,

@@ -1,10 +1,17 @@
 """Schema of the options that train a language model."""
 
 import dataclasses
-import math
 from typing import ClassVar, Literal
 
 from keras_transformer.io import path_or_url
+from trainers.architecture import parse_architecture_options
+from trainers.option_checks import (
+    INNER_RATES,
+    check_at_least,
+    check_optimizer,
+    check_rates,
+    check_tokenizer,
+)
 from trainers.recipe import Preset, Strategy
 from trainers.schedule import complete_schedule
 
@@ -31,14 +38,25 @@ class LanguageRecipe:
         vocabulary_size: Size of the vocabulary; 0 chooses it by the size of the text.
         tokenizer_type: SentencePiece algorithm, unigram or bpe.
         normalization: What the tokenizer unifies: nfc, nmt_nfkc or identity.
+        tokenizer: SentencePiece model, or run whose tokenizer is used, instead of training one; or
+            its URL.
+        architecture: Architecture of the model: transformer, or another one of
+            `keras_transformer.models.create_model` that makes language models, such as rotary.
+        architecture_options: Options of the architecture: a mapping in a recipe; on the command
+            line name=value, repeated for each.
         preset: Size of the model; auto chooses it by the size of the text.
         num_layers: Number of blocks; 0 takes the preset's.
         d_model: Width of every position; 0 takes the preset's.
         num_heads: Attention heads; 0 takes the preset's.
         d_ff: Hidden width of the feed-forward networks; 0 takes the preset's.
         dropout_rate: Dropout rate; a negative number takes the preset's.
+        attention_dropout_rate: Dropout rate of the attention scores.
+        feed_forward_dropout_rate: Dropout rate inside the feed-forward networks.
         norm: Layer normalization, post (the paper's) or pre.
         positions: Position encoding, paper (interleaved sinusoids), t2t, or learned.
+            The architectures rotary and relative have their own.
+        init_from: Finished run of a language model, or its URL, to start from; its weights,
+            architecture, sizes, precision and tokenizer are used.
         epochs: Number of epochs; 0 chooses it by the size of the text.
         steps_per_epoch: Steps per epoch; 0 takes one pass over the text.
         tokens_per_batch: Positions of a batch, padding included.
@@ -78,14 +96,20 @@ class LanguageRecipe:
     vocabulary_size: int = 0
     tokenizer_type: Literal["unigram", "bpe"] = "unigram"
     normalization: Literal["nfc", "nmt_nfkc", "identity"] = "nfc"
+    tokenizer: str = ""
+    architecture: str = "transformer"
+    architecture_options: dict | list[str] | str = dataclasses.field(default_factory=dict)
     preset: Preset = "auto"
     num_layers: int = 0
     d_model: int = 0
     num_heads: int = 0
     d_ff: int = 0
     dropout_rate: float = -1.0
+    attention_dropout_rate: float = 0.0
+    feed_forward_dropout_rate: float = 0.0
     norm: Literal["post", "pre"] = "pre"
     positions: Literal["paper", "t2t", "learned"] = "paper"
+    init_from: str | None = None
     epochs: int = 0
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
@@ -105,27 +129,19 @@ class LanguageRecipe:
     seed: int = 0
 
     def __post_init__(self):
-        object.__setattr__(self, "output", path_or_url(self.output))
+        for name in ("output", "init_from"):  # a `Path` would drop a URL's slash
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, path_or_url(value))
+        options = parse_architecture_options(self.architecture, self.architecture_options)
+        object.__setattr__(self, "architecture_options", options)
         least = {"max_length": 2, "tokens_per_batch": 1}
         least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = "vocabulary_size epochs steps_per_epoch learning_rate_scale warmup_steps devices "
         zero += "checkpoint_steps averaged_checkpoints seed"
-        for name, limit in {**least, **dict.fromkeys([*zero.split(), *SIZES], 0)}.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= limit):
-                raise ValueError(f"{name} must be at least {limit}. Received: {value}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                "label_smoothing must be at least 0 and less than 1. Received: "
-                f"{self.label_smoothing}"
-            )
-        if not self.dropout_rate < 1:
-            raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
-        if self.optimizer == "adafactor" and (self.learning_rate_scale or self.warmup_steps):
-            raise ValueError(
-                "optimizer adafactor has its own step sizes. Received: learning_rate_scale="
-                f"{self.learning_rate_scale}, warmup_steps={self.warmup_steps}. Leave both out."
-            )
+        check_at_least(self, {**least, **dict.fromkeys([*zero.split(), *SIZES], 0)})
+        check_optimizer(self)
+        check_tokenizer(self)
+        check_rates(self)
 
     def model_sizes(self) -> dict:
         """Returns the sizes of the model, those of the preset included."""
@@ -134,6 +150,7 @@ class LanguageRecipe:
         sizes = {name: getattr(self, name) for name in SIZES if getattr(self, name)}
         if self.dropout_rate >= 0:
             sizes["dropout_rate"] = self.dropout_rate
+        sizes |= {name: getattr(self, name) for name in INNER_RATES if getattr(self, name)}
         return {**PRESETS[self.preset], **sizes, "norm": self.norm, "positions": self.positions}
 
     def completed(self, tokens: int, steps_per_epoch: int) -> "LanguageRecipe":

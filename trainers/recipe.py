@@ -6,12 +6,18 @@ import re
 from typing import ClassVar, Literal
 
 from keras_transformer.io import path_or_url
-from trainers.architecture import describe_architecture, parse_architecture_options
+from trainers.architecture import parse_architecture_options
+from trainers.option_checks import (
+    INNER_RATES,
+    check_at_least,
+    check_optimizer,
+    check_rates,
+    check_tokenizer,
+)
 from trainers.schedule import complete_schedule
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
-INNER_RATES = ("attention_dropout_rate", "feed_forward_dropout_rate")
 LISTS = ("train_source", "train_target", "train_tsv", "train_weight")  # options with many values
 
 
@@ -194,49 +200,14 @@ class Recipe:
             "steps_per_epoch learning_rate_scale warmup_steps checkpoint_steps "
             "averaged_checkpoints patience max_ratio seed devices packed_length"
         )
-        for name, least in {**at_least, **dict.fromkeys(zero.split(), 0)}.items():
-            if not math.isfinite(value := getattr(self, name)):
-                raise ValueError(f"{name} must be a number, at least {least}. Received: {value}")
-            if value < least:
-                raise ValueError(f"{name} must be at least {least}. Received: {value}")
+        check_at_least(self, {**at_least, **dict.fromkeys(zero.split(), 0)})
         if 0 < self.max_ratio < 1:
             raise ValueError(
                 f"max_ratio must be at least 1, or 0 to keep all. Received: {self.max_ratio}"
             )
-        if self.optimizer == "adafactor" and (self.learning_rate_scale or self.warmup_steps):
-            raise ValueError(
-                "optimizer adafactor has its own step sizes. Received: learning_rate_scale="
-                f"{self.learning_rate_scale}, warmup_steps={self.warmup_steps}. Leave both out, or "
-                "give --learning-rate-scale 0 --warmup-steps 0."
-            )
-        self._check_tokenizer()
-        if not self.label_smoothing < 1 or self.label_smoothing < 0:
-            raise ValueError(
-                "label_smoothing must be at least 0 and less than 1. Received: "
-                f"{self.label_smoothing}"
-            )
-        if not self.dropout_rate < 1:
-            raise ValueError(f"dropout_rate must be less than 1. Received: {self.dropout_rate}")
-        for name in INNER_RATES:
-            if not 0 <= (rate := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be at least 0, less than 1. Received: {rate}")
-
-    def _check_tokenizer(self) -> None:
-        """Raises a `ValueError` if options describe a tokenizer that is not to be trained."""
-        if not self.tokenizer:
-            return
-        if self.init_from is not None:
-            raise ValueError(
-                "init_from brings the tokenizer of its run. Received: tokenizer="
-                f"{self.tokenizer}. Leave one of the two out."
-            )
-        for name, default in (("tokenizer_type", "unigram"), ("normalization", "nfc")):
-            if getattr(self, name) != default:
-                raise ValueError(
-                    f"{name} is an option of a tokenizer to be trained. Received: {name}="
-                    f"{getattr(self, name)} with tokenizer={self.tokenizer}. Leave one of the two "
-                    "out."
-                )
+        check_optimizer(self)
+        check_tokenizer(self)
+        check_rates(self)
 
     def _check_weights(self):
         for weight in self.train_weight:
@@ -281,27 +252,6 @@ class Recipe:
             steps_per_epoch: Integer. Number of batches that they make.
         """
         return complete_schedule(self, steps_per_epoch, small=pairs < 300_000)
-
-    def with_architecture_of(self, about: dict) -> "Recipe":
-        """Returns this recipe with the architecture of the run to start from.
-
-        Args:
-            about: Metadata of that run, `Translator.about`.
-
-        Raises:
-            ValueError: This recipe has another architecture, or other options of it.
-        """
-        names = ("architecture", "architecture_options")
-        given = {name: getattr(self, name) for name in names}
-        default = {"architecture": "transformer", "architecture_options": {}}
-        initial = {name: about.get(name, default[name]) for name in names}
-        if given not in (default, initial):
-            expected, received = (describe_architecture(**one) for one in (initial, given))
-            raise ValueError(
-                f"init_from brings the architecture of its run, {expected}. Received: {received}. "
-                "Leave out architecture and architecture_options."
-            )
-        return dataclasses.replace(self, **initial)
 
     def with_model_settings(self, model, languages: tuple[str, str]) -> "Recipe":
         """Returns this recipe with the actual settings of the model and languages of the corpus.

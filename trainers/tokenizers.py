@@ -34,9 +34,10 @@ def existing_tokenizers(recipe: Recipe) -> tuple | None:
         "shared_vocabulary": tokenizers[0] is tokenizers[1],
     }
     for name, default in (("vocabulary_size", 0), ("shared_vocabulary", True)):
-        if getattr(recipe, name) not in (default, actual[name]):
+        value = getattr(recipe, name, default)  # a language model has one vocabulary alone
+        if value not in (default, actual[name]):
             raise ValueError(
-                f"{path} has {name}={actual[name]}. Received: {name}={getattr(recipe, name)}. "
+                f"{path} has {name}={actual[name]}. Received: {name}={value}. "
                 "Leave this option out, or give another tokenizer."
             )
     return tokenizers

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from keras_transformer import cli
 from keras_transformer.io import local_path
+from trainers.architecture import with_architecture_of
 from trainers.batches import Data, parts_per_batch, prepare_data
 from trainers.model import compile_model, make_model
 from trainers.model_selection import ModelSelection
@@ -114,7 +115,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         initial = _load_initial(recipe)
     tokenizers = existing_tokenizers(recipe)
     if initial is not None:
-        recipe = recipe.with_architecture_of(initial.about)
+        recipe = with_architecture_of(recipe, initial.about)
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
     print(round_trip_report(data.tokenizers, corpora), flush=True)

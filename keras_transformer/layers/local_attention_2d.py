@@ -82,12 +82,20 @@ class LocalAttention2D(DotProductAttention):
         attention_mask=None,
         positions=None,
         key_positions=None,
+        dropout=None,
         return_attention_scores=False,
     ):
         self._check_length("query", query, positions)
         self._check_length("key", key, key_positions)
         return super().call(
-            query, key, value, attention_mask, positions, key_positions, return_attention_scores
+            query,
+            key,
+            value,
+            attention_mask=attention_mask,
+            positions=positions,
+            key_positions=key_positions,
+            dropout=dropout,
+            return_attention_scores=return_attention_scores,
         )
 
     def _cells(self, positions):

@@ -9,6 +9,7 @@ from keras_transformer.models.transformer import Transformer
 
 SCALARS = (str, int, float, bool)
 SIZES = {*inspect.signature(Transformer).parameters, "dtype", "name"}
+BASE = "base"  # the argument of functions that make language models too
 _ARCHITECTURES = {}
 
 
@@ -22,7 +23,9 @@ def register_architecture(function):
         function: Function that returns a model. It takes the sizes of the model as `**sizes`: any
             arguments of `Transformer`. Its other arguments are the options of the architecture.
             Each has a default value, a string, integer, float or boolean, whose type is that of the
-            option.
+            option. A function that makes language models too also has the argument
+            `base=Transformer`, the function to call with the sizes: it may be
+            `LanguageModel.from_sizes`.
 
     Returns:
         The function.
@@ -52,21 +55,23 @@ def register_architecture(function):
     return function
 
 
-def create_model(architecture, options=None, **sizes):
+def create_model(architecture, options=None, base=None, **sizes):
     """Returns a newly initialized model of a named architecture.
 
     Args:
         architecture: String. Name of an architecture, such as `"transformer"`.
         options: Dict from the names of options of the architecture to their values. Options that
             are left out have their default values.
-        **sizes: Sizes of the model: `vocabulary_size` and other arguments of `Transformer`.
+        base: Function that makes the plain model, which the architecture changes: `Transformer`, or
+            `LanguageModel.from_sizes`. `None` means the former.
+        **sizes: Sizes of the model: `vocabulary_size` and other arguments of `base`.
 
     Returns:
         A model.
 
     Raises:
         ValueError: If there is no architecture of this name, it has no such option, a value is of
-            the wrong type, or a size is invalid.
+            the wrong type, a size is invalid, or the architecture does not know `base`.
 
     Example:
 
@@ -76,7 +81,15 @@ def create_model(architecture, options=None, **sizes):
     'Transformer'
     """
     options = complete_architecture_options(architecture, options)
-    model = _ARCHITECTURES[architecture](**sizes, **options)
+    function = _ARCHITECTURES[architecture]
+    if base is not None:
+        if BASE not in inspect.signature(function).parameters:
+            raise ValueError(
+                f"The architecture {architecture} makes models for translation only: its function "
+                f"has no argument `{BASE}`, as those have that make language models too."
+            )
+        sizes[BASE] = base
+    model = function(**sizes, **options)
     if not isinstance(model, keras.Model):
         raise ValueError(
             f"The function of the architecture {architecture} must return a model. Received: "
@@ -152,7 +165,7 @@ def _default_options(function):
     return {
         parameter.name: parameter.default
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in SIZES
+        if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in {*SIZES, BASE}
     }
 
 

@@ -96,6 +96,8 @@ class LanguageModel(TokenModel):
         norm="post",
         positions="paper",
         max_length=1024,
+        attention_dropout_rate=0.0,
+        feed_forward_dropout_rate=0.0,
         **kwargs,
     ):
         """Returns a language model of the paper's blocks, without their cross-attention.
@@ -110,6 +112,9 @@ class LanguageModel(TokenModel):
             norm: `"post"` (the paper's) or `"pre"`; see `AddAndNorm`.
             positions: `"paper"`, `"t2t"`, `"learned"` or `None`; see `PositionalEmbedding`.
             max_length: Integer. Number of learned positions.
+            attention_dropout_rate: Float. Fraction of the attention scores to drop in training.
+            feed_forward_dropout_rate: Float. Fraction of the feed-forward networks' hidden layers
+                to drop in training.
             **kwargs: Other arguments of `LanguageModel`, such as `pad_id` and `dtype`.
 
         Raises:
@@ -127,7 +132,15 @@ class LanguageModel(TokenModel):
         )
         blocks = [
             DecoderBlock(
-                d_model, num_heads, d_ff, dropout_rate, norm, cross_attention=False, dtype=dtype
+                d_model,
+                num_heads,
+                d_ff,
+                dropout_rate,
+                norm,
+                cross_attention=False,
+                attention_dropout_rate=attention_dropout_rate,
+                feed_forward_dropout_rate=feed_forward_dropout_rate,
+                dtype=dtype,
             )
             for _ in range(num_layers)
         ]

@@ -11,6 +11,7 @@ import yaml
 from keras_transformer import SeparableConvolution, Translator
 from tests.conftest import ROOT
 from tests.trainers.conftest import TINY
+from trainers.architecture import with_architecture_of
 from trainers.model import make_model
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values, write_recipe
@@ -150,7 +151,7 @@ def test_a_model_is_made_of_the_sizes_and_options_of_the_recipe():
 
 
 def from_run(about, **options):
-    return Recipe("run", init_from="start", **options).with_architecture_of(about)
+    return with_architecture_of(Recipe("run", init_from="start", **options), about)
 
 
 def test_a_run_to_start_from_brings_its_architecture():
