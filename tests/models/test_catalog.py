@@ -7,12 +7,18 @@ from keras import ops
 
 from keras_transformer import (
     DecodingStep,
+    LanguageModel,
     RelativeAttention,
     RotaryEmbedding,
     SeparableConvolution,
     Transformer,
 )
-from keras_transformer.models import create_model, describe_model, model_from_description
+from keras_transformer.models import (
+    create_model,
+    describe_model,
+    model_from_description,
+    register_architecture,
+)
 
 SIZES = {"vocabulary_size": 11, "num_layers": 2, "d_model": 8, "num_heads": 2, "d_ff": 12}
 
@@ -58,13 +64,13 @@ def test_a_convolutional_model_decodes_step_by_step_as_it_is_trained():
         np.testing.assert_allclose(logits[:, 0], wanted[:, t], atol=1e-5)
 
 
-def first_steps(t, length=3):
-    """The step at place `t` of two sentences with a beam each."""
+def first_steps(t, length=3, sentences=2):
+    """The step at place `t` of sentences with a beam each."""
     return DecodingStep(
         place=ops.array(t),
-        positions=ops.full((2,), t, "int32"),
-        first=ops.full((2,), t == 0, "bool"),
-        ancestry=ops.broadcast_to(ops.arange(length)[:, None] <= t, (2, 1, length, 1)),
+        positions=ops.full((sentences,), t, "int32"),
+        first=ops.full((sentences,), t == 0, "bool"),
+        ancestry=ops.broadcast_to(ops.arange(length)[:, None] <= t, (sentences, 1, length, 1)),
     )
 
 
@@ -149,3 +155,43 @@ def test_a_model_learns_with_all_kinds_of_dropout():
     for block in blocks_of(model):
         assert (block.self_attention.dropout.rate, block.feed_forward.dropout.rate) == (0.2, 0.3)
         assert block.is_standard("feed_forward")
+
+
+LANGUAGE_MODELS = ["transformer", "convolutional", "rotary", "relative", "multi_query"]
+LANGUAGE_MODELS += ["grouped_query"]
+
+
+@pytest.mark.parametrize("architecture", LANGUAGE_MODELS)
+def test_language_models_have_the_parts_of_the_translators(architecture):
+    """And continue a prompt as they read the whole text."""
+    positions = {"positions": None} if architecture in ("rotary", "relative") else {}
+    model = create_model(architecture, base=LanguageModel.from_sizes, **SIZES)
+    plain = LanguageModel.from_sizes(**SIZES, **positions)
+    counts = []
+    for one in (model, plain, translator := create_model(architecture, **SIZES)):
+        one.build()
+        counts.append(one.count_params())
+    assert describe_model(model_from_description(describe_model(model))) == describe_model(model)
+    per_block = parameters_more(translator) / 6  # encoder, decoder and cross-attention, twice each
+    shared = architecture in ("multi_query", "grouped_query")  # cross-attentions, too
+    assert counts[0] - counts[1] == 2 * per_block * (1 if shared else 1.5)
+    text = ops.array([[1, 7, 5, 4, 9]])
+    wanted = model({"target": text})
+    memory, cache = model.encode(text[:, :3]), model.init_cache(1, 1, 3)
+    for t in range(3):
+        logits, _, cache = model.decode_step(
+            text[:, t + 2 : t + 3], cache, first_steps(t, 3, 1), memory
+        )
+        np.testing.assert_allclose(logits[:, 0], wanted[:, t + 2], atol=1e-5)
+
+
+def test_an_architecture_for_translation_alone_makes_no_language_model():
+    @register_architecture
+    def test_catalog_translates_only(**sizes):
+        return Transformer(**sizes)
+
+    message = (
+        "test_catalog_translates_only makes models for translation only: .* no argument `base`"
+    )
+    with pytest.raises(ValueError, match=message):
+        create_model("test_catalog_translates_only", base=LanguageModel.from_sizes, **SIZES)

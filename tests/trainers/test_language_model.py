@@ -8,6 +8,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import yaml
 
 from keras_transformer import Sampling, TextGenerator, Tokenizer
 from keras_transformer.__main__ import main as cli
@@ -84,6 +85,44 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(run, desk,
         assert "Resuming from step 13, epoch 2." in capsys.readouterr().out
     for resumed, undisturbed in zip(weights_of(desk / "again"), weights_of(run), strict=True):
         np.testing.assert_array_equal(resumed, undisturbed)
+
+
+def test_another_run_starts_from_it(run, desk, tmp_path, capsys):
+    """Without a step of training worth the name, it is the same model; sizes are the run's."""
+    options = ["--train-text", "train.txt", "--tensorboard", "false", "--compile-with-xla", "false"]
+    options += ["--learning-rate-scale", "1e-9", "--epochs", "1", "--steps-per-epoch", "1"]
+    with contextlib.chdir(desk):
+        assert main([*options, "--init-from", "run", "--output", str(tmp_path / "next")]) == 0
+        for more, message in (
+            (["--vocabulary-size", "99"], "with vocabulary_size=275. Received: vocabulary_size=99"),
+            (
+                ["--architecture", "rotary"],
+                "the architecture of its run, transformer. Received: ro",
+            ),
+            (["--tokenizer", "run"], "init_from brings the tokenizer of its run"),
+        ):
+            assert main([*options, "--init-from", "run", *more, "--output", "bad"]) == 1
+            assert message in capsys.readouterr().err
+    for trained, initial in zip(weights_of(tmp_path / "next"), weights_of(run), strict=True):
+        np.testing.assert_allclose(trained, initial, atol=1e-6)
+    assert TextGenerator.load(tmp_path / "next").trained_length == 128  # the default, more than 29
+    values = yaml.safe_load((tmp_path / "next/recipe.yaml").read_text())
+    assert (values["preset"], values["vocabulary_size"]) == ("auto", 275)
+
+
+def test_it_may_have_another_architecture_and_the_tokenizer_of_a_run(run, desk, tmp_path):
+    architecture = ["--architecture", "relative", "--architecture-options", "max_distance=3"]
+    options = dict(zip(OPTIONS[::2], OPTIONS[1::2], strict=True))
+    del options["--vocabulary-size"]
+    options |= {"--tokenizer": "run", "--epochs": "1", "--steps-per-epoch": "2"}
+    with contextlib.chdir(desk):
+        arguments = [text for option in options.items() for text in option]
+        assert main([*arguments, *architecture, "--output", str(tmp_path / "run")]) == 0
+    generator = TextGenerator.load(tmp_path / "run")
+    assert generator.model.decoder.blocks[0].self_attention.attention.max_distance == 3
+    assert generator.about["architecture_options"] == {"max_distance": 3}
+    tokenizers = [(folder / "tokenizer.model").read_bytes() for folder in (tmp_path / "run", run)]
+    assert tokenizers[0] == tokenizers[1]
 
 
 def test_a_changed_text_does_not_resume_another_run(desk, tmp_path, capsys):
