@@ -59,7 +59,9 @@ def start_ours(job):
         translator = kt.Translator.load(job["run"])
     else:
         layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
-        model = kt.Transformer(vocabulary, layers, d_model, heads, d_ff)
+        sizes = {"num_layers": layers, "d_model": d_model, "num_heads": heads, "d_ff": d_ff}
+        architecture = job.get("architecture", "transformer")
+        model = kt.create_model(architecture, vocabulary_size=vocabulary, **sizes)
         translator = kt.Translator(model, NumberTokenizer(vocabulary))
 
     def write(texts, length):
