@@ -144,6 +144,7 @@ def _added_by(attention, query, key, value) -> dict:
 
     Computed by its hooks, as in its `call`.
     """
+    query, key, value = (ops.cast(heads, "float32") for heads in (query, key, value))
     standard, positions = DotProductAttention(), np.arange(query.shape[2])
     rows, columns = positions[None, :, None], positions[None, None, :]
     distances = ops.convert_to_tensor(columns - rows)

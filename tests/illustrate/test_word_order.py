@@ -2,12 +2,13 @@
 
 import types
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import keras_transformer as kt
-from keras_transformer.illustrate import extraction, page, word_order
+from keras_transformer.illustrate import attention_steps_figure, extraction, page, word_order
 from keras_transformer.illustrate.word_order import COUNT, word_order_of
 from tests.illustrate.conftest import LINES
 from tests.weights import randomize
@@ -18,8 +19,16 @@ BAG = "a sentence is a bag of words"
 VECTORS = {"vectors", "added"}
 
 
-def make(*parts, decoder=None, positions=None):
+def make(*parts, decoder=None, positions=None, dtype="float32"):
     """A model with an encoder block for each of the parts, functions of nothing."""
+    keras.config.set_dtype_policy(dtype)
+    try:
+        return _make(parts, decoder, positions)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _make(parts, decoder, positions):
     sizes = {"d_model": D, "num_heads": H, "d_ff": 17, "max_length": 90}
     model = kt.Transformer(V, num_layers=len(parts), positions=positions, **sizes)
     for block, part in zip(model.encoder.blocks, parts, strict=True):
@@ -104,6 +113,16 @@ def test_biases_are_those_of_the_scores(part):
     for head in range(H):
         expected = rows[head][places - places[:, None] + COUNT]
         np.testing.assert_allclose(steps_of(model, 1, head)["biases"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [ROTARY, RELATIVE, LINEAR, RANGES, LOCAL])
+def test_steps_of_a_bfloat16_model_are_its_scores(part):
+    model = make(part, dtype="mixed_bfloat16")
+    scores = model.attention(np.array([SOURCE]), np.array([[1, 5]]))["encoder"][0, 0]
+    assert word_order.word_order_figure(model, SOURCE).data or part is LOCAL
+    for head in range(H):
+        steps = attention_steps_figure(list("abcdefg"), token=3, **steps_of(model, 0, head))
+        np.testing.assert_allclose(steps.data["weights"], scores[head], atol=0.03)
 
 
 def test_fixed_biases_are_drawn_once_for_all_layers():

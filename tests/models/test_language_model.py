@@ -121,6 +121,14 @@ def test_prompts_of_all_lengths_go_on_as_by_whole_texts(long_model, continuous):
     assert len({tuple(texts[row, row + 1 : row + 9]) for row in range(9)}) > 4
 
 
+def test_scores_of_other_shapes_are_returned_as_a_list_only(long_model):
+    texts = np.array([[BOS, 4, 3, 5, 5, 3, 4]])
+    with pytest.raises(ValueError, match=r"decoder has the shapes .* \[\(2, 7, 3\), \(2, 7, 7\)\]"):
+        long_model.attention(texts)
+    _, scores = long_model({"target": texts}, return_attention_scores=True)
+    assert [block.shape[-1] for block in scores["decoder"]] == [7, 3, 7, 3, 7]
+
+
 def greedy(model, prompts, limit):
     """Writes the most probable token after each whole text, again and again, without a cache."""
     texts = np.pad(prompts, ((0, 0), (0, limit)))
