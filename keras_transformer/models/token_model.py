@@ -157,7 +157,7 @@ def check_scores(name, blocks):
                 f"has none in block {number}"
             )
     shapes = {tuple(scores.shape[1:]) for scores in blocks}
-    if len(shapes) > 1:
+    if len(shapes) > 1 and not any(None in shape for shape in shapes):
         raise ValueError(
             f"Attention scores of blocks with other numbers of heads or keys do not fit into one "
             "array: call the model with `return_attention_scores=True`, which returns a list. "
