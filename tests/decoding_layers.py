@@ -286,14 +286,21 @@ def grouped_with_parts(dtype):
     return grouped(dtype, attention=relative, position_encoder=kt.RotaryEmbedding)
 
 
+def local_part(dtype, block_length=3, look_back=1):
+    return kt.LocalAttention(block_length, look_back, dtype=dtype)
+
+
 def local(dtype, block_length=3, look_back=1, **options):
-    part = kt.LocalAttention(block_length, look_back, dtype=dtype)
+    part = local_part(dtype, block_length, look_back)
     return kt.MultiHeadAttention(D, H, attention=part, dtype=dtype, **options)
 
 
+def local_2d_part(dtype):
+    return kt.LocalAttention2D((5, 5), (2, 2), (1, 1), dtype=dtype)
+
+
 def local_2d(dtype):
-    part = kt.LocalAttention2D((5, 5), (2, 2), (1, 1), dtype=dtype)
-    return kt.MultiHeadAttention(D, H, attention=part, dtype=dtype)
+    return attention(dtype, local_2d_part)
 
 
 def compressed(dtype, attention=None, position_encoder=None, **options):
@@ -392,6 +399,14 @@ def language_model(dtype):
     )
 
 
+def long_language_model(dtype):
+    """A language model of local and memory-compressed attention in turns."""
+    parts = [functools.partial(local, look_back=0), compressed] * 2 + [local]
+    blocks = [block(dtype, part, cross_attention=False) for part in parts]
+    embedding = kt.PositionalEmbedding(V, D, dtype=dtype)
+    return LanguageModel(embedding, DecoderStack(blocks, dtype=dtype), dtype=dtype)
+
+
 ROWS = {
     "attention": LayerRow(attention),
     "attention with biases and another key_dim": LayerRow(
@@ -403,6 +418,13 @@ ROWS = {
     "attention with all parts": LayerRow(all_parts),
     "multi-query attention": LayerRow(lambda dtype: grouped(dtype, 1)),
     "grouped-query attention with rotary and relative positions": LayerRow(grouped_with_parts),
+    "grouped-query attention, local and rotary": LayerRow(
+        lambda dtype: grouped(dtype, attention=local_part, position_encoder=kt.RotaryEmbedding)
+    ),
+    "grouped-query attention, relative": LayerRow(lambda dtype: grouped(dtype, attention=relative)),
+    "multi-query attention with linear biases": LayerRow(
+        lambda dtype: grouped(dtype, 1, attention=kt.LinearBias)
+    ),
     "relative attention of keys alone": LayerRow(
         lambda dtype: attention(
             dtype, lambda dtype: kt.RelativeAttention(3, values=False, dtype=dtype)
@@ -427,15 +449,17 @@ ROWS = {
         lambda dtype: local(dtype, 2, 3, position_encoder=Rotation(dtype=dtype), key_dim=4)
     ),
     "local attention in two dimensions": LayerRow(local_2d),
-    "memory-compressed attention": LayerRow(compressed, reads_prompts=False),
+    "local attention in two dimensions, rotated": LayerRow(
+        lambda dtype: attention(dtype, local_2d_part, kt.RotaryEmbedding, key_dim=4)
+    ),
+    "memory-compressed attention": LayerRow(compressed),
     "memory-compressed attention of pairs, with all parts": LayerRow(
         lambda dtype: compressed(
             dtype, AttentionByDistance, Rotation, compression=2, key_dim=4, use_bias=True
-        ),
-        reads_prompts=False,
+        )
     ),
     "memory-compressed attention, longer than the cache": LayerRow(
-        lambda dtype: compressed(dtype, compression=13), reads_prompts=False
+        lambda dtype: compressed(dtype, compression=13)
     ),
     "previous input": LayerRow(PreviousInput),
     "convolution": LayerRow(convolution),
@@ -470,9 +494,7 @@ ROWS = {
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
     "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
-    "stack of local and memory-compressed attention": LayerRow(
-        local_and_compressed_stack, reads_prompts=False
-    ),
+    "stack of local and memory-compressed attention": LayerRow(local_and_compressed_stack),
     "decoder": LayerRow(
         lambda dtype: kt.Decoder(2, **SIZES, norm="pre", dtype=dtype), attends=True
     ),
@@ -483,6 +505,9 @@ ROWS = {
     "multi-query": ModelRow(architecture("multi_query", norm="pre")),
     "model of parts": ModelRow(model_of_parts),
     "language model": LanguageModelRow(language_model),
+    "language model of local and memory-compressed attention": LanguageModelRow(
+        long_language_model
+    ),
 }
 
 # Layers that are tried with a prompt before each sentence, too.
@@ -504,6 +529,11 @@ COMBINED = [
     "memory-compressed attention",
     "memory-compressed attention, longer than the cache",
     "stack of local and memory-compressed attention",
+    "language model of local and memory-compressed attention",
+    "grouped-query attention, local and rotary",
+    "grouped-query attention, relative",
+    "multi-query attention with linear biases",
+    "local attention in two dimensions, rotated",
     "attention with rotated keys",
     "attention by distance",
     "multi-query attention",

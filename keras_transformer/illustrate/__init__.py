@@ -6,6 +6,12 @@ self-contained HTML file. `page` combines all figures for one sentence and its t
 
 from keras_transformer.illustrate.attention_steps import attention_steps_figure, six_steps
 from keras_transformer.illustrate.attention_view import Attention, attention_figure
+from keras_transformer.illustrate.distances import (
+    biases_figure,
+    learned_figure,
+    rotary_figure,
+    vectors_figure,
+)
 from keras_transformer.illustrate.distributions import distributions_figure
 from keras_transformer.illustrate.figure import Figure
 from keras_transformer.illustrate.page import page
@@ -18,9 +24,13 @@ __all__ = [
     "SearchStep",
     "attention_figure",
     "attention_steps_figure",
+    "biases_figure",
     "distributions_figure",
+    "learned_figure",
     "page",
     "positions_figure",
+    "rotary_figure",
     "search_figure",
     "six_steps",
+    "vectors_figure",
 ]

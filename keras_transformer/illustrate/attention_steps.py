@@ -20,7 +20,8 @@ def six_steps(query: np.ndarray, key: np.ndarray, value: np.ndarray, biases=0.0,
         query: Array of shape `(K,)`.
         key: Array of shape `(S, K)`.
         value: Array of shape `(S, K)`.
-        biases: Array of shape `(S,)` that is added in step 3, as attentions do that know distances.
+        biases: Array of shape `(S,)` that is added in step 3, as attentions do that know distances;
+            minus infinity hides a position.
         added: Array of shape `(K,)` that is added in step 6.
 
     Returns:
@@ -126,6 +127,7 @@ def attention_steps_figure(
         key_dim=query.shape[1],
         root=math.sqrt(query.shape[1]),
         is_plain=is_plain,
+        infinity=math.inf,
         matrices=_matrices(matrices),
     )
     return Figure("Self-attention, step by step", body, {**steps, **matrices})

@@ -2,6 +2,7 @@
 
 import random
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -9,8 +10,8 @@ from keras_transformer.decoding import BeamSearch, generate
 from keras_transformer.decoding.beam_search import SearchLimits
 from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
-from keras_transformer.layers import DotProductAttention, sinusoids
-from keras_transformer.layers.attention import MASKED_SCORE, masked_softmax, scale
+from keras_transformer.layers import DotProductAttention, MemoryCompressedAttention, sinusoids
+from keras_transformer.layers.attention import masked_softmax, scale
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
 
@@ -35,13 +36,76 @@ def attention_of(translator, source: list[int], target: list[int]) -> Attention:
     """Returns all attention scores of a text and its translation, given as ids with EOS."""
     target_tokenizer = translator.target_tokenizer
     read = [target_tokenizer.bos_id, *target[:-1]]
-    scores = translator.model.attention(np.array([source]), np.array([read]))
+    scores = _scores_of(translator.model, np.array([source]), np.array([read]))
     return Attention(
         source=tokens_of(translator.tokenizer, source),
         written=tokens_of(target_tokenizer, target),
         read=tokens_of(target_tokenizer, read),
         **{name: array[0] for name, array in scores.items()},
     )
+
+
+def compressions_of(model) -> dict[int, int]:
+    """Returns how many tokens become one key in blocks of the decoder, by layer."""
+    attentions = enumerate(getattr(one, "self_attention", None) for one in model.decoder.blocks)
+    return {
+        layer: attention.compression
+        for layer, attention in attentions
+        if isinstance(attention, MemoryCompressedAttention)
+    }
+
+
+def _scores_of(model, source: np.ndarray, target: np.ndarray) -> dict:
+    """Returns the scores of `model.attention`; a score of several tokens is divided among them."""
+    compressions = compressions_of(model)
+    if not compressions:
+        return model.attention(source, target)
+    inputs = {"source": source, "target": target}
+    for name, ids in list(inputs.items()):  # with positions, all layers have a key per token
+        inputs[f"{name}_positions"] = np.arange(ids.shape[1], dtype="int32")[None]
+    inputs = {name: ops.convert_to_tensor(array) for name, array in inputs.items()}
+    _, blocks = model(inputs, training=False, return_attention_scores=True)
+    if any(block is None for block in keras.tree.flatten(blocks)):
+        return model.attention(source, target)  # which says so
+    scores = {
+        name: np.stack([ops.convert_to_numpy(block) for block in of_stack], axis=1)
+        for name, of_stack in blocks.items()
+    }
+    for layer, compression in compressions.items():
+        scores["decoder"][:, layer] = divide_scores(scores["decoder"][:, layer], compression)
+    return scores
+
+
+def divide_scores(scores: np.ndarray, compression: int) -> np.ndarray:
+    """Divides the scores of groups of tokens, which stand at their last ones, among their tokens.
+
+    Args:
+        scores: Array of shape `(..., T)`: at 0 that of the first token, and those of groups.
+        compression: Number of tokens of a group.
+
+    Returns:
+        Array of the same shape, whose rows have the same sums.
+    """
+    divided = np.zeros_like(scores)
+    divided[..., 0] = scores[..., 0]
+    for end in range(compression, scores.shape[-1] + 1, compression):
+        divided[..., end - compression : end] += scores[..., end - 1 : end] / compression
+    return divided
+
+
+def queries_of(model, source: list[int], layer: int) -> np.ndarray:
+    """Returns the queries of all heads of a layer of the encoder, `(H, S, key_dim)`."""
+    attention = model.encoder.blocks[layer].self_attention
+    query = attention.project_query(_attention_inputs(model, source, layer))
+    return ops.convert_to_numpy(query)[0].astype("float32")
+
+
+def _attention_inputs(model, source: list[int], layer: int):
+    """Returns what self-attention gets in a layer of the encoder, `(1, S, d_model)`."""
+    x = model.source_embedding(ops.convert_to_tensor(np.array([source], "int32")))
+    for block in model.encoder.blocks[:layer]:
+        x = block(x)
+    return model.encoder.blocks[layer].self_attention_residual.preprocess(x)
 
 
 def self_attention_of(translator, source: list[int], layer: int, head: int) -> dict:
@@ -54,13 +118,13 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
         `(S, key_dim)`.
     """
     model = translator.model
-    ids = ops.convert_to_tensor(np.array([source], "int32"))
-    x = model.source_embedding(ids)
-    for block in model.encoder.blocks[:layer]:
-        x = block(x)
-    block = model.encoder.blocks[layer]
-    x = block.self_attention_residual.preprocess(x)
-    attention = block.self_attention
+    attention = model.encoder.blocks[layer].self_attention
+    if isinstance(attention, MemoryCompressedAttention):
+        raise ValueError(
+            f"Layer {layer} of the encoder cannot be shown step by step: a key of its "
+            "MemoryCompressedAttention is made of several words. Select another `layer`."
+        )
+    x = _attention_inputs(model, source, layer)
     query, (key, value) = attention.project_query(x), attention.project_key_value(x)
     added = {}
     if type(attention.attention) is not DotProductAttention:
@@ -80,6 +144,7 @@ def _added_by(attention, query, key, value) -> dict:
 
     Computed by its hooks, as in its `call`.
     """
+    query, key, value = (ops.cast(heads, "float32") for heads in (query, key, value))
     standard, positions = DotProductAttention(), np.arange(query.shape[2])
     rows, columns = positions[None, :, None], positions[None, None, :]
     distances = ops.convert_to_tensor(columns - rows)
@@ -87,19 +152,10 @@ def _added_by(attention, query, key, value) -> dict:
     biases = ops.cast(logits - standard.logits(scale(query), key, distances), "float32")
     seen = attention.sees(ops.convert_to_tensor(rows), ops.convert_to_tensor(columns))
     if seen is not None:
-        biases = ops.where(seen[:, None], biases, MASKED_SCORE)
+        biases = ops.where(seen[:, None], biases, -np.inf)
     scores = ops.cast(masked_softmax(logits, None if seen is None else seen[:, None]), value.dtype)
     mixed = attention.mix(scores, value, distances) - standard.mix(scores, value, distances)
     return {"biases": biases, "added_outputs": mixed}
-
-
-def distances_of(model) -> str:
-    """Returns the names of the parts by which self-attentions of a model know distances."""
-    attentions = [block.self_attention for block in model.encoder.blocks]
-    parts = [getattr(attention, "position_encoder", None) for attention in attentions]
-    parts += [getattr(attention, "attention", None) for attention in attentions]
-    names = {type(part).__name__ for part in parts} - {"NoneType", DotProductAttention.__name__}
-    return ", ".join(sorted(names))
 
 
 def positions_of(d_model: int, count: int = 20) -> dict:

@@ -86,7 +86,9 @@ def _number(number: float, digits: int = 2) -> str:
 
 
 def _share(share: float) -> str:
-    """Formats a probability, with enough digits to show that it is not 0."""
+    """Formats a probability, with enough digits to show whether it is 0."""
+    if share == 0:
+        return "0"
     if share >= 0.005:
         return f"{share:.2f}"
     return f"{share:.4f}".rstrip("0") if share >= 0.00005 else "<0.0001"

@@ -6,10 +6,7 @@ from keras_transformer.illustrate.attention_steps import attention_steps_figure
 from keras_transformer.illustrate.attention_view import Attention, attention_figure
 from keras_transformer.illustrate.distributions import distributions_figure
 from keras_transformer.illustrate.figure import Figure, render, safe
-from keras_transformer.illustrate.positions import positions_figure
 from keras_transformer.illustrate.search_view import search_figure
-
-SMALL_WIDTH = 4  # of the position encodings that are printed, as in the article
 
 
 def page(
@@ -49,7 +46,7 @@ def page(
             needs more positions than the model has learned; or a search option is out of range.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
-    from keras_transformer.illustrate import extraction
+    from keras_transformer.illustrate import extraction, word_order
 
     _check(translator, text)
     source, _ = extraction.ids_of(translator, text, "")
@@ -70,12 +67,14 @@ def page(
         reference=reference.strip(),
         source=list(zip(attention.source, source, strict=True)),
         written=list(zip(attention.written, written, strict=True)),
-        model=translator.model,
-        decoder_layers=len(attention.decoder),
+        d_model=translator.model.d_model,
+        layers=(len(attention.encoder), len(attention.decoder)),
+        heads=attention.encoder.shape[1],
         limit=translator.max_source_length,
         beam_size=beam_size,
         seed=translator.about.get("seed"),
-        distances=extraction.distances_of(translator.model),
+        compressed=bool(extraction.compressions_of(translator.model)),
+        order=word_order.word_order_of(translator.model),
         selected={
             "token": attention.source[selection[0]],
             "layer": selection[1],
@@ -88,13 +87,12 @@ def page(
 
 def _encoder_figures(translator, source: list[int], attention: Attention, selection) -> dict:
     """Draws positions, self-attention step by step, and the attention view."""
-    from keras_transformer.illustrate import extraction
+    from keras_transformer.illustrate import extraction, word_order
 
     token, layer, head = selection
-    small = {form: rows[:3] for form, rows in extraction.positions_of(SMALL_WIDTH).items()}
     parts = extraction.self_attention_of(translator, source, layer, head)
     return {
-        "positions": positions_figure(extraction.positions_of(translator.model.d_model), small),
+        "positions": word_order.word_order_figure(translator.model, source),
         "steps": attention_steps_figure(attention.source, token=token, **parts),
         "attention": attention_figure(attention, layer, token=token),
     }

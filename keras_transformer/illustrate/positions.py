@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_transformer.illustrate.figure import Figure, render
-from keras_transformer.illustrate.images import TEXT, plot_picture
+from keras_transformer.illustrate.heat_maps import HeatMap, heat_maps
 
 FORMS = {
     "t2t": "Tensor2Tensor: all sines, then all cosines",
@@ -32,33 +32,11 @@ def positions_figure(encodings: dict, small: dict | None = None) -> Figure:
             raise ValueError(f"The forms are {', '.join(FORMS)}. Received: {sorted(tables)}")
     encodings = {form: np.asarray(encodings[form]) for form in FORMS if form in encodings}
     small = {form: np.asarray(small[form]) for form in FORMS if form in (small or {})}
+    maps = [HeatMap(FORMS[form], rows, "position", "dimension") for form, rows in encodings.items()]
     body = render(
         "positions.html",
-        picture=plot_picture(_plot(encodings)),
+        picture=heat_maps(maps, limit=1),
         small={form: rows.tolist() for form, rows in small.items()},
         forms=FORMS,
-        count=max(len(rows) for rows in encodings.values()),
     )
     return Figure("Positions", body, {**encodings, "small": small})
-
-
-def _plot(encodings: dict):
-    """Returns a matplotlib figure with a heat map for each form."""
-    from matplotlib.figure import Figure as Plot
-
-    plot = Plot(figsize=(9, 2.9 * len(encodings)), layout="constrained")
-    axes = plot.subplots(len(encodings), squeeze=False)[:, 0]
-    for axis, (form, rows) in zip(axes, encodings.items(), strict=True):
-        image = axis.imshow(
-            rows, aspect="auto", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest"
-        )
-        axis.set_title(FORMS[form], color=TEXT, loc="left", fontsize=12)
-        axis.set_xlabel("dimension", color=TEXT, fontsize=11)
-        axis.set_ylabel("position", color=TEXT, fontsize=11)
-        axis.tick_params(colors=TEXT, labelsize=10)
-        for spine in axis.spines.values():
-            spine.set_color(TEXT)
-    bar = plot.colorbar(image, ax=list(axes), ticks=[-1, 0, 1])
-    bar.ax.tick_params(colors=TEXT, labelsize=10)
-    bar.outline.set_edgecolor(TEXT)
-    return plot

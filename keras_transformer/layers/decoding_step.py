@@ -55,7 +55,8 @@ class DecodingStep(NamedTuple):
     def beam_positions(self):
         """Returns the position of every beam, `(B, W)`: the same for the beams of a sentence."""
         B, W, _, _ = self.ancestry.shape
-        return ops.broadcast_to(self.positions[:, None], (B, W))
+        positions = ops.cast(self.positions, "int32")  # NumPy's integers are int64
+        return ops.broadcast_to(positions[:, None], (B, W))
 
     def key_positions(self):
         """Returns the position of every entry of the cache in its sentence, `(B, L * W)`.
@@ -64,7 +65,7 @@ class DecodingStep(NamedTuple):
         """
         _, W, L, _ = self.ancestry.shape
         ages = (ops.cast(self.place, "int32") - ops.arange(L, dtype="int32")) % L
-        return self.positions[:, None] - ops.repeat(ages, W)
+        return ops.cast(self.positions, "int32")[:, None] - ops.repeat(ages, W)
 
     def inherit(self, state, initial):
         """Returns the state of each beam's parent, for states that move along with the beams.

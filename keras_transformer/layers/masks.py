@@ -179,6 +179,29 @@ def prompt_padding(mask, inputs):
     return ops.ones(ops.shape(inputs)[:2], "bool") if parts.padding is None else parts.padding
 
 
+def prompt_ends(inputs, padding, count):
+    """Returns the last inputs of prompts, with which windows over inputs begin after them.
+
+    Args:
+        inputs: The prompts, `(B, P, d_model)`.
+        padding: Their padding mask, boolean `(B, P)`; see `prompt_padding`.
+        count: Integer. How many inputs.
+
+    Returns:
+        Tensor of shape `(B, count, d_model)`, zeros where a prompt has fewer.
+
+    Example:
+
+    >>> padding = keras.ops.array([[True, True, False]])
+    >>> prompt_ends(keras.ops.array([[[5.0], [7.0], [9.0]]]), padding, 3).numpy().tolist()
+    [[[0.0], [5.0], [7.0]]]
+    """
+    padded = ops.pad(inputs, ((0, 0), (count, 0), (0, 0)))
+    lengths = ops.sum(ops.cast(padding, "int32"), axis=-1)
+    places = lengths[:, None] + ops.arange(count, dtype="int32")
+    return ops.take_along_axis(padded, places[:, :, None], axis=1)
+
+
 def require_parts(mask, positions, layer):
     """Returns a mask as an `AttentionMask`, for layers that use its parts and never expand it.
 

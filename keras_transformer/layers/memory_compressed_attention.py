@@ -3,8 +3,13 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.masks import AttentionMask, require_parts
-from keras_transformer.layers.multi_head_attention import MultiHeadAttention
+from keras_transformer.layers.masks import (
+    AttentionMask,
+    prompt_ends,
+    prompt_padding,
+    require_parts,
+)
+from keras_transformer.layers.multi_head_attention import MultiHeadAttention, PromptKeyValue
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -76,12 +81,10 @@ class MemoryCompressedAttention(MultiHeadAttention):
         x = inputs
         if mask.padding is not None:
             x = ops.where(mask.padding[:, :, None], x, ops.zeros((), x.dtype))
+        memory, key_positions = self._memory(x, positions)
         if positions is None:
-            memory, key_positions = self._compress(x)
             seen = self._sees(ops.arange(ops.shape(x)[1], dtype="int32")[None], key_positions)
         else:
-            windows = ops.reshape(self._windows(x), (*ops.shape(x)[:2], -1))
-            memory, key_positions = self._memory(x, windows, positions), positions
             parts = AttentionMask(None, mask.query_segments, mask.key_segments, causal=True)
             seen = ops.logical_and(parts.expand(ops.shape(x)[1]), self._sees(positions, positions))
         key_value = self.project_key_value(memory, positions=key_positions)
@@ -103,27 +106,57 @@ class MemoryCompressedAttention(MultiHeadAttention):
         )
 
     def prefill(self, inputs, attention_mask=None, positions=None):
-        """Raises a ValueError: prompts are not implemented for a compressed memory."""
-        raise ValueError(
-            f"A MemoryCompressedAttention cannot read a prompt yet (received: {self.name!r}). "
-            "Continue texts with a language model whose blocks have other attentions."
-        )
+        """Reads prompts in one pass.
 
-    def step(self, inputs, cache, at, return_attention_scores=False):
-        """Processes one new position of each beam, as `MultiHeadAttention.step` does.
+        Args:
+            inputs: Tensor of shape `(B, P, d_model)`.
+            attention_mask: The padding mask of the prompts, boolean `(B, P)`. Padding follows the
+                real tokens; a prompt may be empty. `None` means no padding.
+            positions: Integer tensor of shape `(B or 1, P)`. `None` means 0 to P - 1.
 
-        The cache is that of `init_cache` or the previous step.
+        Returns:
+            A tuple of the outputs, `(B, P, d_model)`, and for `step` a tuple of the
+            `PromptKeyValue` of the first token and of the complete groups, and of the window of
+            the `compression - 1` inputs at the end of each prompt, with which the next group
+            begins: `(B, compression - 1, d_model)`.
         """
         self.build_if_needed(inputs.shape)
-        cache, window = cache
-        window = ops.concatenate([at.inherit(window, 0.0), inputs[:, :, None]], axis=2)
+        padding = prompt_padding(attention_mask, inputs)
+        outputs = self(inputs, attention_mask=padding, positions=positions)
+        memory, key_positions = self._memory(inputs, positions)
+        keys, values = self.project_key_value(memory, positions=key_positions)
+        if positions is None:
+            lengths = ops.sum(ops.cast(padding, "int32"), axis=-1)
+            seen = key_positions < lengths[:, None]
+        else:
+            seen = ops.logical_and(padding, self._is_kept(positions))
+        key_positions = ops.broadcast_to(key_positions, ops.shape(seen))
+        prompt = PromptKeyValue(ops.swapaxes(keys, -1, -2), values, seen, key_positions)
+        return outputs, (prompt, prompt_ends(inputs, padding, self.compression - 1))
+
+    def step(self, inputs, cache, at, return_attention_scores=False, prompt=None):
+        """Processes one new position of each beam, as `MultiHeadAttention.step` does.
+
+        The cache is that of `init_cache` or the previous step; `prompt` is what `prefill` returns
+        for it. The prompt is seen with its complete groups.
+        """
+        self.build_if_needed(inputs.shape)
+        (cache, window), (before, ends) = cache, prompt or (None, None)
+        initial = 0.0 if ends is None else ends[:, None]
+        window = ops.concatenate([at.inherit(window, initial), inputs[:, :, None]], axis=2)
         positions = at.beam_positions()
-        memory = self._memory(inputs, ops.reshape(window, (*ops.shape(inputs)[:2], -1)), positions)
+        memory = self._memory_of_windows(inputs, window, positions)
         seen = ops.logical_and(at.visible(), self._sees(positions, at.key_positions()))
         output, scores, cache = self.attend_step(
-            inputs, memory, cache, at, seen, return_attention_scores
+            inputs, memory, cache, at, seen, return_attention_scores, before
         )
         return output, scores, (cache, window[:, :, 1:])
+
+    def _memory(self, x, positions):
+        """Returns what is attended to, `(B, S, D)`, and the positions of it, `(B or 1, S)`."""
+        if positions is None:
+            return self._compress(x)
+        return self._memory_of_windows(x, self._windows(x), positions), positions
 
     def _compress(self, x):
         """Returns the memory of whole rows, `(B, S, D)`, and the positions of its keys, `(1, S)`.
@@ -143,15 +176,21 @@ class MemoryCompressedAttention(MultiHeadAttention):
         padded = ops.pad(x, ((0, 0), (self.compression - 1, 0), (0, 0)))
         return ops.stack([padded[:, i : i + T] for i in range(self.compression)], axis=2)
 
-    def _memory(self, x, windows, positions):
+    def _memory_of_windows(self, x, windows, positions):
         """Returns what is kept of every position: the input of the first, else its window's map."""
-        return ops.where((positions == 0)[:, :, None], x, self.convolution(windows))
+        groups = ops.reshape(windows, (*ops.shape(x)[:2], self.compression * self.d_model))
+        return ops.where((positions == 0)[:, :, None], x, self.convolution(groups))
+
+    def _is_kept(self, positions):
+        """Returns whether later positions see a place: the first, and the ends of the groups."""
+        is_end = ops.equal(positions % self.compression, self.compression - 1)
+        return ops.logical_or(ops.equal(positions, 0), is_end)
 
     def _sees(self, positions, key_positions):
         """Returns which places are seen, `(B or 1, T, S)`: complete ones before, and the first."""
         query, key = positions[:, :, None], key_positions[:, None, :]
-        is_complete = ops.equal(key % self.compression, self.compression - 1)
-        return ops.logical_or(ops.equal(key, 0), ops.logical_and(is_complete, key < query))
+        is_past = ops.logical_or(ops.equal(key, 0), key < query)
+        return ops.logical_and(self._is_kept(key), is_past)
 
     def get_config(self):
         return {**super().get_config(), "compression": self.compression}

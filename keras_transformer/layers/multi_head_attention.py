@@ -296,8 +296,8 @@ class MultiHeadAttention(TakesParts, Layer):
         if prompt is not None:
             keys = ops.concatenate([prompt.keys, keys], axis=-1)
             values = ops.concatenate([prompt.values, values], axis=-2)
-            B, W, _ = seen.shape
-            prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, prompt.mask.shape[1]))
+            B, W, _ = ops.shape(seen)
+            prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, ops.shape(prompt.mask)[1]))
             seen = ops.concatenate([prompt_seen, seen], axis=-1)
             key_positions = ops.concatenate([prompt.positions, key_positions], axis=-1)
         output, scores = self.attend(

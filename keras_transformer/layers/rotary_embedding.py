@@ -63,14 +63,25 @@ class RotaryEmbedding(Layer):
             )
 
     def call(self, inputs, positions):
-        K = inputs.shape[-1]
-        frequencies = float(self.max_wavelength) ** -(np.arange(0, K, 2) / K)
-        angles = ops.cast(positions, "float32")[..., None] * frequencies.astype("float32")
+        angles = self.angles(positions, inputs.shape[-1])
         cosines, sines = ops.cos(angles)[:, None], ops.sin(angles)[:, None]  # (B or 1, 1, T, K/2)
         x = ops.cast(inputs, "float32")
         first, second = self._pairs(x)
         turned = (first * cosines - second * sines, first * sines + second * cosines)
         return ops.cast(self._join(turned, ops.shape(x)), inputs.dtype)
+
+    def angles(self, positions, key_dim):
+        """Returns the angles by which pairs are turned, in radians.
+
+        Args:
+            positions: Integer tensor of shape `(B or 1, T)`.
+            key_dim: Integer. Width of a head.
+
+        Returns:
+            Tensor of shape `(B or 1, T, key_dim / 2)`, float32.
+        """
+        frequencies = float(self.max_wavelength) ** -(np.arange(0, key_dim, 2) / key_dim)
+        return ops.cast(positions, "float32")[..., None] * frequencies.astype("float32")
 
     def _pairs(self, x):
         """Returns the first channels of all pairs, `(B, H, T, K/2)`, and the second ones."""

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.layer import Layer
-from keras_transformer.layers.masks import prompt_padding, require_parts
+from keras_transformer.layers.masks import prompt_ends, prompt_padding, require_parts
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -121,11 +121,7 @@ class SeparableConvolution(Layer):
         """
         self.build_if_needed(inputs.shape)
         padding = prompt_padding(attention_mask, inputs)
-        before = self.kernel_size - 1
-        padded = ops.pad(inputs, ((0, 0), (before, 0), (0, 0)))
-        lengths = ops.sum(ops.cast(padding, "int32"), axis=-1)
-        places = lengths[:, None] + ops.arange(before, dtype="int32")
-        window = ops.take_along_axis(padded, places[:, :, None], axis=1)
+        window = prompt_ends(inputs, padding, self.kernel_size - 1)
         return self(inputs, attention_mask=padding, positions=positions), window
 
     def step(self, inputs, cache, at, return_attention_scores=False, prompt=None):

@@ -146,20 +146,30 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
 
 
 def check_scores(name, blocks):
-    """Raises a ValueError if a block has no attention scores, `None` in a list of scores."""
+    """Raises a ValueError if a block has no attention scores, `None` in a list of scores.
+
+    Or if they differ in shape, which cannot be stacked.
+    """
     for number, scores in enumerate(blocks):
         if scores is None:
             raise ValueError(
                 f"Attention scores need attention in every block. Received: a model whose {name} "
                 f"has none in block {number}"
             )
+    shapes = {tuple(scores.shape[1:]) for scores in blocks}
+    if len(shapes) > 1 and not any(None in shape for shape in shapes):
+        raise ValueError(
+            f"Attention scores of blocks with other numbers of heads or keys do not fit into one "
+            "array: call the model with `return_attention_scores=True`, which returns a list. "
+            f"Received: a model whose {name} has the shapes (heads, queries, keys) {sorted(shapes)}"
+        )
 
 
 def stack_scores(scores):
     """Returns scores of all blocks as NumPy arrays, `(B, layers, H, T, S)`, by name.
 
     Raises:
-        ValueError: A block has no attention scores.
+        ValueError: A block has no attention scores, or they differ in shape.
     """
     for name, blocks in scores.items():
         check_scores(name, blocks)

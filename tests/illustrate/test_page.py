@@ -66,7 +66,9 @@ def test_it_goes_the_way_of_the_data(shown):
     assert "initialized again with the run's seed, 5)" in shown.body
     assert headings[0] == "six"
     assert [heading[:2] for heading in headings[1:]] == ["1.", "2.", "3.", "4.", "5.", "6."]
+    assert headings[2].endswith("a vector that contains its position")
     assert set(shown.data) == {"positions", "steps", "attention", "search", "distributions"}
+    assert set(shown.data["positions"]) == {"t2t", "paper", "small"}
 
 
 def test_the_figures_agree_with_one_another(translator, shown):

@@ -102,3 +102,12 @@ def test_a_cache_may_have_a_single_place():
     at = DecodingStep(0, np.zeros(2, "int32"), np.ones(2, bool), np.ones((2, 1, 1, 1), bool))
     assert ops.convert_to_numpy(at.key_positions()).tolist() == [[0], [0]]
     assert ops.convert_to_numpy(at.inherit(np.zeros((2, 1), "float32"), 5.0)).tolist() == [[5], [5]]
+
+
+def test_positions_may_be_integers_of_numpy():
+    at = drive().at[7]
+    wide = at._replace(positions=at.positions.astype("int64"))
+    for method in (DecodingStep.beam_positions, DecodingStep.key_positions):
+        positions = ops.convert_to_numpy(method(wide))
+        assert positions.dtype == "int32"
+        np.testing.assert_array_equal(positions, method(at))

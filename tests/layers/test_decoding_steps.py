@@ -49,6 +49,7 @@ QUICK_WITH_PROMPTS = [
     "block, previous input in both slots",
     "block, convolution for feed-forward",
     "recurrent block, LSTM, pre, attends",
+    "memory-compressed attention",
 ]
 FAILS = 1e-2  # by how much an output is wrong, at least, where there is a mistake
 
@@ -109,7 +110,8 @@ def test_eager_steps_equal_the_whole_in_bfloat16(name):
 
 def check_prompts(name, dtype, compile=as_it_is):
     row, (layer, _) = WithPrompts(ROWS[name]), layer_and_expected(name, dtype)
-    outputs, _ = of_steps(row, layer, compile)
+    outputs, traces = of_steps(row, layer, compile)
+    assert traces == (1 if compile is compiled else STEPS)
     assert_same(outputs, of_whole_histories(row, layer), dtype)
 
 

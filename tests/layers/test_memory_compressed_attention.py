@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.layers import (
     AttentionMask,
+    DecodingStep,
     MemoryCompressedAttention,
     MultiHeadAttention,
     causal_mask,
@@ -145,7 +146,35 @@ def test_several_tokens_become_one_vector(compression):
         MemoryCompressedAttention(D, H, compression)
 
 
-def test_it_says_that_it_cannot_read_a_prompt():
-    layer = MemoryCompressedAttention(12, 3)
-    with pytest.raises(ValueError, match="cannot read a prompt yet"):
-        layer.prefill(np.ones((2, 5, 12), "float32"))
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9])
+def test_of_a_prompt_the_first_token_and_the_complete_groups_are_kept(length):
+    layer, x = make_layer(use_bias=True), random(1, length, D)
+    outputs, (prompt, _) = layer.prefill(x)
+    np.testing.assert_allclose(outputs, layer(x), atol=1e-6)
+    memory = memory_of(layer, x[0])
+    assert np.array(prompt.mask).tolist() == [[True] * len(memory)]
+    assert np.array(prompt.positions).tolist() == [[0, 2, 5, 8][: len(memory)]]
+    keys, values = layer.project_key_value(memory[None].astype("float32"))
+    np.testing.assert_allclose(np.swapaxes(prompt.keys, -1, -2), keys, atol=1e-5)
+    np.testing.assert_allclose(prompt.values, values, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_positions", [False, True])
+@pytest.mark.parametrize("compression", [2, 3, 5])
+def test_prompts_of_all_lengths_go_on_in_steps(compression, with_positions):
+    count, steps = 9, 7  # prompts of 0 to 8 tokens
+    layer, lengths = make_layer(compression=compression), np.arange(count)
+    prompts, inputs = random(count, count - 1, D), random(count, steps, D, seed=1)
+    real = np.arange(count - 1) < lengths[:, None]
+    positions = np.arange(count - 1)[None] if with_positions else None
+    read, prompt = layer.prefill(prompts, real, positions)
+    cache = layer.init_cache(count, 1, steps)
+    for t in range(steps):
+        seen = np.broadcast_to(np.arange(steps) <= t, (count, 1, steps))[..., None]
+        at = DecodingStep(t, lengths + t, np.full(count, t == 0), seen)
+        outputs, scores, cache = layer.step(inputs[:, t : t + 1], cache, at, True, prompt)
+        np.testing.assert_allclose(np.sum(scores, -1), 1, atol=1e-6)
+        for n in lengths:
+            whole = layer(np.concatenate([prompts[n, :n], inputs[n, : t + 1]])[None])[0]
+            np.testing.assert_allclose(outputs[n, 0], whole[-1], atol=1e-5)
+            np.testing.assert_allclose(read[n, :n], whole[:n], atol=1e-5)

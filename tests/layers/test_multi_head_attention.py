@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_transformer.layers import MultiHeadAttention, dot_product_attention
+from keras_transformer.layers import (
+    DistanceBias,
+    LinearBias,
+    LocalAttention,
+    LocalAttention2D,
+    MultiHeadAttention,
+    RelativeAttention,
+    dot_product_attention,
+)
 from tests import reference
 from tests.weights import copy_attention, of_attention, random, randomize
 
@@ -264,6 +272,27 @@ def test_scores_are_dropped_in_training_only():
     kept = output * 64 * 0.75  # how many of the 64 scores each row has kept
     np.testing.assert_allclose(kept, kept.round(), atol=1e-3)
     assert len({*kept[0, :, 0].round().tolist()}) > 3
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        LocalAttention(3),
+        LocalAttention2D((4, 4), (2, 2), (1, 1)),
+        RelativeAttention(2),
+        DistanceBias(),
+        LinearBias(),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_all_attentions_drop_scores(attention):
+    layer, x = MultiHeadAttention(8, 2, attention=attention, dropout_rate=0.5), random(B, 13, 8)
+    outputs, scores = layer(x, return_attention_scores=True)
+    dropped, kept_scores = layer(x, training=True, return_attention_scores=True)
+    np.testing.assert_allclose(scores, kept_scores, atol=1e-6)
+    for trained in (dropped, layer(x, training=True)):
+        assert (np.abs(trained - outputs).max(axis=-1) > 1e-3).mean() > 0.8
+    np.testing.assert_allclose(layer(x), outputs, atol=1e-5)
 
 
 def test_without_dropout_there_is_no_seed():

@@ -40,6 +40,25 @@ def attention_model():
     return randomize(language_model(), seed=4)
 
 
+@pytest.fixture(scope="module")
+def long_model():
+    """The model for long texts of Liu et al., 2018: local and compressed attention in turns."""
+
+    def local():
+        return kt.MultiHeadAttention(D, 2, attention=kt.LocalAttention(3, look_back=0))
+
+    def compressed():
+        return kt.MemoryCompressedAttention(D, 2, compression=3)
+
+    parts = [local(), compressed(), local(), compressed(), local()]
+    blocks = [
+        kt.DecoderBlock(D, 2, 16, 0.0, cross_attention=False, self_attention=p) for p in parts
+    ]
+    model = kt.LanguageModel(kt.PositionalEmbedding(V, D), kt.DecoderStack(blocks))
+    model.build()
+    return randomize(model, seed=5)
+
+
 def log_probs_of(model, prompt, continuations):
     """The sums of the log-probabilities of continuations, by one call on the whole texts."""
     texts = np.zeros((len(continuations), len(prompt) + L), "int32")
@@ -82,6 +101,44 @@ def test_a_wide_beam_finds_the_best_of_all_continuations(attention_model, contin
         log_prob, tokens = best_by_enumeration(attention_model, row)
         assert [int(id) for id in found.ids[row, 0] if id != PAD] == tokens
         assert float(found.log_probs[row, 0]) == pytest.approx(log_prob, abs=1e-4)
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_prompts_of_all_lengths_go_on_as_by_whole_texts(long_model, continuous):
+    prompts = np.random.default_rng(2).integers(3, V, (9, 9)).astype("int32")
+    prompts[:, 0] = BOS
+    prompts[~np.tri(9, dtype=bool)] = PAD  # 1 to 9 tokens
+    inputs = ops.convert_to_tensor(prompts), ops.convert_to_tensor(np.full(9, 8, "int32"))
+    options = {**IDS, "length": 8, "beam_size": 1}
+    if continuous:
+        found, _ = generate_all(long_model, *inputs, slots=2, **options)
+    else:
+        found = kt.generate(long_model, *inputs, **options)
+    texts = greedy(long_model, prompts, 8)
+    for row, ids in enumerate(ops.convert_to_numpy(found.ids)[:, 0]):
+        continuation = texts[row, row + 1 : row + 9]
+        assert [id for id in ids if id != PAD] == [id for id in continuation if id != PAD]
+    assert len({tuple(texts[row, row + 1 : row + 9]) for row in range(9)}) > 4
+
+
+def test_scores_of_other_shapes_are_returned_as_a_list_only(long_model):
+    texts = np.array([[BOS, 4, 3, 5, 5, 3, 4]])
+    with pytest.raises(ValueError, match=r"decoder has the shapes .* \[\(2, 7, 3\), \(2, 7, 7\)\]"):
+        long_model.attention(texts)
+    _, scores = long_model({"target": texts}, return_attention_scores=True)
+    assert [block.shape[-1] for block in scores["decoder"]] == [7, 3, 7, 3, 7]
+
+
+def greedy(model, prompts, limit):
+    """Writes the most probable token after each whole text, again and again, without a cache."""
+    texts = np.pad(prompts, ((0, 0), (0, limit)))
+    rows, ends = np.arange(len(texts)), (texts != PAD).sum(1)
+    for _ in range(limit):
+        logits = ops.convert_to_numpy(model({"target": texts}))[rows, ends - 1]
+        logits[:, [PAD, BOS]] = -np.inf
+        texts[rows, ends] = np.where(texts[rows, ends - 1] == EOS, PAD, logits.argmax(-1))
+        ends += texts[rows, ends] != PAD
+    return texts
 
 
 def test_hypotheses_and_samples_have_the_scores_of_the_whole_text(model):

@@ -8,7 +8,8 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.data import InMemoryCorpus, PackedBatches, PairFilter, TokenCache
-from tests.models.conftest import V
+from tests.models.conftest import SIZES, V
+from tests.weights import randomize
 
 LENGTH = 31
 
@@ -97,6 +98,29 @@ def test_gradients_of_a_packed_batch_are_the_sum_over_its_pairs(norm, models, ba
     for weight, one, other in zip(model.trainable_weights, packed, summed, strict=True):
         assert np.abs(other).max() > 1e-3, weight.path
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max(), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def local_model():
+    """A translation model whose self-attentions are local, longer than their windows."""
+    model = kt.Transformer(V, **SIZES)
+    for block in (*model.encoder.blocks, *model.decoder.blocks):
+        block.self_attention = kt.MultiHeadAttention(14, 7, attention=kt.LocalAttention(3))
+    model.build()
+    return randomize(model)
+
+
+def test_local_attention_in_encoder_and_decoder_keeps_to_the_pairs(local_model, batch, cache):
+    test_logits_of_packed_pairs_are_those_of_the_pairs_alone(local_model, batch, cache)
+    loss, packed = gradients(local_model, batch)
+    parts = [gradients(local_model, pair) for pair in alone(batch, cache)]
+    assert loss == pytest.approx(sum(part for part, _ in parts), rel=1e-5)
+    for weight, found, *of_pairs in zip(
+        local_model.trainable_weights, packed, *(part for _, part in parts), strict=True
+    ):
+        summed = np.sum(of_pairs, axis=0)
+        error = {"atol": 1e-5 * np.abs(summed).max(), "rtol": 1e-5}
+        np.testing.assert_allclose(found, summed, **error, err_msg=weight.path)
 
 
 def test_fit_takes_the_dataset(cache):

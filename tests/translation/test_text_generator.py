@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_transformer as kt
 from keras_transformer import (
     LanguageModel,
     RunError,
@@ -62,6 +63,40 @@ def test_texts_start_with_their_prompts_and_have_the_scores_of_the_model(generat
         assert 0 < len(labels) <= 7
         expected = log_probs_of(generator, [*ids, *labels], [*ids[1:], *labels])
         assert best.log_prob == pytest.approx(sum(expected[len(ids) - 1 :]), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_model_for_long_texts_continues_prompts_and_comes_back_from_its_run(
+    lm_tokenizer, tmp_path
+):
+    """Its memory-compressed attention reads prompts that end amid a group of tokens."""
+    d_model, V = 12, lm_tokenizer.vocabulary_size()
+    local = [kt.MultiHeadAttention(d_model, 3, attention=kt.LocalAttention(4, 0)) for _ in range(3)]
+    compressed = [kt.MemoryCompressedAttention(d_model, 3) for _ in range(2)]
+    parts = [local[0], compressed[0], local[1], compressed[1], local[2]]
+    blocks = [
+        kt.DecoderBlock(d_model, 3, 17, cross_attention=False, self_attention=part)
+        for part in parts
+    ]
+    model = LanguageModel(kt.PositionalEmbedding(V, d_model), kt.DecoderStack(blocks))
+    model.build()
+    with searches_without_xla():
+        generator = TextGenerator(randomize(model), lm_tokenizer, LENGTH)
+        generator.save(tmp_path / "run")
+        again = TextGenerator.load(tmp_path / "run")
+        prompts = [" ".join(PROMPTS[2].split()[:count]) for count in range(9)]
+        results = again.generate(prompts, length_penalty=0.0, max_length=7)
+        expected = generator.generate(prompts, length_penalty=0.0, max_length=7)
+    assert [result.text for result in results] == [result.text for result in expected]
+    assert {len(result.prompt_tokens) % 3 for result in results} == {0, 1, 2}
+    for prompt, result in zip(prompts, results, strict=True):
+        ids = [lm_tokenizer.bos_id, *lm_tokenizer.tokenize([prompt])[0]]
+        known = {lm_tokenizer.id_to_token(id): id for id in range(V)}
+        labels = [known[token] for token in result.hypotheses[0].tokens]
+        expected = log_probs_of(generator, [*ids, *labels], [*ids[1:], *labels])
+        assert result.hypotheses[0].log_prob == pytest.approx(
+            sum(expected[len(ids) - 1 :]), abs=1e-4
+        )
 
 
 def test_a_result_does_not_depend_on_other_prompts_or_calls(generator):
