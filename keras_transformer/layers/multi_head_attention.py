@@ -297,7 +297,7 @@ class MultiHeadAttention(TakesParts, Layer):
             keys = ops.concatenate([prompt.keys, keys], axis=-1)
             values = ops.concatenate([prompt.values, values], axis=-2)
             B, W, _ = seen.shape
-            prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, prompt.mask.shape[1]))
+            prompt_seen = ops.broadcast_to(prompt.mask[:, None], (B, W, ops.shape(prompt.mask)[1]))
             seen = ops.concatenate([prompt_seen, seen], axis=-1)
             key_positions = ops.concatenate([prompt.positions, key_positions], axis=-1)
         output, scores = self.attend(
