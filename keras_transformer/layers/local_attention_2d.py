@@ -31,8 +31,8 @@ class LocalAttention2D(DotProductAttention):
             columns on either side of it, are seen.
 
     Call arguments:
-        query, key, value, attention_mask, positions, key_positions, return_attention_scores: As in
-            `DotProductAttention`.
+        query, key, value, attention_mask, positions, key_positions, dropout,
+            return_attention_scores: As in `DotProductAttention`.
 
     Returns:
         As `DotProductAttention`.
@@ -82,12 +82,20 @@ class LocalAttention2D(DotProductAttention):
         attention_mask=None,
         positions=None,
         key_positions=None,
+        dropout=None,
         return_attention_scores=False,
     ):
         self._check_length("query", query, positions)
         self._check_length("key", key, key_positions)
         return super().call(
-            query, key, value, attention_mask, positions, key_positions, return_attention_scores
+            query,
+            key,
+            value,
+            attention_mask,
+            positions,
+            key_positions,
+            dropout=dropout,
+            return_attention_scores=return_attention_scores,
         )
 
     def _cells(self, positions):
