@@ -16,19 +16,26 @@ from keras_transformer.io import (
 )
 
 
-def score(run: str, source: str, target: str, tokens: bool = False) -> None:
-    """Prints the log-probability of each line of one file as the translation of another file's.
+def score(run: str, target: str, source: str = "", tokens: bool = False) -> None:
+    """Prints the log-probability of each line of a file, as a translation or as a text.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
-        source: Text file with one sentence per line, plain or .gz.
-        target: Text file with the translation of each line.
+        target: Text file with the translation of each line; for a language model, with a text in
+            each line.
+        source: Text file with one sentence per line, plain or .gz. A language model needs none.
         tokens: Whether to print the log-probability of every token, too.
     """
-    from keras_transformer import Translator
+    from keras_transformer import TextGenerator, Translator
 
-    sources, targets = _read_pairs(source, target)
-    for result in Translator.load(run).score(sources, targets):
+    if _holds_language_model(run):
+        _refuse_options_of_translators({"source": source}, "score --run RUN --target FILE")
+        texts = _read_lines(target)
+        results = TextGenerator.load(run).score(texts)
+    else:
+        sources, targets = _read_pairs(_given(source), target)
+        results = Translator.load(run).score(sources, targets)
+    for result in results:
         pairs = zip(result.tokens, result.token_log_probs, strict=True)
         columns = [f"{token} {log_prob:.4f}" for token, log_prob in pairs] if tokens else []
         print("\t".join([f"{result.log_prob:.4f}", *columns]))
@@ -36,20 +43,22 @@ def score(run: str, source: str, target: str, tokens: bool = False) -> None:
 
 def evaluate(
     run: str,
-    source: str,
     reference: str,
+    source: str = "",
     words: str = "",
     beam_size: int = BEAM_SIZE,
     length_penalty: float = 0.6,
     moses: str = "",
     bleu_tokenizer: str = "auto",
 ) -> None:
-    """Translates a file and compares the translations with reference translations.
+    """Translates a file and compares it with references, or measures a language model on a text.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
-        source: Text file to translate, with one sentence per line, plain or .gz.
-        reference: Text file with the reference translation of each line.
+        reference: Text file with the reference translation of each line. Of a language model, the
+            file with a text in each line, whose perplexity and bits per character are printed.
+        source: Text file to translate, with one sentence per line, plain or .gz. This and the
+            options below are not for language models.
         words: Comma-separated words, such as il,elle, whose use is compared, too.
         beam_size: Number of beams; 1 is greedy search.
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
@@ -62,12 +71,23 @@ def evaluate(
     from keras_transformer.training import evaluation
     from keras_transformer.training.bleu import make_bleu
 
+    if _holds_language_model(run):
+        options = {
+            "source": source,
+            "words": words,
+            "beam-size": beam_size != BEAM_SIZE,
+            "length-penalty": length_penalty != 0.6,
+            "moses": moses,
+            "bleu-tokenizer": bleu_tokenizer != "auto",
+        }
+        _refuse_options_of_translators(options, "evaluate --run RUN --reference FILE")
+        return _measure(run, reference)
     if moses:
         evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
     compared_words = [word.strip() for word in words.split(",") if word.strip()]
     evaluation.word_agreement([], [], compared_words)  # fails now, likewise
     make_bleu(bleu_tokenizer)
-    sources, references = _read_pairs(source, reference)
+    sources, references = _read_pairs(_given(source), reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
     translator = Translator.load(run)
@@ -100,13 +120,14 @@ def export(
         format: saved_model (strings to strings, for TensorFlow and TensorFlow Serving), ctranslate2
             or keras. The options below only apply to saved_model.
         beam_size: Number of beams; 1 is greedy search. By default, 4.
-        top_beams: Number of translations of each text, best first. By default, 1.
+        top_beams: Number of translations or continuations of each text, best first. By default, 1.
         length_penalty: Exponent of the length penalty; 0 disables it. By default, 0.6.
-        max_length: Maximum tokens of a translation. By default, 50 more than the text has.
+        max_length: Maximum tokens of a translation or continuation. By default, 50 more than the
+            text has; 64 for a language model.
         xla: Whether to compile the search with XLA.
         quantize: int8 reduces the size to a quarter.
     """
-    from keras_transformer import Translator, formats
+    from keras_transformer import TextGenerator, Translator, formats
 
     arguments = {
         "beam_size": beam_size,
@@ -117,7 +138,8 @@ def export(
         "quantize": quantize,
     }
     options = {name: value for name, value in arguments.items() if value is not None}
-    formats.export(Translator.load(run), output, format, **options)
+    kind = TextGenerator if _holds_language_model(run) else Translator
+    formats.export(kind.load(run), output, format, **options)
 
 
 def illustrate(
@@ -163,6 +185,46 @@ def import_(checkpoint: str, output: str) -> None:
         if has_file(output, "run.json"):
             raise ValueError(f"{output} holds a finished run. Give another --output.")
         import_marian(checkpoint).save(output)
+
+
+def _holds_language_model(run: str) -> bool:
+    from keras_transformer.translation.run_folder import run_kind
+
+    return run_kind(run) == "language_model"
+
+
+def _refuse_options_of_translators(options: dict, usage: str) -> None:
+    """Raises a ValueError if a language model's run is given options of translators."""
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} does not apply to a language model, which the run holds. "
+            f"Expected: {usage}"
+        )
+
+
+def _given(source: str) -> str:
+    if not source:
+        raise ValueError("A translator's run needs --source, the file that is translated.")
+    return source
+
+
+def _measure(run: str, path: str) -> None:
+    """Prints how well a language model predicts the lines of a file."""
+    from keras_transformer import TextGenerator
+
+    texts = _read_lines(path)
+    if not texts:
+        raise ValueError(f"{path} is empty: there is nothing to evaluate.")
+    measures = TextGenerator.load(run).measure(texts)
+    print(
+        f"Perplexity {measures.perplexity:.2f}, {measures.bits_per_character:.3f} bits per "
+        f"character ({len(texts):,} texts, {measures.tokens:,} tokens)"
+    )
+
+
+def _read_lines(path: str) -> list[str]:
+    return decode_lines(read_raw_lines(require_file(path, read_again=False)), path)
 
 
 def _read_pairs(source: str, target: str) -> tuple[list[str], list[str]]:

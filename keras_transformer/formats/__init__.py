@@ -22,10 +22,12 @@ EXPORTS = {
 def export(
     translator, folder: str | os.PathLike, format: str = "saved_model", **options: object
 ) -> None:
-    """Exports a translator to a format of other programs. The folder is written atomically.
+    """Exports a translator or a text generator to a format of other programs.
+
+    The folder is written atomically.
 
     Args:
-        translator: A `Translator`.
+        translator: A `Translator` or `TextGenerator`.
         folder: Folder to write, or its URL, such as `s3://bucket/mine/1`. It may exist if it is
             empty or was written in the same format.
         format: `"saved_model"`: strings to strings, for TensorFlow alone and TensorFlow Serving
@@ -41,7 +43,7 @@ def export(
         RemoteError: The URL cannot be written.
         ImportError: A package that the format needs is not installed.
         ValueError: The format is unknown, does not have a given option, or cannot express what the
-            translator computes.
+            model computes.
 
     Example:
 

@@ -3,28 +3,24 @@
 import keras
 import numpy as np
 
-from keras_transformer.layers import MultiHeadAttention, RelativeAttention
+from keras_transformer.layers import LinearBias, MultiHeadAttention, RelativeAttention
 
 
-def check_attentions(model) -> None:
+def check_attentions(stack, embedding) -> None:
     """Raises a ValueError, which names the attention, if CTranslate2 cannot compute one."""
-    for stack, embedding in (
-        (model.encoder, model.source_embedding),
-        (model.decoder, model.target_embedding),
-    ):
-        for block in stack.blocks:
-            if _has_positions(block.self_attention) and embedding.positions is not None:
-                raise ValueError(
-                    "CTranslate2 adds no positions to embeddings if a self-attention has its own. "
-                    f"Received: {_part_with_positions(block.self_attention)}, and an embedding "
-                    f"with positions={embedding.positions!r}"
-                )
-            cross_attention = getattr(block, "cross_attention", None)
-            if cross_attention is not None and _has_positions(cross_attention):
-                raise ValueError(
-                    "CTranslate2 knows positions in self-attention only. Received: "
-                    f"{_part_with_positions(cross_attention)} in a cross-attention"
-                )
+    for block in stack.blocks:
+        if _has_positions(block.self_attention) and embedding.positions is not None:
+            raise ValueError(
+                "CTranslate2 adds no positions to embeddings if a self-attention has its own. "
+                f"Received: {_part_with_positions(block.self_attention)}, and an embedding with "
+                f"positions={embedding.positions!r}"
+            )
+        cross_attention = getattr(block, "cross_attention", None)
+        if cross_attention is not None and _has_positions(cross_attention):
+            raise ValueError(
+                "CTranslate2 knows positions in self-attention only. Received: "
+                f"{_part_with_positions(cross_attention)} in a cross-attention"
+            )
 
 
 def has_sizes_of(attention, model) -> bool:
@@ -37,9 +33,8 @@ def has_sizes_of(attention, model) -> bool:
 
 
 def _has_positions(attention) -> bool:
-    return isinstance(attention.attention, RelativeAttention) or (
-        attention.position_encoder is not None
-    )
+    knows_positions = isinstance(attention.attention, RelativeAttention | LinearBias)
+    return knows_positions or attention.position_encoder is not None
 
 
 def _part_with_positions(attention) -> str:

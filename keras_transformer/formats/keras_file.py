@@ -24,7 +24,7 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
     written atomically.
 
     Args:
-        translator: A `Translator` with a `Tokenizer`.
+        translator: A `Translator` or `TextGenerator` with a `Tokenizer`.
         folder: Folder to write, or its URL. It may exist if it is empty or was written by this
             function.
 
@@ -70,7 +70,7 @@ def copy_model(model):
     """Returns an uncompiled copy of a model that shares no variables with the original.
 
     Args:
-        model: A built `Transformer`.
+        model: A built `Transformer` or `LanguageModel`.
 
     Raises:
         ValueError: The model is quantized, which its config does not say.

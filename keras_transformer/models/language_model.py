@@ -214,8 +214,9 @@ class LanguageModel(TokenModel):
         real = padding_mask(source, self.pad_id)
         lengths = ops.maximum(ops.sum(ops.cast(real, "int32"), axis=-1) - 1, 0)
         last = ops.take_along_axis(source, lengths[:, None], axis=1)[:, 0]
-        before = source[:, : max(1, source.shape[1] - 1)]  # at least one column, padding or not
-        is_before = ops.arange(before.shape[1], dtype="int32") < lengths[:, None]
+        # At least one column, padding or not.
+        before = source if source.shape[1] == 1 else source[:, :-1]
+        is_before = ops.arange(ops.shape(before)[1], dtype="int32") < lengths[:, None]
         _, blocks = self.decoder.prefill(self.embedding(before), is_before)
         return Prompt(blocks, lengths, last)
 

@@ -36,16 +36,20 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
         super().__init__(*args, **kwargs)
 
     @refused_after_fork
-    def compile(self, *args, accumulate_steps=1, loss_weights=None, **kwargs):
+    def compile(
+        self, optimizer="rmsprop", loss=None, loss_weights=None, *args, accumulate_steps=1, **kwargs
+    ):
         """Configures the model for training, as `keras.Model.compile`.
 
         Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: As in `keras.Model.compile`.
+            loss_weights: As in `keras.Model.compile`. If given, the training step is that of
+                `keras.Model`.
             *args: As in `keras.Model.compile`.
             accumulate_steps: Integer. Number of micro-batches that every batch is split into, to
                 save memory (gradient accumulation). The gradient is that of the whole batch. The
                 batch size on each device must be a multiple of it.
-            loss_weights: As in `keras.Model.compile`. If given, the training step is that of
-                `keras.Model`.
             **kwargs: As in `keras.Model.compile`.
 
         Raises:
@@ -54,7 +58,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
                 does not provide `sums`; the optimizer scales the loss; a subclass of the loss
                 overrides `call`; or the model computes in float16.
         """
-        super().compile(*args, loss_weights=loss_weights, **kwargs)
+        super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self.accumulate_steps = accumulate_steps
         self.has_loss_weights = loss_weights is not None
         self._check_compiled()
@@ -74,7 +78,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
     export = refused_after_fork(keras.Model.export)
     quantize = refused_after_fork(keras.Model.quantize)
 
-    def fit(self, *args, class_weight=None, **kwargs):
+    def fit(self, *args, **kwargs):
         """Trains the model, as `keras.Model.fit`.
 
         Weights of tokens are passed as `sample_weight`; `class_weight` is not supported.
@@ -82,7 +86,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
         Raises:
             ValueError: `class_weight` is given, or an id of `id_limits` is out of range.
         """
-        _reject_class_weight(class_weight)
+        _reject_class_weight(super().fit, args, kwargs)
         return self._with_checked_ids(super().fit, args, kwargs)
 
     def evaluate(self, *args, **kwargs):
@@ -95,13 +99,13 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
             return super().evaluate(*args, **kwargs)
         return self._with_checked_ids(super().evaluate, args, kwargs)
 
-    def train_on_batch(self, *args, class_weight=None, **kwargs):
+    def train_on_batch(self, *args, **kwargs):
         """Trains on one batch, as `keras.Model.train_on_batch`.
 
         Raises:
             ValueError: `class_weight` is given, or an id of `id_limits` is out of range.
         """
-        _reject_class_weight(class_weight)
+        _reject_class_weight(super().train_on_batch, args, kwargs)
         return self._with_checked_ids(super().train_on_batch, args, kwargs)
 
     def test_on_batch(self, *args, **kwargs):
@@ -285,7 +289,9 @@ def _check_default_precision():
         )
 
 
-def _reject_class_weight(class_weight):
+def _reject_class_weight(method, args, kwargs):
+    """Raises a ValueError if the arguments of a method hold weights of classes."""
+    class_weight = inspect.signature(method).bind(*args, **kwargs).arguments.get("class_weight")
     if class_weight is not None:
         raise ValueError(
             "`class_weight` is not supported, because Keras treats labels of shape (B, T) as "

@@ -132,6 +132,7 @@ class SequenceGenerator:
 
         def run(shape):
             size, length, rows = shape
+            length = self._within_positions(length)
             batch = [requests[pending[row]] for row in rows]
             max_length = max(request.max_length for request in batch)
             sizes = self.decode_lengths(length, max_length)
@@ -147,6 +148,11 @@ class SequenceGenerator:
                 map_batches = stack.enter_context(ThreadPoolExecutor(WORKERS)).map
             for (_, _, rows), results in zip(shapes, map_batches(run, shapes), strict=True):
                 yield [pending[row] for row in rows], results
+
+    def _within_positions(self, length: int) -> int:
+        """Returns a padded length, or the number of learned positions if that is less."""
+        limit = self.model.max_positions
+        return length if limit is None else min(length, limit)
 
     def _run_search(self, batch, size, length, max_decode_len, settings):
         hypotheses, complete = self._search(
@@ -230,8 +236,7 @@ class SequenceGenerator:
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         results: list[np.ndarray | None] = [None] * len(lengths)
         for size, length, indices in make_batches(lengths, PLAIN_BATCH):
-            if self.model.max_positions is not None:
-                length = min(length, self.model.max_positions)
+            length = self._within_positions(length)
             sides = [
                 pad_rows([side[index] for index in indices], (size, length), self.model.pad_id)
                 for side in (sources, targets)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.io import RemoteFolder, atomic_write, locked_output, path_or_url
+from keras_transformer.io import (
+    RemoteError,
+    RemoteFolder,
+    atomic_write,
+    fetched_folder,
+    locked_output,
+    path_or_url,
+)
 from keras_transformer.layers.parts import UnregisteredError
 from keras_transformer.models import (
     LanguageModel,
@@ -167,6 +174,19 @@ def load_run(folder: Path, kind: str = "translator") -> dict:
     _check_ids(arguments.get("target_tokenizer", arguments["tokenizer"]), special_ids, folder)
     load_weights(model, folder / WEIGHTS, description["format_version"])
     return {"model": model, **arguments}
+
+
+def run_kind(folder: str | os.PathLike) -> str:
+    """Returns what a run folder, or its URL, holds, a key of `KINDS`.
+
+    It is a translator if the folder cannot be read; `Translator.load` then says why.
+    """
+    try:
+        with fetched_folder(folder, [DESCRIPTION]) as local:
+            kind = read_description(local).get("kind")
+    except (RunError, RemoteError):
+        kind = None
+    return kind if kind in KINDS else "translator"
 
 
 def _make_model(description: dict) -> keras.Model:

@@ -22,6 +22,8 @@ from keras_transformer.translation.validation import (
     check_vocabularies,
 )
 
+MAX_LENGTH = 64  # tokens of a continuation, unless it is said
+
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
@@ -129,7 +131,7 @@ class TextGenerator:
         top_beams: int = 1,
         length_penalty: float = 0.6,
         *,
-        max_length: int = 64,
+        max_length: int = MAX_LENGTH,
         min_length: int = 0,
         no_repeat_ngram_size: int = 0,
         sampling: Sampling | None = None,

@@ -4,9 +4,22 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import Tokenizer, Transformer, Translator
+from keras_transformer import LanguageModel, TextGenerator, Tokenizer, Transformer, Translator
 from keras_transformer.formats import export_keras
 from keras_transformer.formats.keras_file import copy_model
+from keras_transformer.layers import (
+    DecoderBlock,
+    DistanceBias,
+    LinearBias,
+    LocalAttention,
+    LocalAttention2D,
+    MemoryCompressedAttention,
+    MultiHeadAttention,
+    PositionalEmbedding,
+    RelativeAttention,
+    RotaryEmbedding,
+)
+from keras_transformer.models import DecoderStack
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -39,6 +52,36 @@ def test_it_loads_in_safe_mode_with_equal_logits(tokenizer, tmp_path, changes):
     beside = Tokenizer.load(tmp_path / "new" / "mine" / "tokenizer.model")
     assert beside.fingerprint == tokenizer.fingerprint
     assert Translator(loaded, beside).tokenizer is beside
+
+
+def language_model(make_attention):
+    block = DecoderBlock(12, 3, 17, cross_attention=False)
+    block.self_attention = make_attention()
+    model = LanguageModel(PositionalEmbedding(307, 12, positions=None), DecoderStack([block]))
+    model.build()
+    return randomize(model)
+
+
+@pytest.mark.parametrize("make_attention", [
+    lambda: MultiHeadAttention(12, 3, position_encoder=RotaryEmbedding(500, "half")),
+    lambda: MultiHeadAttention(12, 3, attention=RelativeAttention(3, values=False)),
+    lambda: MultiHeadAttention(12, 3, attention=DistanceBias(8, 16, bidirectional=False)),
+    lambda: MultiHeadAttention(12, 3, attention=LinearBias(), num_key_value_heads=1),
+    lambda: MultiHeadAttention(12, 3, attention=LocalAttention(2)),
+    lambda: MultiHeadAttention(12, 3, attention=LocalAttention2D((3, 4), (1, 2), (1, 1))),
+    lambda: MemoryCompressedAttention(12, 3, compression=2),
+], ids=["rotary", "relative", "bias", "one head", "local", "local 2-D", "compressed"])  # fmt: skip
+def test_a_language_model_of_any_attention_has_equal_logits(tokenizer, tmp_path, make_attention):
+    """From its `.keras` file, and from its run folder."""
+    generator = TextGenerator(language_model(make_attention), tokenizer, 11)
+    ids = {"target": np.random.default_rng(3).integers(1, 307, (2, 11))}
+    export_keras(generator, tmp_path / "file")
+    loaded = keras.saving.load_model(tmp_path / "file" / "model.keras", safe_mode=True)
+    assert type(loaded) is LanguageModel
+    np.testing.assert_array_equal(loaded(ids), generator.model(ids))
+    generator.save(tmp_path / "run")
+    loaded = TextGenerator.load(tmp_path / "run").model
+    np.testing.assert_array_equal(loaded(ids), generator.model(ids))
 
 
 def test_what_training_needs_is_left_out(tokenizer, tmp_path):

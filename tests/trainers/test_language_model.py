@@ -166,11 +166,10 @@ def test_prompts_are_continued_in_a_process_of_its_own(run):
     assert process.stdout.splitlines() == [one.text for one in expected]
 
 
-@pytest.mark.parametrize("command", ["translate", "export", "illustrate"])
+@pytest.mark.parametrize("command", ["translate", "illustrate"])
 def test_commands_for_translators_refuse_it_in_one_line(run, tmp_path, command, capsys):
-    options = {"export": ["--output", "x"], "illustrate": ["--output", str(tmp_path / "x.html")]}
-    text = [] if command == "export" else ["one"]
-    assert cli([command, "--run", str(run), *options.get(command, []), *text]) == 1
+    options = {"illustrate": ["--output", str(tmp_path / "x.html")]}
+    assert cli([command, "--run", str(run), *options.get(command, []), "one"]) == 1
     error = capsys.readouterr().err
     assert "holds the run of a language model" in error
     assert len(error.splitlines()) == 1

@@ -102,6 +102,26 @@ def test_weights_of_classes_are_refused(method):
         getattr(make_model(), method)(*make_batch(), class_weight={3: 2.0})
 
 
+def test_nor_by_its_place():
+    with pytest.raises(ValueError, match=r"^`class_weight` is not supported"):
+        make_model().train_on_batch(*make_batch(), None, {3: 2.0})
+
+
+def test_arguments_of_compile_have_the_order_that_keras_gives_them():
+    by_place, by_name = make_model(), make_model()
+    by_place.compile("sgd", kt.TokenCrossEntropy(), [10.0], [kt.TokenAccuracy()])
+    by_name.compile(
+        "sgd", kt.TokenCrossEntropy(), loss_weights=[10.0], metrics=[kt.TokenAccuracy()]
+    )
+    assert by_place.has_loss_weights
+    ours, theirs = by_place.get_compile_config(), by_name.get_compile_config()
+    assert ours["loss_weights"] == theirs["loss_weights"] == [10.0]
+    assert ours["metrics"] == theirs["metrics"]
+    by_place.compile("sgd", kt.TokenCrossEntropy(), None, accumulate_steps=2)
+    assert not by_place.has_loss_weights
+    assert by_place.accumulate_steps == 2
+
+
 def test_the_reported_loss_weighs_batches_by_their_tokens():
     model, (inputs, labels) = make_model(keras.optimizers.SGD(0.0)), make_batch()
     history = model.fit(inputs, labels, batch_size=4, shuffle=False, verbose=0)  # 4 rows, then 2

@@ -15,7 +15,6 @@ from keras_transformer import (
     TextGenerator,
     Tokenizer,
     Translator,
-    export,
 )
 from tests.conftest import searches_without_xla
 from tests.translation.conftest import sentences
@@ -211,14 +210,10 @@ def test_learned_positions_limit_prompt_and_continuation_together(lm_tokenizer):
     tokens = len(lm_tokenizer.tokenize(["one two"])[0])
     with pytest.raises(ValueError, match=r"has learned 19 positions, but 20 are needed. Give"):
         generator.generate(["one two"], max_length=20 - tokens)
-
-
-def test_it_is_exported_as_a_keras_file_and_to_no_other_format(generator, tmp_path):
-    export(generator, tmp_path / "keras", "keras")
-    model = keras.saving.load_model(tmp_path / "keras/model.keras")
-    ids = {"target": np.array([[1, 5, 7]])}
-    np.testing.assert_array_equal(model(ids), generator.model(ids))
-    for name, message in (("saved_model", "Translator only"), ("ctranslate2", "a LanguageModel")):
-        with pytest.raises(ValueError, match=message):
-            export(generator, tmp_path / name, name)
-        assert not (tmp_path / name).exists()
+    # A prompt that fits is padded to no more than the positions.
+    with searches_without_xla():
+        generator = TextGenerator(model, lm_tokenizer, 19)
+    prompt = " ".join(["dog"] * 17)
+    assert len(lm_tokenizer.tokenize([prompt])[0]) == 17
+    (result,) = generator.generate([prompt], beam_size=1, max_length=2)
+    assert result.text.startswith(prompt)

@@ -9,13 +9,25 @@ from keras_transformer.text.tags import split_tags_in_graph
 BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
 
 
+def known_ids(ids, tokenizer):
+    """Replaces the ids by which a vocabulary is larger than that of its tokenizer."""
+    import tensorflow as tf
+
+    return tf.where(ids < tokenizer.vocabulary_size(), ids, tokenizer.unk_id)
+
+
 class Endpoints:
     """Endpoints of a translator: tokenization, splitting, search and detokenization in a graph.
 
     Args:
         translator: A `Translator` whose tokenizers are `Tokenizer`s.
         search: `SearchInGraph` of the translator's model, or of a copy of it.
+
+    Attributes:
+        INPUT: Name of the argument of all endpoints.
     """
+
+    INPUT = "text"
 
     def __init__(self, translator, search):
         import tensorflow as tf
@@ -27,6 +39,17 @@ class Endpoints:
         self.split = TextSplitter(translator.tokenizer, limit)
         rows = [tf.RaggedTensorSpec((None, None), tf.int32)]
         self.search = tf.function(search, input_signature=rows, autograph=False)
+
+    def tokenizers(self):
+        """Returns the tokenizers, which belong to the SavedModel."""
+        return {self.source_tokenizer, self.target_tokenizer}
+
+    def functions(self):
+        """Returns the functions of `text`, by the name of their endpoints, the default first."""
+        return {
+            "translate": self.translate,
+            "translate_with_attention": self.translate_with_attention,
+        }
 
     def translate(self, text):
         """Translates texts: the endpoint `translate`.
@@ -116,10 +139,8 @@ class Endpoints:
         import tensorflow as tf
 
         beams, count = scores.shape[1], tf.shape(text)[0]
-        tokenizer = self.target_tokenizer
-        # A model may have more ids than its tokenizer.
-        ids = tf.where(ids < tokenizer.vocabulary_size(), ids, tokenizer.unk_id)
-        texts = tokenizer.detokenize_in_graph(tf.reshape(ids, (-1, ids.shape[-1])))
+        ids = known_ids(tf.reshape(ids, (-1, ids.shape[-1])), self.target_tokenizer)
+        texts = self.target_tokenizer.detokenize_in_graph(ids)
         # The argument `separator=" "` of the join would skip empty texts.
         is_continuation = tf.concat([[False], owner[1:] == owner[:-1]], axis=0)
         is_continuation = is_continuation[: tf.shape(owner)[0], None]
@@ -148,8 +169,7 @@ class Endpoints:
 
         size = tokenizer.vocabulary_size()
         names = tf.constant([tokenizer.id_to_token(id) for id in range(size)])
-        known_ids = tf.where(ids < size, ids, tokenizer.unk_id)
-        return tf.where(self._is_real(ids), tf.gather(names, known_ids), "")
+        return tf.where(self._is_real(ids), tf.gather(names, known_ids(ids, tokenizer)), "")
 
     def _attention(self, source, target):
         """Returns the cross-attention scores of a translation, 0 at padding."""

@@ -1,4 +1,4 @@
-"""Export of a translator to the folder of a SavedModel."""
+"""Export of a translator or text generator to the folder of a SavedModel."""
 
 import dataclasses
 import os
@@ -11,12 +11,18 @@ from keras_transformer.decoding import BeamSearch
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats import metadata
 from keras_transformer.formats.keras_file import copy_model
+from keras_transformer.formats.saved_model.continuation import ContinuationEndpoints
 from keras_transformer.formats.saved_model.endpoints import Endpoints
-from keras_transformer.formats.saved_model.graph_search import SearchInGraph, SearchSettings
+from keras_transformer.formats.saved_model.graph_search import (
+    ContinuationInGraph,
+    SearchInGraph,
+    SearchSettings,
+)
 from keras_transformer.formats.saved_model.warmup import write_warmup
 from keras_transformer.io import output_folder
 from keras_transformer.text import Tokenizer
 from keras_transformer.translation import TextGenerator
+from keras_transformer.translation.text_generator import MAX_LENGTH
 from keras_transformer.translation.validation import check_limits
 
 FORMAT = "saved_model"
@@ -47,9 +53,9 @@ def export_saved_model(
     xla: bool = False,
     quantize: str | None = None,
 ) -> None:
-    """Writes a SavedModel that translates strings and needs only TensorFlow and TensorFlow Text.
+    """Writes a SavedModel of strings to strings that needs only TensorFlow and TensorFlow Text.
 
-    It has two endpoints (signatures). Both take `text`, strings `(N,)`:
+    That of a translator has two endpoints (signatures). Both take `text`, strings `(N,)`:
 
     - `translate`, also named `serving_default`, returns `translation`, strings `(N, top_beams)`,
       best first, and `score`, float32 `(N, top_beams)`. Where fewer translations were found, they
@@ -68,19 +74,25 @@ def export_saved_model(
     Rarely, a text with repetitions has other ids in a graph (see `Tokenizer`), and then perhaps
     another translation.
 
+    That of a text generator has one, `generate`, also named `serving_default`. It takes `prompt`,
+    strings `(N,)`, and returns `text`, strings `(N, top_beams)`, best first, which start with the
+    prompt, and `score`, as above. They are those of `TextGenerator.generate`, for prompts of any
+    length; where the model has learned positions, a prompt that leaves no room for `max_length`
+    tokens is an error of the request.
+
     The search options are fixed on export. They are written, with special ids and package versions,
     to `assets.extra/translator.json`. Beside it are warm-up requests for TensorFlow Serving, one
     for every usual shape. The folder is written atomically.
 
     Args:
-        translator: A `Translator` with a `Tokenizer`.
+        translator: A `Translator` or `TextGenerator` with a `Tokenizer`.
         folder: Folder to write, or its URL. It may exist if it is empty or was written by this
             function.
         beam_size: Number of beams; 1 is greedy search.
         top_beams: Number of translations of each text, at most `beam_size`.
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
-        max_length: Maximum tokens of a translation, EOS included. `None` allows 50 more than the
-            text has.
+        max_length: Maximum tokens of a translation or continuation, EOS included. `None` allows 50
+            more than the text has, and 64 of a continuation.
         xla: Whether XLA compiles the search. Each process then compiles every shape once, and is
             faster afterwards. TensorFlow Serving needs `--xla_cpu_compilation_enabled` for it on a
             CPU.
@@ -105,25 +117,21 @@ def export_saved_model(
     served.translate(tf.constant(["A dog runs."]))["translation"]  # [[b"Ein Hund rennt."]]
     ```
     """
-    if isinstance(translator, TextGenerator):
-        raise ValueError(
-            "A SavedModel from strings to strings is written of a Translator only. Received: a "
-            "TextGenerator. Use the format 'keras', or the run folder of `TextGenerator.save`."
-        )
+    is_generator = isinstance(translator, TextGenerator)
+    if is_generator and max_length is None:
+        max_length = MAX_LENGTH
     settings = SearchSettings(beam_size, top_beams, length_penalty, max_length)
     _check_settings(settings, quantize, translator)
     _check_environment(translator)
     model = translator.model if quantize is None else _quantized(translator.model, quantize)
-    target = translator.target_tokenizer
-    search = SearchInGraph(
-        model, target.bos_id, target.eos_id, settings, translator.max_source_length, xla
-    )
+    make = _continuation_endpoints if is_generator else _translation_endpoints
+    endpoints, shapes = make(translator, model, settings, xla)
     fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
     with output_folder(folder, is_ours, last=GRAPH) as new:
-        _archive(Endpoints(translator, search)).write_out(str(new), verbose=False)
+        _archive(endpoints).write_out(str(new), verbose=False)
         (new / EXTRA).mkdir()
         metadata.write_description(new / EXTRA / metadata.NAME, translator, format=FORMAT, **fields)
-        write_warmup(new / EXTRA / WARMUP, translator.tokenizer, search.shapes())
+        write_warmup(new / EXTRA / WARMUP, translator.tokenizer, shapes, endpoints.INPUT)
 
 
 def is_ours(folder: Path) -> bool:
@@ -142,16 +150,30 @@ def _quantized(model, mode: str):
     return copy
 
 
+def _translation_endpoints(translator, model, settings, xla):
+    """Returns the endpoints of a translator with a model, and the shapes of its searches."""
+    target, longest = translator.target_tokenizer, translator.max_source_length
+    search = SearchInGraph(model, target.bos_id, target.eos_id, settings, longest, xla)
+    return Endpoints(translator, search), search.shapes()
+
+
+def _continuation_endpoints(generator, model, settings, xla):
+    """Returns the endpoints of a text generator with a model, and the shapes of its searches."""
+    tokenizer, longest = generator.tokenizer, generator.trained_length
+    search = ContinuationInGraph(model, tokenizer.bos_id, tokenizer.eos_id, settings, longest, xla)
+    return ContinuationEndpoints(generator, search), search.shapes()
+
+
 def _archive(endpoints) -> keras.export.ExportArchive:
     """Returns an archive of the endpoints, ready to be written."""
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    for tokenizer in {endpoints.source_tokenizer, endpoints.target_tokenizer}:
+    for tokenizer in endpoints.tokenizers():
         archive.track(tokenizer.in_graph)  # saves the SentencePiece model inside the SavedModel
-    text = [tf.TensorSpec((None,), tf.string, name="text")]
-    archive.add_endpoint("translate", endpoints.translate, text)
-    archive.add_endpoint("translate_with_attention", endpoints.translate_with_attention, text)
+    text = [tf.TensorSpec((None,), tf.string, name=endpoints.INPUT)]
+    for name, function in endpoints.functions().items():
+        archive.add_endpoint(name, function, text)
     return archive
 
 

@@ -48,9 +48,13 @@ class SearchInGraph:
         self.settings = settings
         self.jit_compile = jit_compile
         self.longest = longest
-        self.lengths = sorted({padded_length(tokens) for tokens in range(2, longest + 1)})
+        self.lengths = self.padded_lengths()
         self.max_decode_len = max(self.decode_lengths(length)[-1] for length in self.lengths)
         self._graph = functools.cache(self._make_graph)
+
+    def padded_lengths(self):
+        """Returns the lengths to which rows are padded, ascending; `None` at the end is any."""
+        return sorted({padded_length(tokens) for tokens in range(2, self.longest + 1)})
 
     def decode_lengths(self, length):
         """Returns the usual decode length and the full one, for results that need more."""
@@ -60,6 +64,8 @@ class SearchInGraph:
 
     def sizes(self, length):
         """Returns the batch sizes for rows of a length."""
+        if length is None:
+            return [1]
         return [size for size in SIZES if size == 1 or size * length <= POSITIONS]
 
     def shapes(self):
@@ -67,6 +73,7 @@ class SearchInGraph:
         return [
             (size, min(length, self.longest))
             for length in self.lengths
+            if length is not None
             for size in self.sizes(length)
         ]
 
@@ -82,7 +89,8 @@ class SearchInGraph:
         """
         import tensorflow as tf
 
-        lengths = tf.searchsorted(self.lengths, tf.cast(rows.row_lengths(), tf.int32))
+        bounds = [length for length in self.lengths if length is not None]
+        lengths = tf.searchsorted(bounds, tf.cast(rows.row_lengths(), tf.int32))
         places, results = [], []
         for number, length in enumerate(self.lengths):
             places.append(tf.where(lengths == number)[:, 0])
@@ -143,10 +151,11 @@ class SearchInGraph:
         import tensorflow as tf
 
         count, length = tf.shape(source)[0], source.shape[1]
+        columns = tf.shape(source)[1] if length is None else length
         fill = -count % size
         source = tf.pad(source, [[0, fill], [0, 0]], constant_values=self.model.pad_id)
         batches = (
-            tf.reshape(source, (-1, size, length)),
+            tf.reshape(source, (-1, size, columns)),
             tf.reshape(tf.pad(limits, [[0, fill]]), (-1, size)),
         )
         graph = self._graph(size, length, max_decode_len)
@@ -194,3 +203,22 @@ class SearchInGraph:
         return graph.get_concrete_function(
             tf.TensorSpec((size, length), tf.int32), tf.TensorSpec((size,), tf.int32)
         )
+
+
+class ContinuationInGraph(SearchInGraph):
+    """Search of `TextGenerator`: rows are prompts, BOS included, and results are what follows.
+
+    Prompts are of any length, unless the positions of the model are limited; one graph of a dynamic
+    length reads those of more than `longest` tokens.
+    """
+
+    def padded_lengths(self):
+        limit = self.model.max_positions
+        if limit is None:
+            return [*super().padded_lengths(), None]
+        # The last token of a prompt and all but the last of its continuation take a position each.
+        self.longest = limit - self.settings.max_length + 1
+        return sorted({min(padded_length(n), limit) for n in range(1, self.longest + 1)})
+
+    def decode_lengths(self, length):
+        return [padded_length(self.settings.max_length, (32,))]

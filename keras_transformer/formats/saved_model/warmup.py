@@ -11,20 +11,21 @@ from pathlib import Path
 PREDICT_LOG, REQUEST, MODEL_SPEC, SIGNATURE_NAME, INPUTS, KEY, VALUE = 6, 1, 1, 3, 2, 1, 2
 
 
-def write_warmup(path: Path, tokenizer, shapes: list[tuple[int, int]]) -> None:
+def write_warmup(path: Path, tokenizer, shapes: list[tuple[int, int]], name: str = "text") -> None:
     """Writes one request for each shape.
 
     Args:
         path: The file to write.
         tokenizer: `Tokenizer` of the source language.
         shapes: Pairs of the number of texts in a request and the number of tokens in each text,
-            EOS included.
+            EOS, or BOS, included.
+        name: The input of the default signature.
     """
     import tensorflow as tf
 
     with tf.io.TFRecordWriter(str(path)) as file:
         for size, length in shapes:
-            file.write(prediction_log([text_of(tokenizer, length)] * size))
+            file.write(prediction_log([text_of(tokenizer, length)] * size, name))
 
 
 def text_of(tokenizer, length: int) -> str:
@@ -41,12 +42,12 @@ def _whole_word(tokenizer, id: int) -> str | None:
     return token[1:] if token[:1] == "▁" and token[1:].isalpha() else None
 
 
-def prediction_log(texts: list[str]) -> bytes:
+def prediction_log(texts: list[str], name: str) -> bytes:
     """Encodes a `PredictionLog` of one request to the default signature."""
     import tensorflow as tf
 
     tensor = tf.make_tensor_proto(texts, tf.string).SerializeToString()
-    entry = _field(KEY, b"text") + _field(VALUE, tensor)
+    entry = _field(KEY, name.encode()) + _field(VALUE, tensor)
     model = _field(SIGNATURE_NAME, b"serving_default")
     request = _field(MODEL_SPEC, model) + _field(INPUTS, entry)
     return _field(PREDICT_LOG, _field(REQUEST, request))
