@@ -22,7 +22,7 @@ _FLAT = (
     "translation",
     "formats",
 )
-_FOLDERS = (*_FLAT, "data", "illustrate")
+_FOLDERS = (*_FLAT, "data", "serving", "illustrate")
 
 
 def __getattr__(name):

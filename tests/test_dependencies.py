@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "translation",
         "io",
     },
+    "serving": {"forking", "text", "decoding", "translation", "formats", "io"},
     "illustrate": {"translation", "decoding", "layers"},
     "cli": EVERYTHING,
     "__init__": EVERYTHING,

@@ -161,6 +161,7 @@ def _set_vocabularies(spec, translator) -> None:
     config.decoder_start_token = config.bos_token
     config.add_source_bos, config.add_source_eos = False, True
     config.layer_norm_epsilon = model.epsilon
+    config.add_attribute("max_positions", model.max_positions)  # for those who load the folder
 
 
 def _set_weights(spec, model, positions: int) -> None:

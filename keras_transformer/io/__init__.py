@@ -17,7 +17,7 @@ from keras_transformer.io.text_files import (
     require_file,
     strip_line_ends,
 )
-from keras_transformer.io.urls import is_url, join_url, local_path, path_or_url
+from keras_transformer.io.urls import cache_folder, is_url, join_url, local_path, path_or_url
 from keras_transformer.io.working_copy import WorkingCopy
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "WorkingCopy",
     "atomic_folder",
     "atomic_write",
+    "cache_folder",
     "check_free",
     "check_output",
     "decode_lines",

@@ -81,6 +81,11 @@ class SequenceGenerator:
         self._log_probs = compiled(functools.partial(score_targets, model, bos_id=bos_id), model)
         self._attention = compiled(functools.partial(target_attention, model, bos_id=bos_id), model)
 
+    @property
+    def max_positions(self) -> int | None:
+        """The number of learned positions; `None` if positions are unlimited."""
+        return self.model.max_positions
+
     def __reduce__(self):
         """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
         return type(self), (self.model, self.bos_id, self.eos_id)
@@ -151,7 +156,7 @@ class SequenceGenerator:
 
     def _within_positions(self, length: int) -> int:
         """Returns a padded length, or the number of learned positions if that is less."""
-        limit = self.model.max_positions
+        limit = self.max_positions
         return length if limit is None else min(length, limit)
 
     def _run_search(self, batch, size, length, max_decode_len, settings):

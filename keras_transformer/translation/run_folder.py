@@ -138,20 +138,14 @@ def load_run(folder: Path, kind: str = "translator") -> dict:
         RunError: The folder is missing, incomplete or damaged, or holds another kind of run.
     """
     description = read_description(folder)
-    found = str(description.get("kind", "translator"))
-    if found != kind and found in KINDS:
-        raise RunError(f"{folder} holds the run of {KINDS[found]}.")
+    found = _check_kind(description, kind, folder)
     try:
         model = _make_model(description)
         if "quantization" in description:
             quantize(model, description["quantization"])
         if found != kind or (kind == "language_model") != isinstance(model, LanguageModel):
             raise ValueError(f"a {type(model).__name__} as a run of the kind {found!r}")
-        length = "max_source_length" if kind == "translator" else "trained_length"
-        arguments = {
-            length: operator.index(description[length]),
-            "about": {k: v for k, v in description.items() if k not in RESERVED_KEYS},
-        }
+        settings = read_settings(description, kind)
         shared = kind == "language_model" or description["shared_vocabulary"]
         special_ids = dict(description["special_ids"])
     except UnregisteredError as error:
@@ -168,12 +162,46 @@ def load_run(folder: Path, kind: str = "translator") -> dict:
             f"{folder / DESCRIPTION} does not describe a model ({error!r}): it is damaged or was "
             "written by another version. Copy the whole run folder again, or train again."
         ) from error
-    arguments["tokenizer"] = read_tokenizer(folder / TOKENIZER)
-    if not shared:
-        arguments["target_tokenizer"] = read_tokenizer(folder / TARGET_TOKENIZER)
-    _check_ids(arguments.get("target_tokenizer", arguments["tokenizer"]), special_ids, folder)
+    tokenizers = load_tokenizers(folder, shared, special_ids)
     load_weights(model, folder / WEIGHTS, description["format_version"])
-    return {"model": model, **arguments}
+    return {"model": model, **settings, **tokenizers}
+
+
+def read_settings(description: dict, kind: str = "translator") -> dict:
+    """Returns what a description says of `Translator` or `TextGenerator` beside their parts."""
+    length = "max_source_length" if kind == "translator" else "trained_length"
+    about = {key: value for key, value in description.items() if key not in RESERVED_KEYS}
+    return {length: operator.index(description[length]), "about": about}
+
+
+def load_tokenizers(folder: Path, shared: bool, special_ids: dict) -> dict:
+    """Loads the tokenizers of a run folder: `tokenizer` and, unless shared, `target_tokenizer`.
+
+    Raises:
+        RunError: A file is missing or damaged, or has other special ids.
+    """
+    tokenizers = {"tokenizer": read_tokenizer(folder / TOKENIZER)}
+    if not shared:
+        tokenizers["target_tokenizer"] = read_tokenizer(folder / TARGET_TOKENIZER)
+    _check_ids(tokenizers.get("target_tokenizer", tokenizers["tokenizer"]), special_ids, folder)
+    return tokenizers
+
+
+def _check_kind(description: dict, kind: str, folder) -> str:
+    """Returns what a run holds; raises a RunError if that is another known kind."""
+    found = str(description.get("kind", "translator"))
+    if found != kind and found in KINDS:
+        raise RunError(f"{folder} holds the run of {KINDS[found]}.")
+    return found
+
+
+def check_translator(folder: str | os.PathLike) -> None:
+    """Raises a RunError unless a folder, or its URL, describes the run of a translator.
+
+    This reads no weights, so that a command can fail before its work.
+    """
+    with fetched_folder(folder, [DESCRIPTION]) as local:
+        _check_kind(read_description(local), "translator", folder)
 
 
 def run_kind(folder: str | os.PathLike) -> str:

@@ -9,6 +9,7 @@ from keras_transformer.forking import refuse_after_fork, refused_after_fork
 from keras_transformer.models import LanguageModel
 from keras_transformer.text.tags import split_tags
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
+from keras_transformer.translation.engines import FLOAT32, KERAS, load_with_engine
 from keras_transformer.translation.generator import GeneratedSequence, Request, SequenceGenerator
 from keras_transformer.translation.results import (
     Hypothesis,
@@ -289,7 +290,7 @@ class Translator:
 
     def _check_positions(self, longest: int) -> None:
         remedy = "Give shorter texts or, in `translate`, a lower `max_length`."
-        check_positions(self.model, longest, remedy)
+        check_positions(self._generator, longest, remedy)
 
     def run_settings(self) -> dict:
         """Returns what `run.json` says beside the model and the tokenizers."""
@@ -317,20 +318,30 @@ class Translator:
 
     @classmethod
     @refused_after_fork
-    def load(cls, folder: str | Path) -> "Translator":
+    def load(
+        cls, folder: str | Path, engine: str = KERAS, compute_type: str = FLOAT32
+    ) -> "Translator":
         """Loads a translator from a run folder, written by `save` or by a trainer.
 
         Args:
             folder: Path of the run folder, or its URL, from which the files are fetched.
+            engine: `"keras"`, or `"ctranslate2"`, which is faster on a CPU. The run is converted to
+                CTranslate2 once, in its folder `ctranslate2` or in the user's cache folder.
+            compute_type: The type that CTranslate2 computes in, such as `"int8"`.
 
         Raises:
+            ImportError: If the package of the engine is not installed.
             RemoteError: If the URL cannot be read.
             RunError: If the folder is missing, incomplete or damaged, or holds a language model.
-            ValueError: If its model and tokenizers do not fit together.
+            ValueError: If its model and tokenizers do not fit together, or the engine is unknown or
+                cannot compute the model.
         """
         from keras_transformer.io import fetched_folder
         from keras_transformer.translation.run_folder import FILES, load_run
 
+        other = load_with_engine(folder, engine, compute_type)
+        if other is not None:
+            return other
         with fetched_folder(folder, FILES) as local:
             return cls(**load_run(local))
 
