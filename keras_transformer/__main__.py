@@ -8,8 +8,10 @@ import sys
 from keras_transformer.cli import (
     add_import_option,
     commands,
+    evaluation,
     import_modules,
     join_repeated,
+    name_each_value,
     program,
     refuse_repeated,
     search_commands,
@@ -42,11 +44,12 @@ POSITIONALS = {
     },
     "illustrate": {"help": "The sentence to translate."},
 }
+LISTS = ("import", "against")  # options that may be given again
 COMMANDS = {
     "translate": search_commands.translate,
     "generate": search_commands.generate,
     "score": commands.score,
-    "evaluate": commands.evaluate,
+    "evaluate": evaluation.evaluate,
     "export": commands.export,
     "import": commands.import_,
     "illustrate": commands.illustrate,
@@ -61,7 +64,8 @@ def parse(arguments: list[str]):
         to import first.
     """
     flags = {flag for flags in FLAGS.values() for flag in flags}
-    refuse_repeated(arguments, may_repeat=("import",), flags=flags)
+    arguments = name_each_value(program.with_underscores(arguments), "against")
+    refuse_repeated(arguments, may_repeat=LISTS, flags=flags)
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
@@ -82,7 +86,7 @@ def parse(arguments: list[str]):
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])
         subcommands.add_subcommand(name, subparser, help=summary)
-    arguments = join_repeated(program.with_underscores(arguments), ("import",))
+    arguments = join_repeated(arguments, LISTS)
     parsed = parser.parse_args(arguments)
     options = parsed[parsed.command].as_dict()
     modules = options.pop("import", [])

@@ -1,22 +1,23 @@
 """Commands of the command line, one function each."""
 
-from keras_transformer.cli.search_commands import (
-    BEAM_SIZE,
-    progress_bar,
-    warn_about_split_lines,
+from keras_transformer.cli.inputs import (
+    given_source,
+    holds_language_model,
+    read_lines,
+    read_pairs,
+    refuse_options_of_translators,
 )
-from keras_transformer.io import (
-    decode_lines,
-    has_file,
-    local_path,
-    locked_output,
-    path_or_url,
-    read_raw_lines,
-    require_file,
-)
+from keras_transformer.io import has_file, local_path, locked_output, path_or_url
 
 
-def score(run: str, target: str, source: str = "", tokens: bool = False) -> None:
+def score(
+    run: str,
+    target: str,
+    source: str = "",
+    tokens: bool = False,
+    engine: str = "keras",
+    compute_type: str = "float32",
+) -> None:
     """Prints the log-probability of each line of a file, as a translation or as a text.
 
     Args:
@@ -25,80 +26,27 @@ def score(run: str, target: str, source: str = "", tokens: bool = False) -> None
             each line.
         source: Text file with one sentence per line, plain or .gz. A language model needs none.
         tokens: Whether to print the log-probability of every token, too.
+        engine: keras, or ctranslate2, which is faster on a CPU.
+        compute_type: Of ctranslate2, such as int8.
     """
     from keras_transformer import TextGenerator, Translator
 
-    if _holds_language_model(run):
-        _refuse_options_of_translators({"source": source}, "score --run RUN --target FILE")
-        texts = _read_lines(target)
+    if holds_language_model(run):
+        options = {
+            "source": source,
+            "engine": engine != "keras",
+            "compute-type": compute_type != "float32",
+        }
+        refuse_options_of_translators(options, "score --run RUN --target FILE")
+        texts = read_lines(target)
         results = TextGenerator.load(run).score(texts)
     else:
-        sources, targets = _read_pairs(_given(source), target)
-        results = Translator.load(run).score(sources, targets)
+        sources, targets = read_pairs(given_source(source), target)
+        results = Translator.load(run, engine, compute_type).score(sources, targets)
     for result in results:
         pairs = zip(result.tokens, result.token_log_probs, strict=True)
         columns = [f"{token} {log_prob:.4f}" for token, log_prob in pairs] if tokens else []
         print("\t".join([f"{result.log_prob:.4f}", *columns]))
-
-
-def evaluate(
-    run: str,
-    reference: str,
-    source: str = "",
-    words: str = "",
-    beam_size: int = BEAM_SIZE,
-    length_penalty: float = 0.6,
-    moses: str = "",
-    bleu_tokenizer: str = "auto",
-) -> None:
-    """Translates a file and compares it with references, or measures a language model on a text.
-
-    Args:
-        run: Folder of a finished run, or its URL, such as s3://bucket/run.
-        reference: Text file with the reference translation of each line. Of a language model, the
-            file with a text in each line, whose perplexity and bits per character are printed.
-        source: Text file to translate, with one sentence per line, plain or .gz. This and the
-            options below are not for language models.
-        words: Comma-separated words, such as il,elle, whose use is compared, too.
-        beam_size: Number of beams; 1 is greedy search.
-        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
-        moses: Code of the target language, such as de. Adds the lower-cased BLEU over Moses tokens
-            that many papers report (needs sacremoses).
-        bleu_tokenizer: Tokenizer of sacreBLEU, such as 13a, zh, ja-mecab or char. auto chooses it
-            by the run's target language, or by the script of the references.
-    """
-    from keras_transformer import Translator
-    from keras_transformer.training import evaluation
-    from keras_transformer.training.bleu import make_bleu
-
-    if _holds_language_model(run):
-        options = {
-            "source": source,
-            "words": words,
-            "beam-size": beam_size != BEAM_SIZE,
-            "length-penalty": length_penalty != 0.6,
-            "moses": moses,
-            "bleu-tokenizer": bleu_tokenizer != "auto",
-        }
-        _refuse_options_of_translators(options, "evaluate --run RUN --reference FILE")
-        return _measure(run, reference)
-    if moses:
-        evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
-    compared_words = [word.strip() for word in words.split(",") if word.strip()]
-    evaluation.word_agreement([], [], compared_words)  # fails now, likewise
-    make_bleu(bleu_tokenizer)
-    sources, references = _read_pairs(_given(source), reference)
-    if not sources:
-        raise ValueError(f"{source} is empty: there is nothing to evaluate.")
-    translator = Translator.load(run)
-    translations = translator.translate(
-        sources, beam_size, length_penalty=length_penalty, progress=progress_bar(len(sources))
-    )
-    warn_about_split_lines(translator, translations)
-    texts = [translation.text for translation in translations]
-    language = str(translator.about.get("target_language", ""))
-    bleu = make_bleu(bleu_tokenizer, language, references)
-    print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
 
 
 def export(
@@ -138,7 +86,7 @@ def export(
         "quantize": quantize,
     }
     options = {name: value for name, value in arguments.items() if value is not None}
-    kind = TextGenerator if _holds_language_model(run) else Translator
+    kind = TextGenerator if holds_language_model(run) else Translator
     formats.export(kind.load(run), output, format, **options)
 
 
@@ -185,55 +133,3 @@ def import_(checkpoint: str, output: str) -> None:
         if has_file(output, "run.json"):
             raise ValueError(f"{output} holds a finished run. Give another --output.")
         import_marian(checkpoint).save(output)
-
-
-def _holds_language_model(run: str) -> bool:
-    from keras_transformer.translation.run_folder import run_kind
-
-    return run_kind(run) == "language_model"
-
-
-def _refuse_options_of_translators(options: dict, usage: str) -> None:
-    """Raises a ValueError if a language model's run is given options of translators."""
-    given = [f"--{name}" for name, value in options.items() if value]
-    if given:
-        raise ValueError(
-            f"{', '.join(given)} does not apply to a language model, which the run holds. "
-            f"Expected: {usage}"
-        )
-
-
-def _given(source: str) -> str:
-    if not source:
-        raise ValueError("A translator's run needs --source, the file that is translated.")
-    return source
-
-
-def _measure(run: str, path: str) -> None:
-    """Prints how well a language model predicts the lines of a file."""
-    from keras_transformer import TextGenerator
-
-    texts = _read_lines(path)
-    if not texts:
-        raise ValueError(f"{path} is empty: there is nothing to evaluate.")
-    measures = TextGenerator.load(run).measure(texts)
-    print(
-        f"Perplexity {measures.perplexity:.2f}, {measures.bits_per_character:.3f} bits per "
-        f"character ({len(texts):,} texts, {measures.tokens:,} tokens)"
-    )
-
-
-def _read_lines(path: str) -> list[str]:
-    return decode_lines(read_raw_lines(require_file(path, read_again=False)), path)
-
-
-def _read_pairs(source: str, target: str) -> tuple[list[str], list[str]]:
-    """Reads the lines of two parallel files, which must have the same number of lines."""
-    files = [(path, require_file(path, read_again=False)) for path in (source, target)]
-    sources, targets = (decode_lines(read_raw_lines(file), name) for name, file in files)
-    if len(sources) != len(targets):
-        raise ValueError(
-            f"{source} has {len(sources)} lines, {target} has {len(targets)}: line n of one "
-            "must be the translation of line n of the other."
-        )
-    return sources, targets

@@ -23,6 +23,8 @@ def translate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
+    engine: str = "keras",
+    compute_type: str = "float32",
 ) -> None:
     """Translates texts, or the lines of standard input, and prints a line for each.
 
@@ -44,12 +46,14 @@ def translate(
         top_p: For --sample. Draws from the smallest set of most probable tokens whose total
             probability reaches this value; 1 for all.
         seed: For --sample. Seed of the random numbers.
+        engine: keras, or ctranslate2, which is faster on a CPU.
+        compute_type: Of ctranslate2, such as int8.
     """
     from keras_transformer import Sampling, Translator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
     _check_sampling_options(sample, sampling, beam_size)
-    translator = Translator.load(run)
+    translator = Translator.load(run, engine, compute_type)
     texts = _given_or_read(text)
     translations = translator.translate(
         texts,

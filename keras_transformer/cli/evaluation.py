@@ -1,0 +1,175 @@
+"""The command `evaluate`: translations against references, systems against each other."""
+
+import dataclasses
+from pathlib import Path
+
+from keras_transformer.cli.inputs import (
+    System,
+    given_source,
+    holds_language_model,
+    read_lines,
+    read_pairs,
+    refuse_options_of_translators,
+)
+from keras_transformer.cli.search_commands import (
+    BEAM_SIZE,
+    progress_bar,
+    warn_about_split_lines,
+)
+from keras_transformer.io import has_file, is_url, local_path, path_or_url
+
+
+def evaluate(
+    run: str,
+    reference: str,
+    source: str = "",
+    words: str = "",
+    beam_size: int = BEAM_SIZE,
+    length_penalty: float = 0.6,
+    moses: str = "",
+    bleu_tokenizer: str = "auto",
+    against: list[str] | None = None,
+    json: str = "",
+    engine: str = "keras",
+    compute_type: str = "float32",
+) -> None:
+    """Translates a file and compares it with references, or measures a language model on a text.
+
+    Args:
+        run: Folder of a finished run, or its URL, such as s3://bucket/run.
+        reference: Text file with the reference translation of each line. Of a language model, the
+            file with a text in each line, whose perplexity and bits per character are printed.
+        source: Text file to translate, with one sentence per line, plain or .gz. This and the
+            options below, but for --json, are not for language models.
+        words: Comma-separated words, such as il,elle, whose use is compared, too.
+        beam_size: Number of beams; 1 is greedy search.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
+        moses: Code of the target language, such as de. Adds the lower-cased BLEU over Moses tokens
+            that many papers report (needs sacremoses).
+        bleu_tokenizer: Tokenizer of sacreBLEU, such as 13a, zh, ja-mecab or char. auto chooses it
+            by the run's target language, or by the script of the references.
+        against: Other systems to compare the run with: run folders, or files of translations, one a
+            line. Prints BLEU, chrF and TER with paired significance tests.
+        json: File for all results.
+        engine: keras, or ctranslate2, which is faster on a CPU.
+        compute_type: Of ctranslate2, such as int8.
+    """
+    from keras_transformer import Translator
+    from keras_transformer.cli import comparison_report
+    from keras_transformer.training import evaluation
+    from keras_transformer.training.bleu import make_bleu
+
+    output = _json_path(json, [source, reference, *(against or [])])
+    if holds_language_model(run):
+        options = {
+            "source": source,
+            "words": words,
+            "beam-size": beam_size != BEAM_SIZE,
+            "length-penalty": length_penalty != 0.6,
+            "moses": moses,
+            "bleu-tokenizer": bleu_tokenizer != "auto",
+            "against": against,
+            "engine": engine != "keras",
+            "compute-type": compute_type != "float32",
+        }
+        refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
+        return _measure(run, reference, output)
+    search = {"beam_size": beam_size, "length_penalty": length_penalty}
+    if moses:
+        evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
+    compared_words = [word.strip() for word in words.split(",") if word.strip()]
+    evaluation.word_agreement([], [], compared_words)  # fails now, likewise
+    make_bleu(bleu_tokenizer)
+    sources, references = read_pairs(given_source(source), reference)
+    if not sources:
+        raise ValueError(f"{source} is empty: there is nothing to evaluate.")
+    others = [_find_system(name, len(sources), source) for name in against or []]
+    translator = Translator.load(run, engine, compute_type)
+    language = str(translator.about.get("target_language", ""))
+    first = System(str(run), "run", _translate(translator, sources, search))
+    systems = [first]
+    for name, found in zip(against or [], others, strict=True):
+        if found is None:
+            translator = Translator.load(path_or_url(name), engine, compute_type)
+            found = System(name, "run", _translate(translator, sources, search))
+        systems.append(found)
+    bleu = make_bleu(bleu_tokenizer, language, references)
+    lines = evaluation.report(first.translations, references, compared_words, moses, bleu)
+    print("\n".join(lines))
+    if not against and output is None:
+        return None
+    results = comparison_report.assess(systems, references, compared_words, moses, bleu)
+    if against:
+        print("\n".join(["", *comparison_report.table(results)]))
+    if output is not None:
+        about = {"source": source, "reference": reference, "sentences": len(references)}
+        about |= {**search, "engine": engine, "compute_type": compute_type}
+        about |= {"significance": comparison_report.tests(), "systems": results}
+        comparison_report.write_json(output, about)
+    return None
+
+
+def _translate(translator, sources: list[str], search: dict) -> list[str]:
+    translations = translator.translate(sources, **search, progress=progress_bar(len(sources)))
+    warn_about_split_lines(translator, translations)
+    return [translation.text for translation in translations]
+
+
+def _find_system(name: str, sources: int, source: str) -> System | None:
+    """Returns the translations in a file of --against; `None` for a run, which can be read.
+
+    Raises:
+        ValueError: The file has another number of lines, or the folder is not a translator's run.
+        FileNotFoundError: There is neither.
+    """
+    from keras_transformer.translation.run_folder import check_translator
+
+    place = path_or_url(name)
+    is_run = has_file(place, "run.json") if isinstance(place, str) else place.is_dir()
+    if is_run:
+        check_translator(place)
+        return None
+    texts = read_lines(name)
+    if len(texts) != sources:
+        raise ValueError(
+            f"{name} of --against has {len(texts)} lines, {source} has {sources}: line n of one "
+            "must be the translation of line n of the other."
+        )
+    return System(name, "file", texts)
+
+
+def _json_path(json: str, inputs: list[str]) -> Path | None:
+    """Returns the file of --json; `None` if there is to be none.
+
+    Raises:
+        ValueError: It is at a URL, is a folder or an input, or is in a folder that does not exist.
+    """
+    if not json:
+        return None
+    path = local_path(json, "--json")
+    if path.is_dir():
+        raise ValueError(f"--json must name a file. Received the folder {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"The folder {path.parent} of --json does not exist: create it first.")
+    for name in inputs:
+        if name and not is_url(name) and path.resolve() == path_or_url(name).resolve():
+            raise ValueError(f"--json would overwrite {name}, which is read. Give another file.")
+    return path
+
+
+def _measure(run: str, path: str, output: Path | None) -> None:
+    """Prints how well a language model predicts the lines of a file."""
+    from keras_transformer import TextGenerator
+    from keras_transformer.cli import comparison_report
+
+    texts = read_lines(path)
+    if not texts:
+        raise ValueError(f"{path} is empty: there is nothing to evaluate.")
+    measures = TextGenerator.load(run).measure(texts)
+    print(
+        f"Perplexity {measures.perplexity:.2f}, {measures.bits_per_character:.3f} bits per "
+        f"character ({len(texts):,} texts, {measures.tokens:,} tokens)"
+    )
+    if output is not None:
+        results = {"reference": path, "name": str(run), "texts": len(texts)}
+        comparison_report.write_json(output, results | dataclasses.asdict(measures))
