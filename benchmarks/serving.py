@@ -1,6 +1,8 @@
-"""Times SavedModels against the live `Translator`, and measures the effect of int8.
+"""Times SavedModels against the live `Translator`, and CTranslate2 against a plain loop.
 
     python -m benchmarks.serving --run RUN --source FILE --reference FILE
+    python -m benchmarks.serving --run RUN --source FILE --reference FILE --batches 1000 \
+        --requests 1 --engines "ctranslate2 float32" "translate_iterable float32"
 
 The run is exported with `--xla`, with `--xla --quantize int8`, and without options. Each of these,
 and `Translator.translate`, runs in a separate process that stays loaded. The processes take turns
@@ -9,6 +11,10 @@ of half a second or one round of `--requests` requests, while the others wait. R
 per second are medians of `--repeats` turns, after one round that compiles every shape. The table
 also has the loading time, and the time of the first request of 1 sentence, which compiles. Then the
 whole file is translated and scored with cased BLEU.
+
+`ctranslate2 TYPE` is `Translator.load(run, "ctranslate2", TYPE)`; `translate_iterable TYPE` is a plain
+loop around CTranslate2's method of this name, with the same threads, one sentence tokenized at a
+time. Both go from text to text. They are timed only if `--engines` names them.
 
 Sizes are those of the variables: graph and tokenizer are the same for all.
 """
@@ -20,7 +26,7 @@ from pathlib import Path
 
 from benchmarks.decoding import read_lines
 from benchmarks.parser import make_parser
-from benchmarks.serving_engines import LIVE, OPTIONS
+from benchmarks.serving_engines import CTRANSLATE2, LIVE, LOOPS, OPTIONS
 from benchmarks.turns import ROOT, median_seconds, print_table, start_workers, take_turns
 
 SPAN = 0.5  # seconds of a turn
@@ -77,12 +83,16 @@ def main(arguments=None):
     arguments = parse(arguments)
     texts, references = read_lines(arguments.source), read_lines(arguments.reference)
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: Path(scratch) / str(n) for n, name in enumerate(OPTIONS)}
-        for name, options in OPTIONS.items():
-            export(arguments.run, folders[name], options)
+        exported = [name for name in OPTIONS if name in arguments.engines]
+        folders = {name: Path(scratch) / str(n) for n, name in enumerate(exported)}
+        for name, folder in folders.items():
+            export(arguments.run, folder, OPTIONS[name])
         sizes = {name: (folder / VARIABLES).stat().st_size for name, folder in folders.items()}
+        if LOOPS.keys() & set(arguments.engines):
+            folders["converted"] = Path(scratch) / "converted"
+            export(arguments.run, folders["converted"], ["--format", "ctranslate2"])
         paths = {name: str(path) for name, path in {LIVE: arguments.run, **folders}.items()}
-        pythons = dict.fromkeys(paths, sys.executable)
+        pythons = dict.fromkeys([LIVE, *arguments.engines], sys.executable)
         with start_workers("benchmarks.serving_engines", pythons, folders=paths) as engines:
             rows = time_engines(engines, texts, arguments)
             scores, same = score_outputs(engines, texts, references)
@@ -105,6 +115,7 @@ def parse(arguments):
     option("--run", type=lambda path: Path(path).resolve(), required=True, help="finished run")
     option("--source", type=Path, required=True, help="text, one sentence per line, plain or .gz")
     option("--reference", type=Path, required=True, help="reference translation, line by line")
+    option("--engines", nargs="+", choices=[*OPTIONS, *CTRANSLATE2, *LOOPS], default=[*OPTIONS])
     option("--batches", nargs="+", type=int, default=[1, 32])
     option("--requests", type=int, default=30, help="requests per round")
     option("--repeats", type=int, default=5)

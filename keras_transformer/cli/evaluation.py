@@ -59,7 +59,7 @@ def evaluate(
     from keras_transformer.training import evaluation
     from keras_transformer.training.bleu import make_bleu
 
-    output = _json_path(json, [source, reference, *(against or [])])
+    output = _json_path(json, [source, reference, *(against or [])], [run, *(against or [])])
     if holds_language_model(run):
         options = {
             "source": source,
@@ -83,6 +83,9 @@ def evaluate(
     sources, references = read_pairs(given_source(source), reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
+    for name in against or []:
+        if path_or_url(name) == path_or_url(reference):
+            raise ValueError(f"{name} of --against is the --reference itself. Give translations.")
     others = [_find_system(name, len(sources), source) for name in against or []]
     translator = Translator.load(run, engine, compute_type)
     language = str(translator.about.get("target_language", ""))
@@ -138,7 +141,7 @@ def _find_system(name: str, sources: int, source: str) -> System | None:
     return System(name, "file", texts)
 
 
-def _json_path(json: str, inputs: list[str]) -> Path | None:
+def _json_path(json: str, inputs: list[str], runs: list[str]) -> Path | None:
     """Returns the file of --json; `None` if there is to be none.
 
     Raises:
@@ -154,6 +157,9 @@ def _json_path(json: str, inputs: list[str]) -> Path | None:
     for name in inputs:
         if name and not is_url(name) and path.resolve() == path_or_url(name).resolve():
             raise ValueError(f"--json would overwrite {name}, which is read. Give another file.")
+    for name in runs:
+        if not is_url(name) and path.resolve().parent == path_or_url(name).resolve():
+            raise ValueError(f"--json would overwrite a file of the run {name}. Give another file.")
     return path
 
 

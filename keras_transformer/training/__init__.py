@@ -3,6 +3,7 @@
 from keras_transformer.training.adafactor import Adafactor
 from keras_transformer.training.bleu import make_bleu
 from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, TokenRate
+from keras_transformer.training.comparison import Measure, compare
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
 from keras_transformer.training.evaluation import exact_match, moses_bleu, word_agreement
 from keras_transformer.training.losses import TokenCrossEntropy
@@ -14,12 +15,14 @@ __all__ = [
     "Adafactor",
     "BleuCallback",
     "KeepCheckpoints",
+    "Measure",
     "Perplexity",
     "TokenAccuracy",
     "TokenCrossEntropy",
     "TokenRate",
     "TokenTrainer",
     "WarmupSchedule",
+    "compare",
     "exact_match",
     "make_bleu",
     "moses_bleu",
