@@ -12,9 +12,9 @@ per second are medians of `--repeats` turns, after one round that compiles every
 also has the loading time, and the time of the first request of 1 sentence, which compiles. Then the
 whole file is translated and scored with cased BLEU.
 
-`ctranslate2 TYPE` is `Translator.load(run, "ctranslate2", TYPE)`; `translate_iterable TYPE` is a plain
-loop around CTranslate2's method of this name, with the same threads, one sentence tokenized at a
-time. Both go from text to text. They are timed only if `--engines` names them.
+`ctranslate2 TYPE` is `Translator.load(run, "ctranslate2", TYPE)`. `translate_iterable TYPE` is a
+plain loop around CTranslate2's method of this name, with the same threads, one sentence tokenized
+at a time. Both go from text to text. They are timed only if `--engines` names them.
 
 Sizes are those of the variables: graph and tokenizer are the same for all.
 """

@@ -1,4 +1,4 @@
-"""Engines that `benchmarks.serving` times: a run's `Translator`, its SavedModels and CTranslate2."""
+"""Engines that `benchmarks.serving` times: `Translator`, its SavedModels and CTranslate2."""
 
 import functools
 from pathlib import Path

@@ -40,6 +40,7 @@ def translated(run):
     return [one.text for one in Translator.load(run, engine="ctranslate2").translate(SOURCES)]
 
 
+@pytest.mark.slow
 def test_systems_are_compared_and_everything_is_in_the_file(capsys):
     command = f"{EVALUATE} --against of b --against of --words red --json found.json"
     assert main([*command.split(), "--engine", "ctranslate2"]) == 0
@@ -66,6 +67,7 @@ def test_systems_are_compared_and_everything_is_in_the_file(capsys):
     assert "10,000 trials) against the first system. Seed 12345." in out
 
 
+@pytest.mark.slow
 def test_a_file_of_results_of_one_system(capsys):
     assert main([*f"{EVALUATE} --json one.json".split(), "--engine", "ctranslate2"]) == 0
     assert "±" not in capsys.readouterr().out
