@@ -532,6 +532,26 @@ USING = {
         "evaluate --run run --source missing.en --reference good.fr",
         "missing.en",
     ),
+    "evaluate against unequal files": (
+        f"evaluate --run run {EVALUATE} --against short.fr",
+        "short.fr of --against has 37 lines, good.en has 41: line n of one must be",
+    ),
+    "evaluate against nothing": (
+        f"evaluate --run run {EVALUATE} --against missing.fr",
+        "There is no file missing.fr. Expected a text file",
+    ),
+    "results over an input": (
+        f"evaluate --run run {EVALUATE} --json good.en",
+        "--json would overwrite good.en, which is read. Give another file.",
+    ),
+    "an unknown engine": (
+        f"{TRANSLATE} --engine fast one",
+        "`engine` must be one of keras, ctranslate2. Received: 'fast'",
+    ),
+    "a type of another engine": (
+        f"{TRANSLATE} --compute-type int8 one",
+        "`compute_type` is an option of the engine ctranslate2",
+    ),
     "a run in a bucket": (
         "translate --run gs://bucket/run one",
         "gs://bucket/run needs a package: Please install gcsfs",
