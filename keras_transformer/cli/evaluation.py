@@ -178,4 +178,7 @@ def _measure(run: str, path: str, output: Path | None) -> None:
     )
     if output is not None:
         results = {"reference": path, "name": str(run), "texts": len(texts)}
-        comparison_report.write_json(output, results | dataclasses.asdict(measures))
+        results |= dataclasses.asdict(measures)
+        results["perplexity"] = measures.perplexity
+        results["bits_per_character"] = measures.bits_per_character
+        comparison_report.write_json(output, results)
