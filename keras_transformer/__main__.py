@@ -10,6 +10,7 @@ from keras_transformer.cli import (
     commands,
     import_modules,
     join_repeated,
+    name_each_value,
     program,
     refuse_repeated,
     search_commands,
@@ -17,18 +18,25 @@ from keras_transformer.cli import (
 from keras_transformer.io import path_or_url
 
 PROGRAM = "python -m keras_transformer"
+OF_FILES = {
+    "resume": "Go on with an unfinished --output.",
+    "overwrite": "Replace an existing --output.",
+}
 FLAGS = {  # options without a value
     "translate": {
         "scores": "Print the score before each translation, separated by a tab.",
         "sample": "Sample --top-beams translations at random instead of searching for them.",
+        **OF_FILES,
     },
     "generate": {
         "scores": "Print the score before each text, separated by a tab.",
         "sample": "Sample --top-beams texts at random instead of searching for them.",
+        **OF_FILES,
     },
-    "score": {"tokens": "Also print the log-probability of every token."},
+    "score": {"tokens": "Also print the log-probability of every token.", **OF_FILES},
     "export": {"xla": "Compile the search with XLA: faster, once every shape is compiled."},
 }
+LISTS = ("import", "input")  # options that may be given again
 POSITIONALS = {
     "translate": {
         "nargs": "*",
@@ -61,7 +69,7 @@ def parse(arguments: list[str]):
         to import first.
     """
     flags = {flag for flags in FLAGS.values() for flag in flags}
-    refuse_repeated(arguments, may_repeat=("import",), flags=flags)
+    refuse_repeated(arguments, may_repeat=LISTS, flags=flags)
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
@@ -82,13 +90,14 @@ def parse(arguments: list[str]):
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])
         subcommands.add_subcommand(name, subparser, help=summary)
-    arguments = join_repeated(program.with_underscores(arguments), ("import",))
+    arguments = name_each_value(program.with_underscores(arguments), "input")
+    arguments = join_repeated(arguments, LISTS)
     parsed = parser.parse_args(arguments)
     options = parsed[parsed.command].as_dict()
     modules = options.pop("import", [])
     if "from" in options:  # a Python keyword, which cannot name a parameter
         options["checkpoint"] = options.pop("from")
-    options |= {name: path_or_url(options[name]) for name in ("run", "output") if name in options}
+    options |= {name: path_or_url(options[name]) for name in ("run", "output") if options.get(name)}
     return COMMANDS[parsed.command], options, modules
 
 

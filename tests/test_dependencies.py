@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "translation",
         "io",
     },
+    "serving": {"io"},
     "illustrate": {"translation", "decoding", "layers"},
     "cli": EVERYTHING,
     "__init__": EVERYTHING,

@@ -1,9 +1,19 @@
 """Commands of the command line, one function each."""
 
+import contextlib
+
 from keras_transformer.cli.search_commands import (
     BEAM_SIZE,
     progress_bar,
     warn_about_split_lines,
+)
+from keras_transformer.cli.streams import (
+    FileOptions,
+    from_files,
+    from_standard_input,
+    read_pairs_from_standard_input,
+    read_pipes,
+    read_standard_input,
 )
 from keras_transformer.io import (
     decode_lines,
@@ -16,29 +26,79 @@ from keras_transformer.io import (
 )
 
 
-def score(run: str, target: str, source: str = "", tokens: bool = False) -> None:
+def score(
+    run: str,
+    target: str = "",
+    source: str = "",
+    tokens: bool = False,
+    output: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    shard: str = "",
+    buffer: int = 4096,
+) -> None:
     """Prints the log-probability of each line of a file, as a translation or as a text.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
         target: Text file with the translation of each line; for a language model, with a text in
-            each line.
+            each line. By default, standard input is read: a text and its translation in each line,
+            separated by a tab; for a language model, a text.
         source: Text file with one sentence per line, plain or .gz. A language model needs none.
         tokens: Whether to print the log-probability of every token, too.
+        output: File to write, or its URL; compressed with the suffix .gz. It grows by whole lines.
+        resume: Whether to go on with an unfinished --output.
+        overwrite: Whether to replace an existing --output.
+        shard: Part of the lines of the files, such as 2/4.
+        buffer: Lines to read ahead, from which batches are made.
     """
     from keras_transformer import TextGenerator, Translator
 
-    if _holds_language_model(run):
+    files = FileOptions(output or "", resume, overwrite, shard, buffer)
+    is_language_model = _holds_language_model(run)
+    if is_language_model:
         _refuse_options_of_translators({"source": source}, "score --run RUN --target FILE")
-        texts = _read_lines(target)
-        results = TextGenerator.load(run).score(texts)
-    else:
-        sources, targets = _read_pairs(_given(source), target)
-        results = Translator.load(run).score(sources, targets)
-    for result in results:
-        pairs = zip(result.tokens, result.token_log_probs, strict=True)
+    elif bool(source) != bool(target):
+        raise ValueError("A translator's run needs both --source and --target, or neither.")
+    files.check(has_files=bool(target), usage="--target")
+    with _stream(files, source, target, run, is_language_model, tokens) as stream:
+        if stream.finished:
+            return
+        if is_language_model:
+            generator = TextGenerator.load(run)
+            stream.answer(lambda texts, start: generator.score(texts), _score_lines(tokens))
+        else:
+            translator = Translator.load(run)
+            stream.answer(
+                lambda pairs, start: translator.score(*zip(*pairs, strict=True)),
+                _score_lines(tokens),
+            )
+
+
+def _stream(files: FileOptions, source: str, target: str, run, is_language_model, tokens):
+    """Returns a context manager of the stream of files, or of standard input."""
+    sides = [[path] for path in (source, target) if path]
+    if not sides:
+        read = read_standard_input if is_language_model else read_pairs_from_standard_input
+        return contextlib.nullcontext(from_standard_input(files, read))
+    paths = [require_file(path, read_again=False) for (path,) in sides]
+    if all(path.is_file() for path in paths):
+        return from_files(files, sides, run, {"command": "score", "tokens": tokens})
+    if files.output or files.shard:
+        for path in paths:
+            require_file(path)  # says that a pipe cannot be read twice
+    return contextlib.nullcontext(from_standard_input(files, lambda: read_pipes(*paths)))
+
+
+def _score_lines(tokens: bool):
+    """Returns a function of a score that returns its line."""
+
+    def lines(score, number: int) -> list[str]:
+        pairs = zip(score.tokens, score.token_log_probs, strict=True)
         columns = [f"{token} {log_prob:.4f}" for token, log_prob in pairs] if tokens else []
-        print("\t".join([f"{result.log_prob:.4f}", *columns]))
+        return ["\t".join([f"{score.log_prob:.4f}", *columns])]
+
+    return lines
 
 
 def evaluate(
