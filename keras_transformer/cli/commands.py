@@ -58,8 +58,10 @@ def score(
     is_language_model = _holds_language_model(run)
     if is_language_model:
         _refuse_options_of_translators({"source": source}, "score --run RUN --target FILE")
-    elif bool(source) != bool(target):
-        raise ValueError("A translator's run needs both --source and --target, or neither.")
+    elif target:
+        _given(source)
+    elif source:
+        raise ValueError("A translator's run needs --target, too: the translation of each line.")
     files.check(has_files=bool(target), usage="--target")
     with _stream(files, source, target, run, is_language_model, tokens) as stream:
         if stream.finished:

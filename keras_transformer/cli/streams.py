@@ -54,10 +54,10 @@ class FileOptions:
             raise ValueError("--resume and --overwrite contradict each other: leave one out.")
         given = [f"--{name}" for name in ("output", "shard") if getattr(self, name)]
         if given and not has_files:
-            raise ValueError(f"{' and '.join(given)} only apply to files: give {usage}.")
+            raise ValueError(f"{' and '.join(given)} can only be given with files: add {usage}.")
         given = [f"--{name}" for name in ("resume", "overwrite") if getattr(self, name)]
         if given and not self.output:
-            raise ValueError(f"{given[0]} only applies to a file: give --output.")
+            raise ValueError(f"{given[0]} can only be given with a file to write: add --output.")
 
 
 @dataclasses.dataclass

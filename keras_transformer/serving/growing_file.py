@@ -23,6 +23,7 @@ from keras_transformer.io import (
     replacement_lock,
     working_folder,
 )
+from keras_transformer.io.remote_files import named
 
 COMPRESS = {  # by suffix; each block is compressed by itself, and readers join them
     ".gz": lambda block: gzip.compress(block, mtime=0),
@@ -112,11 +113,10 @@ class GrowingFile:
             raise ValueError(
                 f"{self.record} is damaged ({error!r}). Start anew with --overwrite."
             ) from error
-        changed = sorted(key for key in {*job, *self.job} if job.get(key) != self.job.get(key))
-        if changed:
+        if changed := _differences(job, self.job):
             raise ValueError(
-                f"{self.path} cannot be resumed: it was begun with other {' and '.join(changed)}. "
-                "Give the same as then, or start anew with --overwrite."
+                f"{self.path} cannot be resumed: it was begun with a different "
+                f"{' and '.join(changed)}. Give the same as then, or start anew with --overwrite."
             )
         if self.size:
             self._read_digest()
@@ -168,6 +168,18 @@ def _reason(error: OSError) -> str:
     return error.strerror or getattr(error.__cause__, "strerror", None) or str(error)
 
 
+def _differences(old: dict, new: dict) -> list[str]:
+    """Returns the keys whose values differ; of values that are dicts, with their keys."""
+    found = []
+    for key in sorted({*old, *new}):
+        values = old.get(key), new.get(key)
+        if values[0] == values[1]:
+            continue
+        inner = _differences(*values) if all(isinstance(one, dict) for one in values) else []
+        found.append(f"{key} ({', '.join(inner)})" if inner else key)
+    return found
+
+
 @contextlib.contextmanager
 def growing_file(
     output: str | os.PathLike, job: dict, resume: bool = False, overwrite: bool = False
@@ -188,7 +200,7 @@ def growing_file(
     """
     output = path_or_url(output)
     remote, path = _working_file(output)
-    with replacement_lock(path, "writing"):
+    with named(path, str(output)), replacement_lock(path, "writing"):
         file = GrowingFile(path, job)
         _check_existing(file, output, remote, resume, overwrite)
         if file.finished:

@@ -10,7 +10,7 @@ from keras_transformer.translation.validation import as_integer
 
 BUFFER = 4096  # inputs that are read ahead
 FIRST_GROUP = 256  # inputs that are answered together at first, so that answers come soon
-LONG = 10.0  # seconds; the next group is larger if one took less
+LONG = 30.0  # seconds; the next group is larger if one took less
 PAUSE = 0.01  # seconds without a new input after which none is ready
 LONGEST_PAUSE = 0.1  # seconds; a slow but steady source does not delay the answers by more
 
