@@ -537,6 +537,10 @@ USING = {
         f"{TRANSLATE} --input good.en --output good.fr",
         "good.fr already exists. Give another --output, or --overwrite.",
     ),
+    "an output of something else": (
+        f"{TRANSLATE} --input good.en --output short.fr --resume",
+        "short.fr is not the output of this input: it has 37 lines, and 41 are expected.",
+    ),
     "an output that is the input": (
         f"{TRANSLATE} --input empty.txt good.en --output ./good.en --overwrite",
         "--output good.en is a file that is read. Give another --output.",
@@ -559,7 +563,7 @@ USING = {
     ),
     "an output in a bucket": (
         f"{TRANSLATE} --input good.en --output gs://bucket/new.fr",
-        "gs://bucket/new.fr needs a package: Please install gcsfs",
+        "gs://bucket needs a package: Please install gcsfs",
     ),
     "resumed and replaced": (
         f"{TRANSLATE} --input good.en --output new.fr --resume --overwrite",

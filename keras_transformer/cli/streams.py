@@ -90,7 +90,7 @@ class Stream:
         from keras_transformer.translation.streaming import stream_groups
 
         number = self.start
-        with _progress(self.total) as advance:
+        with _progress(self.total, self.write is write_to_standard_output) as advance:
             for results in stream_groups(self.items, answer, self.buffer, self.start):
                 numbered = enumerate(results, start=number + 1)
                 self.write([line for n, one in numbered for line in to_lines(one, n)], len(results))
@@ -131,6 +131,7 @@ def from_files(options: FileOptions, sides: list[list], run, job: dict) -> Itera
     }
     with growing_file(options.output, job, options.resume, options.overwrite) as file:
         if file.finished:
+            _check_finished(options.output, total, job["options"])
             print(f"{options.output} is finished: there is nothing to do.", file=sys.stderr)
 
         def write(lines: list[str], answers: int) -> None:
@@ -148,6 +149,18 @@ def _check_not_an_input(output, sides: list[list]) -> None:
         both_exist = all(isinstance(one, Path) and one.exists() for one in (path, written))
         if path == written or (both_exist and os.path.samefile(path, written)):
             raise ValueError(f"--output {output} is a file that is read. Give another --output.")
+
+
+def _check_finished(output, total: int, job: dict) -> None:
+    """Raises a ValueError if a file that has no record cannot be the output of the input."""
+    from keras_transformer.serving import TextSource
+
+    lines = len(TextSource([output]).lines)
+    if job.get("top_beams", 1) == 1 and lines != total:
+        raise ValueError(
+            f"{output} is not the output of this input: it has {lines} lines, and {total} are "
+            "expected. Give another --output, or --overwrite."
+        )
 
 
 def fingerprint_of_run(run: Path | str) -> dict[str, str]:
@@ -214,10 +227,15 @@ def write_to_standard_output(lines: Iterable[str], answers: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields a function that advances a bar, if somebody watches and sees nothing else."""
-    readable = sys.stdin is not None and not sys.stdin.isatty()
-    if not sys.stderr.isatty() or sys.stdout.isatty() or (total is None and not readable):
+def _progress(total: int | None, prints: bool) -> Iterator[Callable[[int], None]]:
+    """Yields a function that advances a bar, if somebody watches and sees nothing else.
+
+    Args:
+        total: Number of items; `None` for those of standard input.
+        prints: Whether the answers are printed.
+    """
+    typed = total is None and (sys.stdin is None or sys.stdin.isatty())
+    if not sys.stderr.isatty() or typed or (prints and sys.stdout.isatty()):
         yield lambda count: None
         return
     from tqdm import tqdm

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from keras_transformer.forking import refuse_after_fork
 from keras_transformer.translation.validation import as_integer
 
 BUFFER = 4096  # inputs that are read ahead
@@ -62,7 +63,9 @@ class ReadAhead:
 
         Raises:
             BaseException: What the iterable raised, once the items before it were taken.
+            ForkError: The process was forked meanwhile; the thread is not in it.
         """
+        refuse_after_fork()
         with self._changed:
             self._changed.wait_for(lambda: self._ready or self._ended)
             self._wait_while_more_come(min(limit, self._limit))

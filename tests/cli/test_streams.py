@@ -179,6 +179,17 @@ def test_an_input_that_changes_while_it_is_read_is_noticed(
     assert translate(run, "--input all.en --output new.fr --resume") == 1
 
 
+def test_whoever_watches_a_file_grow_sees_a_bar(run, desk, monkeypatch, capsys):
+    assert translate(run, "--input all.en --output quiet.fr") == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert translate(run, "--input all.en --output new.fr") == 0
+    assert f"{len(LINES)}/{len(LINES)}" in capsys.readouterr().err
+    assert translate(run, "--input all.en") == 0  # the lines are seen
+    assert capsys.readouterr().err == ""
+
+
 def reads(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 

@@ -141,9 +141,7 @@ def enter(path, job, **options):
 def test_an_unfinished_file_is_not_replaced_by_mistake(tmp_path):
     path = tmp_path / "out.txt"
     begin(path, {}, ["one", "two"])
-    with pytest.raises(
-        ValueError, match=r"is unfinished\. Go on with --resume, or start anew with"
-    ):
+    with pytest.raises(ValueError, match=r"is unfinished\. Go on with --resume, or start"):
         enter(path, {})
     assert path.read_text() == "one\ntwo\n"
     assert enter(path, {}, overwrite=True) == (0, False)

@@ -1,12 +1,16 @@
 """Streams: in order, at once where something is ready, together where much is."""
 
 import itertools
+import os
 import queue
+import signal
 import threading
+import time
 
 import pytest
 
 from keras_transformer import Sampling
+from keras_transformer.forking import ForkError, refuse_after_fork
 from keras_transformer.translation import streaming
 from keras_transformer.translation.streaming import ReadAhead, stream_answers, stream_groups
 
@@ -107,12 +111,32 @@ def test_an_unwanted_stream_stops_reading():
     ahead = ReadAhead(itertools.count(), 7)
     assert ahead.take(3) == [0, 1, 2]
     ahead.close()
-    deadline = threading.Event()
     for _ in range(HANGS * 100):
         if threading.active_count() <= threads:
             return
-        deadline.wait(0.01)
+        time.sleep(0.01)
     raise AssertionError("the reading thread did not end")
+
+
+def test_a_stream_that_is_read_after_a_fork_is_refused():
+    """Its thread is not in the child, which would wait for ever."""
+    refuse_after_fork()  # notes that TensorFlow or JAX is used from now on
+    ahead = ReadAhead(Pipe(), 7)
+    child = os.fork()
+    if child == 0:
+        try:
+            ahead.take(1)
+        except ForkError:
+            os._exit(7)
+        os._exit(1)
+    for _ in range(HANGS * 100):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 def test_a_buffer_of_nothing_is_refused():
