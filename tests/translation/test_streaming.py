@@ -13,6 +13,7 @@ from keras_transformer import Sampling
 from keras_transformer.forking import ForkError, refuse_after_fork
 from keras_transformer.translation import streaming
 from keras_transformer.translation.streaming import ReadAhead, stream_answers, stream_groups
+from tests.translation.conftest import sentences
 
 HANGS = 30  # seconds
 
@@ -212,3 +213,22 @@ def test_a_text_that_is_no_string_is_named_after_the_ones_before_it(translator, 
     assert [next(found).parts for _ in range(2)] == [1, 1]
     with pytest.raises(TypeError, match=r"Input 3: `texts` must be a list of strings"):
         next(found)
+
+
+def test_an_interrupted_call_does_not_search_what_is_left(translator, one_size, monkeypatch):
+    """Only the batches that are being searched: Ctrl-C does not wait for thousands of texts."""
+    searched, generator = [], translator._generator
+    run_search = generator._run_search
+
+    def spy(batch, *arguments):
+        searched.append(batch)
+        return run_search(batch, *arguments)
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generator, "_run_search", spy)
+    texts = sentences(32 * 40, seed=4, longest=6)
+    with pytest.raises(KeyboardInterrupt):
+        translator.translate(texts, progress=interrupt)
+    assert len(searched) < 20
