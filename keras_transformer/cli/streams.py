@@ -15,6 +15,7 @@ from keras_transformer.io import (
     decoded_lines,
     path_or_url,
     read_raw_lines,
+    require_file,
     strip_line_ends,
 )
 
@@ -153,9 +154,7 @@ def _check_not_an_input(output, sides: list[list]) -> None:
 
 def _check_finished(output, total: int, job: dict) -> None:
     """Raises a ValueError if a file that has no record cannot be the output of the input."""
-    from keras_transformer.serving import TextSource
-
-    lines = len(TextSource([output]).lines)
+    lines = sum(1 for _ in read_raw_lines(require_file(output)))
     if job.get("top_beams", 1) == 1 and lines != total:
         raise ValueError(
             f"{output} is not the output of this input: it has {lines} lines, and {total} are "
