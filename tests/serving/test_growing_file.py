@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keras_transformer.io import FolderInUseError
-from keras_transformer.serving import growing_file
+from keras_transformer.serving import GrowingFile, growing_file
 from tests.conftest import ROOT
 
 TOTAL, BLOCK = 2003, 7
@@ -173,10 +173,20 @@ def test_a_file_that_is_to_be_replaced_stays_until_something_is_written(tmp_path
     with growing_file(path, {}, overwrite=True) as file:
         file.write(["new"], 1)
     assert path.read_text() == "new\n"
+    enter(path, {}, overwrite=True)  # by no answers at all
+    assert path.read_text() == ""
 
 
 def test_nothing_is_left_if_nothing_was_written(tmp_path):
     begin(tmp_path / "out.txt", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_first_line_is_not_left(tmp_path):
+    file = GrowingFile(tmp_path / "out.txt", {})
+    file.start()
+    file.path.write_text("half a li")  # and killed
+    begin(file.path, {})  # goes on, and fails before anything is written
     assert list(tmp_path.iterdir()) == []
 
 

@@ -51,6 +51,14 @@ def test_what_is_ready_is_answered_together_and_in_order():
     assert max(map(len, groups)) <= 1024
 
 
+def test_items_that_come_one_after_the_other_are_answered_together(monkeypatch):
+    """With endless patience, that is: all that come until the end."""
+    monkeypatch.setattr(streaming, "PAUSE", HANGS)
+    monkeypatch.setattr(streaming, "LONGEST_PAUSE", HANGS)
+    items = (time.sleep(0.01) or number for number in range(5))
+    assert list(stream_groups(items, doubled)) == [[0, 2, 4, 6, 8]]
+
+
 def test_what_comes_while_a_group_is_answered_is_the_next_group():
     pipe, asked = Pipe(), []
 
