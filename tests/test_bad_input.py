@@ -303,7 +303,7 @@ TRAINING = {
     ),
     "dropping all scores": (
         f"{PAIR} --attention-dropout-rate 1 --output new",
-        "attention_dropout_rate must be at least 0, less than 1. Received: 1.0",
+        "attention_dropout_rate must be at least 0 and less than 1. Received: 1.0",
     ),
     "groups of heads that do not divide": (
         f"{PAIR} --architecture grouped_query --architecture-options num_key_value_heads=3 "
