@@ -19,16 +19,22 @@ from keras_transformer.cli import (
 from keras_transformer.io import path_or_url
 
 PROGRAM = "python -m keras_transformer"
+OF_FILES = {
+    "resume": "Go on with an unfinished --output.",
+    "overwrite": "Replace an existing --output.",
+}
 FLAGS = {  # options without a value
     "translate": {
         "scores": "Print the score before each translation, separated by a tab.",
         "sample": "Sample --top-beams translations at random instead of searching for them.",
+        **OF_FILES,
     },
     "generate": {
         "scores": "Print the score before each text, separated by a tab.",
         "sample": "Sample --top-beams texts at random instead of searching for them.",
+        **OF_FILES,
     },
-    "score": {"tokens": "Also print the log-probability of every token."},
+    "score": {"tokens": "Also print the log-probability of every token.", **OF_FILES},
     "export": {"xla": "Compile the search with XLA: faster, once every shape is compiled."},
 }
 POSITIONALS = {
@@ -44,7 +50,7 @@ POSITIONALS = {
     },
     "illustrate": {"help": "The sentence to translate."},
 }
-LISTS = ("import", "against")  # options that may be given again
+LISTS = ("import", "against", "input")  # options that may be given again
 COMMANDS = {
     "translate": search_commands.translate,
     "generate": search_commands.generate,
@@ -64,7 +70,9 @@ def parse(arguments: list[str]):
         to import first.
     """
     flags = {flag for flags in FLAGS.values() for flag in flags}
-    arguments = name_each_value(program.with_underscores(arguments), "against")
+    arguments = program.with_underscores(arguments)
+    for name in ("against", "input"):
+        arguments = name_each_value(arguments, name)
     refuse_repeated(arguments, may_repeat=LISTS, flags=flags)
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
@@ -92,7 +100,7 @@ def parse(arguments: list[str]):
     modules = options.pop("import", [])
     if "from" in options:  # a Python keyword, which cannot name a parameter
         options["checkpoint"] = options.pop("from")
-    options |= {name: path_or_url(options[name]) for name in ("run", "output") if name in options}
+    options |= {name: path_or_url(options[name]) for name in ("run", "output") if options.get(name)}
     return COMMANDS[parsed.command], options, modules
 
 

@@ -92,3 +92,11 @@ class PreviousInput(keras.layers.Layer):
 
     def step(self, inputs, cache, at, return_attention_scores=False, prompt=0.0):
         return inputs + at.inherit(cache, prompt), None, inputs
+
+
+@registered
+class CannotRead(keras.layers.Layer):
+    """Adds nothing, and reads no prompts."""
+
+    def call(self, inputs, attention_mask=None, positions=None):
+        return inputs

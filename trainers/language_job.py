@@ -187,6 +187,7 @@ def describe_run(recipe: LanguageRecipe, batches) -> dict:
     return {
         "architecture": recipe.architecture,
         "architecture_options": recipe.architecture_options,
+        "documents": recipe.documents,
         "tokens": len(batches.cache.labels),
         "data_fingerprint": batches.cache.fingerprint,
         "seed": recipe.seed,

@@ -1,52 +1,108 @@
 """Commands of the command line, one function each."""
 
+import contextlib
+
 from keras_transformer.cli.inputs import (
     given_source,
     holds_language_model,
-    read_lines,
-    read_pairs,
     refuse_options_of_translators,
 )
-from keras_transformer.io import has_file, local_path, locked_output, path_or_url
+from keras_transformer.cli.streams import (
+    FileOptions,
+    from_files,
+    from_standard_input,
+    read_pairs_from_standard_input,
+    read_pipes,
+    read_standard_input,
+)
+from keras_transformer.io import has_file, local_path, locked_output, path_or_url, require_file
 
 
 def score(
     run: str,
-    target: str,
+    target: str = "",
     source: str = "",
     tokens: bool = False,
     engine: str = "keras",
     compute_type: str = "float32",
+    output: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    shard: str = "",
+    buffer: int = 4096,
 ) -> None:
     """Prints the log-probability of each line of a file, as a translation or as a text.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
         target: Text file with the translation of each line; for a language model, with a text in
-            each line.
+            each line. By default, standard input is read: a text and its translation in each line,
+            separated by a tab; for a language model, a text.
         source: Text file with one sentence per line, plain or .gz. A language model needs none.
         tokens: Whether to print the log-probability of every token, too.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        output: File to write, or its URL; compressed with the suffix .gz. It grows by whole lines.
+        resume: Whether to go on with an unfinished --output.
+        overwrite: Whether to replace an existing --output.
+        shard: Part of the lines of the files, such as 2/4.
+        buffer: Lines to read ahead, from which batches are made.
     """
     from keras_transformer import TextGenerator, Translator
 
-    if holds_language_model(run):
-        options = {
+    files = FileOptions(output or "", resume, overwrite, shard, buffer)
+    is_language_model = holds_language_model(run)
+    if is_language_model:
+        given = {
             "source": source,
             "engine": engine != "keras",
             "compute-type": compute_type != "float32",
         }
-        refuse_options_of_translators(options, "score --run RUN --target FILE")
-        texts = read_lines(target)
-        results = TextGenerator.load(run).score(texts)
-    else:
-        sources, targets = read_pairs(given_source(source), target)
-        results = Translator.load(run, engine, compute_type).score(sources, targets)
-    for result in results:
-        pairs = zip(result.tokens, result.token_log_probs, strict=True)
+        refuse_options_of_translators(given, "score --run RUN --target FILE")
+    elif target:
+        given_source(source)
+    elif source:
+        raise ValueError("A translator's run needs --target, too: the translation of each line.")
+    files.check(has_files=bool(target), usage="--target")
+    job = {"command": "score", "tokens": tokens, "engine": engine, "compute_type": compute_type}
+    with _stream(files, source, target, run, is_language_model, job) as stream:
+        if stream.finished:
+            return
+        if is_language_model:
+            generator = TextGenerator.load(run)
+            stream.answer(lambda texts, start: generator.score(texts), _score_lines(tokens))
+        else:
+            translator = Translator.load(run, engine, compute_type)
+            stream.answer(
+                lambda pairs, start: translator.score(*zip(*pairs, strict=True)),
+                _score_lines(tokens),
+            )
+
+
+def _stream(files: FileOptions, source: str, target: str, run, is_language_model, job: dict):
+    """Returns a context manager of the stream of files, or of standard input."""
+    sides = [[path] for path in (source, target) if path]
+    if not sides:
+        read = read_standard_input if is_language_model else read_pairs_from_standard_input
+        return contextlib.nullcontext(from_standard_input(files, read))
+    paths = [require_file(path, read_again=False) for (path,) in sides]
+    if all(path.is_file() for path in paths):
+        return from_files(files, sides, run, job)
+    if files.output or files.shard:
+        for path in paths:
+            require_file(path)  # says that a pipe cannot be read twice
+    return contextlib.nullcontext(from_standard_input(files, lambda: read_pipes(*paths)))
+
+
+def _score_lines(tokens: bool):
+    """Returns a function of a score that returns its line."""
+
+    def lines(score, number: int) -> list[str]:
+        pairs = zip(score.tokens, score.token_log_probs, strict=True)
         columns = [f"{token} {log_prob:.4f}" for token, log_prob in pairs] if tokens else []
-        print("\t".join([f"{result.log_prob:.4f}", *columns]))
+        return ["\t".join([f"{score.log_prob:.4f}", *columns])]
+
+    return lines
 
 
 def export(

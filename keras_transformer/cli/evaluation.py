@@ -37,8 +37,9 @@ def evaluate(
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
-        reference: Text file with the reference translation of each line. Of a language model, the
-            file with a text in each line, whose perplexity and bits per character are printed.
+        reference: Text file with the reference translation of each line. Of a language model, a
+            text file, whose perplexity and bits per character are printed; its lines or paragraphs
+            are documents, as in the training.
         source: Text file to translate, with one sentence per line, plain or .gz. This and the
             options below, but for --json, are not for language models.
         words: Comma-separated words, such as il,elle, whose use is compared, too.
@@ -164,14 +165,14 @@ def _json_path(json: str, inputs: list[str], runs: list[str]) -> Path | None:
 
 
 def _measure(run: str, path: str, output: Path | None) -> None:
-    """Prints how well a language model predicts the lines of a file."""
+    """Prints how well a language model predicts a file, whose documents are as in its training."""
     from keras_transformer import TextGenerator
     from keras_transformer.cli import comparison_report
+    from keras_transformer.data import TextFile
 
-    texts = read_lines(path)
-    if not texts:
-        raise ValueError(f"{path} is empty: there is nothing to evaluate.")
-    measures = TextGenerator.load(run).measure(texts)
+    generator = TextGenerator.load(run)
+    texts = TextFile(path, generator.about.get("documents", "lines"))
+    measures = generator.measure(texts)
     print(
         f"Perplexity {measures.perplexity:.2f}, {measures.bits_per_character:.3f} bits per "
         f"character ({len(texts):,} texts, {measures.tokens:,} tokens)"

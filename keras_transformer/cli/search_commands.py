@@ -1,8 +1,10 @@
 """Commands that search: `translate` and `generate`, and what they print."""
 
+import contextlib
 import sys
+from collections.abc import Callable
 
-from keras_transformer.io import decode_lines, strip_line_ends
+from keras_transformer.cli.streams import FileOptions, Stream, from_files, from_standard_input
 
 BEAM_SIZE = 4
 
@@ -25,8 +27,14 @@ def translate(
     seed: int = 0,
     engine: str = "keras",
     compute_type: str = "float32",
+    input: list[str] | None = None,
+    output: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    shard: str = "",
+    buffer: int = 4096,
 ) -> None:
-    """Translates texts, or the lines of standard input, and prints a line for each.
+    """Translates texts, or the lines of standard input or of files, a line for each.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
@@ -48,27 +56,45 @@ def translate(
         seed: For --sample. Seed of the random numbers.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        input: Text files to read, one after the other, plain or compressed, or their URLs.
+        output: For --input. File to write, or its URL; compressed with the suffix .gz. It grows by
+            whole lines.
+        resume: Whether to go on with an unfinished --output.
+        overwrite: Whether to replace an existing --output.
+        shard: For --input. Part of the lines, such as 2/4. The outputs of 1/4 to 4/4, put together
+            in order, are that of all lines.
+        buffer: Lines to read ahead, from which batches are made.
     """
     from keras_transformer import Sampling, Translator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
     _check_sampling_options(sample, sampling, beam_size)
-    translator = Translator.load(run, engine, compute_type)
-    texts = _given_or_read(text)
-    translations = translator.translate(
-        texts,
-        beam_size,
-        top_beams,
-        length_penalty,
-        max_length=max_length,
-        min_length=min_length,
-        prefixes=[prefix] * len(texts),
-        no_repeat_ngram_size=no_repeat_ngram_size,
-        sampling=sampling if sample else None,
-        progress=progress_bar(len(texts)),
-    )
-    warn_about_split_lines(translator, translations)
-    _print_results(translations, top_beams, scores)
+    options = {
+        "beam_size": beam_size,
+        "top_beams": top_beams,
+        "length_penalty": length_penalty,
+        "max_length": max_length,
+        "min_length": min_length,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "sampling": sampling if sample else None,
+    }
+    files = FileOptions(output or "", resume, overwrite, shard, buffer)
+    job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
+    job |= {"engine": engine, "compute_type": compute_type}
+    with _stream(files, text, input, run, job) as stream:
+        if stream and stream.finished:
+            return
+        translator = Translator.load(run, engine, compute_type)
+
+        def search(texts: list[str], start: int = 0, progress=None) -> list:
+            prefixes = [prefix] * len(texts)
+            found = translator.translate(
+                texts, prefixes=prefixes, start=start, progress=progress, **options
+            )
+            warn_about_split_lines(translator, found, start)
+            return found
+
+        _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
 
 
 def generate(
@@ -86,8 +112,14 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
+    input: list[str] | None = None,
+    output: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    shard: str = "",
+    buffer: int = 4096,
 ) -> None:
-    """Continues prompts, or the lines of standard input, and prints a line for each.
+    """Continues prompts, or the lines of standard input or of files, a line for each.
 
     Args:
         run: Folder of a finished run of a language model, or its URL, such as s3://bucket/run.
@@ -106,25 +138,39 @@ def generate(
         top_p: For --sample. Draws from the smallest set of most probable tokens whose total
             probability reaches this value; 1 for all.
         seed: For --sample. Seed of the random numbers.
+        input: Text files to read, one after the other, plain or compressed, or their URLs.
+        output: For --input. File to write, or its URL; compressed with the suffix .gz. It grows by
+            whole lines.
+        resume: Whether to go on with an unfinished --output.
+        overwrite: Whether to replace an existing --output.
+        shard: For --input. Part of the lines, such as 2/4. The outputs of 1/4 to 4/4, put together
+            in order, are that of all lines.
+        buffer: Lines to read ahead, from which batches are made.
     """
     from keras_transformer import Sampling, TextGenerator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
     _check_sampling_options(sample, sampling, beam_size)
-    generator = TextGenerator.load(run)
-    texts = _given_or_read(text)
-    results = generator.generate(
-        texts,
-        beam_size,
-        top_beams,
-        length_penalty,
-        max_length=max_length,
-        min_length=min_length,
-        no_repeat_ngram_size=no_repeat_ngram_size,
-        sampling=sampling if sample else None,
-        progress=progress_bar(len(texts)),
-    )
-    _print_results(results, top_beams, scores)
+    options = {
+        "beam_size": beam_size,
+        "top_beams": top_beams,
+        "length_penalty": length_penalty,
+        "max_length": max_length,
+        "min_length": min_length,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "sampling": sampling if sample else None,
+    }
+    files = FileOptions(output or "", resume, overwrite, shard, buffer)
+    job = {"command": "generate", "scores": scores, **options}
+    with _stream(files, text, input, run, job) as stream:
+        if stream and stream.finished:
+            return
+        generator = TextGenerator.load(run)
+
+        def search(prompts: list[str], start: int = 0, progress=None) -> list:
+            return generator.generate(prompts, start=start, progress=progress, **options)
+
+        _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
 
 
 def _check_sampling_options(sample: bool, sampling, beam_size: int) -> None:
@@ -140,21 +186,36 @@ def _check_sampling_options(sample: bool, sampling, beam_size: int) -> None:
         )
 
 
-def _given_or_read(texts: list[str] | None) -> list[str]:
-    """Returns the texts of the command line, or else the lines of standard input."""
-    name = "standard input"
-    return texts or decode_lines(strip_line_ends(sys.stdin.buffer, name), name)
+def _stream(files: FileOptions, text: list[str] | None, input: list[str] | None, run, job: dict):
+    """Returns a context manager of the stream of a command; of `None` if texts are given."""
+    files.check(has_files=bool(input), usage="--input")
+    if text and input:
+        raise ValueError("Texts and --input contradict each other: leave one out.")
+    if input:
+        if job["sampling"]:
+            job = {**job, "sampling": repr(job["sampling"])}
+        return from_files(files, [input], run, job)
+    return contextlib.nullcontext(None if text else from_standard_input(files))
 
 
-def _print_results(results, top_beams: int, scores: bool) -> None:
-    """Prints a line for each result, or for each of its hypotheses."""
-    for number, result in enumerate(results, start=1):
-        if top_beams == 1:
-            score = f"{result.score:.4f}\t" if scores else ""
-            print(f"{score}{one_line(result.text)}")
-        else:
-            for hypothesis in result.hypotheses:
-                print(f"{number}\t{hypothesis.score:.4f}\t{one_line(hypothesis.text)}")
+def _answer(stream: Stream | None, text: list[str] | None, search: Callable, to_lines) -> None:
+    """Prints the results of texts, or writes those of a stream."""
+    if stream is None:
+        results = search(text, progress=progress_bar(len(text)))
+        for number, result in enumerate(results, start=1):
+            for line in to_lines(result, number):
+                print(line)
+        return
+    search([])  # refuses options before anything is read
+    stream.answer(search, to_lines)
+
+
+def _lines(result, number: int, top_beams: int, scores: bool) -> list[str]:
+    """Returns the line of a result, or those of its hypotheses."""
+    if top_beams == 1:
+        score = f"{result.score:.4f}\t" if scores else ""
+        return [f"{score}{one_line(result.text)}"]
+    return [f"{number}\t{one.score:.4f}\t{one_line(one.text)}" for one in result.hypotheses]
 
 
 def one_line(text: str) -> str:
@@ -162,9 +223,9 @@ def one_line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def warn_about_split_lines(translator, translations) -> None:
+def warn_about_split_lines(translator, translations, start: int = 0) -> None:
     """Warns of every line that was too long for the model and was split."""
-    for number, translation in enumerate(translations, start=1):
+    for number, translation in enumerate(translations, start + 1):
         if translation.parts > 1:
             print(
                 f"Line {number} is longer than the {translator.max_source_length} tokens that the "

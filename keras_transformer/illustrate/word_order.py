@@ -1,4 +1,4 @@
-"""What a model knows of the order of words, and its figures."""
+"""Knowledge of the order of words in a model, and its figures."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ SMALL_WIDTH = 4  # of the sinusoids that are printed, as in the article
 
 
 class WordOrder(NamedTuple):
-    """How an encoder knows the order of words.
+    """Source of the order of words in an encoder.
 
     Attributes:
         added: What is added to the embeddings: `"paper"`, `"t2t"`, `"learned"`, or `None`.

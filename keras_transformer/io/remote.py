@@ -64,6 +64,12 @@ class RemoteFolder:
         parts = self._root.lstrip("/").split("/")
         return bool(self._files.exists("/".join(parts[: 2 if self.protocol == "hf" else 1])))
 
+    def has(self, name: str) -> bool:
+        """Returns whether the folder holds a file; unlike `files`, it does not list the folder."""
+        with explained(join_url(self.url, name), "looked for"):
+            self._files.invalidate_cache()
+            return bool(self._files.exists(self._at(name)))
+
     def fetch(self, name: str, path: Path) -> None:
         """Copies a file to a local path."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,12 @@ def strip_line_ends(stream: BinaryIO, name) -> Iterator[bytes]:
 
 
 def decode_lines(lines: Iterable[bytes], name) -> list[str]:
-    """Decodes lines of UTF-8.
+    """Decodes lines of UTF-8 to a list; see `decoded_lines`."""
+    return list(decoded_lines(lines, name))
+
+
+def decoded_lines(lines: Iterable[bytes], name) -> Iterator[str]:
+    """Yields decoded lines of UTF-8.
 
     Args:
         lines: Lines of bytes, without line ends.
@@ -81,18 +86,17 @@ def decode_lines(lines: Iterable[bytes], name) -> list[str]:
     Raises:
         ValueError: A line is not UTF-8 or has a NUL character; the message gives its number.
     """
-    texts = []
     for number, line in enumerate(lines, start=1):
         try:
-            texts.append(line.decode("utf-8"))
+            text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"Line {number} of {name} is not UTF-8 ({error.reason} at byte {error.start}). "
                 "Convert it, for instance with iconv."
             ) from error
-        if "\0" in texts[-1]:
+        if "\0" in text:
             raise ValueError(
                 f"Line {number} of {name} has a NUL character, which is not text. Remove it, or "
                 "check that this is the right file."
             )
-    return texts
+        yield text

@@ -5,6 +5,8 @@ Each changes the plain model that `base` makes: a `Transformer`, or, with
 """
 
 from keras_transformer.layers import (
+    LocalAttention,
+    MemoryCompressedAttention,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
@@ -116,6 +118,39 @@ def grouped_query(*, num_key_value_heads=2, base=Transformer, **sizes):
     for block in model.decoder.blocks:
         if block.cross_attention is not None:
             block.cross_attention = attention(block)
+    return model
+
+
+@register_architecture
+def memory_compressed(*, block_length=256, compression=3, base=Transformer, **sizes):
+    """Returns a model whose decoder sees long texts, with two kinds of blocks in turns.
+
+    The first, third and so on attend to the tokens nearby (`LocalAttention`), the others to all
+    that is past, compressed (`MemoryCompressedAttention`), as in
+    [Liu et al., 2018](https://arxiv.org/abs/1801.10198), section 4.2, where a language model has
+    five blocks in this order. An encoder stays as it is.
+
+    Args:
+        block_length: Integer. Number of tokens of a block of local attention, in which each token
+            sees those before it.
+        compression: Integer. Number of tokens whose keys and values become one.
+        base: Function that makes the plain model.
+        **sizes: Arguments of `base`.
+    """
+    model = base(**sizes)
+    for block in model.decoder.blocks[::2]:
+        block.self_attention.attention = LocalAttention(
+            block_length, look_back=0, dtype=block.dtype_policy
+        )
+    for block in model.decoder.blocks[1::2]:
+        block.self_attention = MemoryCompressedAttention(
+            block.d_model,
+            block.num_heads,
+            compression,
+            use_bias=block.use_bias,
+            dropout_rate=block.attention_dropout_rate,
+            dtype=block.dtype_policy,
+        )
     return model
 
 

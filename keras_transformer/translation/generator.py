@@ -150,7 +150,9 @@ class SequenceGenerator:
             map_batches = map
             # Starting a thread takes a sixth of the time of a short sentence.
             if len(shapes) > 1:
-                map_batches = stack.enter_context(ThreadPoolExecutor(WORKERS)).map
+                workers = stack.enter_context(ThreadPoolExecutor(WORKERS))
+                stack.callback(workers.shutdown, cancel_futures=True)  # after Ctrl-C, at once
+                map_batches = workers.map
             for (_, _, rows), results in zip(shapes, map_batches(run, shapes), strict=True):
                 yield [pending[row] for row in rows], results
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
@@ -13,8 +13,10 @@ from keras_transformer.translation.compilation import compiled
 from keras_transformer.translation.generator import ContinuationGenerator, Request
 from keras_transformer.translation.results import Hypothesis, Score
 from keras_transformer.translation.scoring import score_labels
+from keras_transformer.translation.streaming import BUFFER, stream_answers
 from keras_transformer.translation.validation import (
     as_integer,
+    as_iterator,
     as_strings,
     check_limits,
     check_positions,
@@ -135,6 +137,7 @@ class TextGenerator:
         min_length: int = 0,
         no_repeat_ngram_size: int = 0,
         sampling: Sampling | None = None,
+        start: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Generation]:
         """Continues texts by beam search or sampling.
@@ -155,6 +158,8 @@ class TextGenerator:
                 0 allows repetition.
             sampling: Options to draw `top_beams` continuations at random. `beam_size` is then
                 ignored. `None` means beam search.
+            start: Number of prompts before the first one, if several calls continue the parts of a
+                corpus. The random numbers of sampling depend on a prompt's number.
             progress: Function that is called after each batch, with the number of finished prompts
                 and the number of all prompts.
 
@@ -186,7 +191,7 @@ class TextGenerator:
                 min_length=min_length,
                 seed=(seed * 1_000_003 + index * 4099) % 2**31,
             )
-            for index, ids in enumerate(self._tokenize(prompts))
+            for index, ids in enumerate(self._tokenize(prompts), as_integer("start", start))
         ]
         longest = max((len(request.source) for request in requests), default=0)
         check_positions(
@@ -200,6 +205,43 @@ class TextGenerator:
             self._generation(request.source[1:], sequences)
             for request, sequences in zip(requests, results, strict=True)
         ]
+
+    @refused_after_fork
+    def stream(
+        self, prompts: Iterable[str], *, buffer: int = BUFFER, start: int = 0, **options
+    ) -> Iterator[Generation]:
+        """Continues texts as they come, in order, for inputs of any length.
+
+        A thread reads ahead. Prompts that are ready are continued together, sorted into batches; a
+        prompt that comes alone is continued at once. See `Translator.stream`.
+
+        Args:
+            prompts: Iterable of texts to continue, which may block.
+            buffer: Number of prompts to read ahead at most.
+            start: Number of prompts before the first one; see `generate`.
+            **options: The other options of `generate`, by name.
+
+        Returns:
+            An iterator of one `Generation` per prompt.
+
+        Raises:
+            ValueError, TypeError: As `generate`. What is wrong with a prompt is raised after the
+                results of the prompts before it; the message has its number.
+        """
+        prompts = as_iterator("prompts", prompts)
+        self.generate([], start=start, **options)  # validates the options
+
+        def answer(group, start):
+            return self.generate(group, start=start, **options)
+
+        return stream_answers(prompts, answer, buffer, start)
+
+    @refused_after_fork
+    def stream_scores(self, texts: Iterable[str], *, buffer: int = BUFFER) -> Iterator[Score]:
+        """Scores texts as they come, in order; see `score` and `stream`."""
+        return stream_answers(
+            as_iterator("texts", texts), lambda group, start: self.score(group), buffer
+        )
 
     @refused_after_fork
     def score(self, texts: Iterable[str]) -> list[Score]:

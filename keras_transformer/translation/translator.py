@@ -1,6 +1,7 @@
 """Translation of strings to strings."""
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
@@ -18,9 +19,11 @@ from keras_transformer.translation.results import (
     join_parts,
     make_translation,
 )
+from keras_transformer.translation.streaming import BUFFER, stream_answers
 from keras_transformer.translation.text_splitting import split_text
 from keras_transformer.translation.validation import (
     as_integer,
+    as_iterator,
     as_strings,
     check_lengths,
     check_limits,
@@ -92,6 +95,7 @@ class Translator:
         no_repeat_ngram_size: int = 0,
         sampling: Sampling | None = None,
         return_attention: bool = False,
+        start: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Translation]:
         """Translates texts by beam search or sampling.
@@ -122,6 +126,8 @@ class Translator:
             sampling: Options to draw `top_beams` translations at random. `beam_size` is then
                 ignored. `None` means beam search.
             return_attention: Whether hypotheses include their cross-attention scores.
+            start: Number of texts before the first one, if several calls translate the parts of a
+                corpus. The random numbers of sampling depend on a text's number.
             progress: Function that is called after each batch, with the number of finished pieces
                 and the number of all pieces.
 
@@ -152,13 +158,80 @@ class Translator:
                 '`prefixes` must have one string per text, "" for no prefix. '
                 f"Received: {len(prefixes)} prefixes for {len(texts)} texts"
             )
-        requests, counts = self._requests(texts, prefixes, max_length, min_length, sampling)
+        requests, counts = self._requests(
+            texts, prefixes, max_length, min_length, sampling, as_integer("start", start)
+        )
         report = progress or (lambda done, total: None)
         results = self._generator.search(
             requests, lambda done: report(done, len(requests)), sampling, **settings
         )
         parts = iter(self._translations(requests, results, return_attention))
         return [join_parts([next(parts) for _ in range(count)]) for count in counts]
+
+    @refused_after_fork
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        prefixes: Iterable[str] | None = None,
+        buffer: int = BUFFER,
+        start: int = 0,
+        **options,
+    ) -> Iterator[Translation]:
+        """Translates texts as they come, in order, for inputs of any length.
+
+        A thread reads ahead. Texts that are ready are translated together, sorted into batches; a
+        text that comes alone is translated at once. The translations are those of `translate`, but
+        for scores that are equal within 1e-5, since batches have other shapes.
+
+        Args:
+            texts: Iterable of texts, which may block, such as the lines of a pipe.
+            prefixes: Iterable of prefixes, one per text. `None` means none.
+            buffer: Number of texts to read ahead at most.
+            start: Number of texts before the first one; see `translate`.
+            **options: The other options of `translate`, by name.
+
+        Returns:
+            An iterator of one `Translation` per text.
+
+        Raises:
+            ValueError, TypeError: As `translate`. What is wrong with a text is raised after the
+                translations of the texts before it; the message has its number.
+
+        Example:
+
+            for translation in translator.stream(sys.stdin, beam_size=1):
+                print(translation.text, flush=True)
+        """
+        texts = as_iterator("texts", texts)
+        prefixes = itertools.repeat("") if prefixes is None else as_iterator("prefixes", prefixes)
+        self.translate([], start=start, **options)  # validates the options
+
+        def answer(group, start):
+            texts, prefixes = zip(*group, strict=True)
+            return self.translate(texts, prefixes=prefixes, start=start, **options)
+
+        return stream_answers(_with_prefixes(texts, prefixes), answer, buffer, start)
+
+    @refused_after_fork
+    def stream_scores(
+        self, pairs: Iterable[tuple[str, str]], *, buffer: int = BUFFER
+    ) -> Iterator[Score]:
+        """Scores given translations as they come, in order; see `score` and `stream`.
+
+        Args:
+            pairs: Iterable of tuples, a text and its translation.
+            buffer: Number of pairs to read ahead at most.
+
+        Returns:
+            An iterator of one `Score` per pair.
+        """
+
+        def answer(group, start):
+            sources, targets = zip(*group, strict=True)
+            return self.score(sources, targets)
+
+        return stream_answers(as_iterator("pairs", pairs), answer, buffer)
 
     @refused_after_fork
     def score(self, sources: Iterable[str], targets: Iterable[str]) -> list[Score]:
@@ -218,12 +291,13 @@ class Translator:
         pieces = split_text(rest.strip(), count, limit)
         return [f"{tags} {piece}".lstrip() for piece in pieces if count(piece)]
 
-    def _requests(self, texts, prefixes, max_length, min_length, sampling):
+    def _requests(self, texts, prefixes, max_length, min_length, sampling, start):
         """Returns a request for each piece of each text, and the number of pieces of each text."""
         requests, counts = [], []
         seed = as_integer("seed", sampling.seed) if sampling else 0
         tokenized = self.tokenizer.tokenize(texts) if texts else []
-        for index, (text, ids, prefix) in enumerate(zip(texts, tokenized, prefixes, strict=True)):
+        rows = zip(texts, tokenized, prefixes, strict=True)
+        for index, (text, ids, prefix) in enumerate(rows, start):
             pieces = [ids] if ids and text.strip() else []
             if len(ids) >= self.max_source_length:
                 pieces = self.tokenizer.tokenize(self.split(text))
@@ -344,6 +418,17 @@ class Translator:
             return other
         with fetched_folder(folder, FILES) as local:
             return cls(**load_run(local))
+
+
+def _with_prefixes(texts: Iterator[str], prefixes: Iterator[str]) -> Iterator[tuple[str, str]]:
+    for number, text in enumerate(texts, start=1):
+        prefix = next(prefixes, None)
+        if prefix is None:
+            raise ValueError(
+                f'`prefixes` must have one string per text, "" for no prefix. Text {number} has '
+                "none."
+            )
+        yield text, prefix
 
 
 def _check_prefix(request: Request, index: int) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from keras_transformer.decoding import Sampling
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, padded_length
@@ -80,6 +80,17 @@ def as_strings(name: str, texts: Iterable[str]) -> list[str]:
             f"`{name}` must be a list of strings, one per text. Received: {texts!r:.80}"
         )
     return result
+
+
+def as_iterator(name: str, items: Iterable) -> Iterator:
+    """Returns an iterator of items that are validated later, one by one.
+
+    Raises:
+        TypeError: If `items` is a single string, a mapping or not iterable.
+    """
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise TypeError(f"`{name}` must be an iterable, such as a list. Received: {items!r:.80}")
+    return iter(items)
 
 
 def check_vocabularies(model, tokenizer, target_tokenizer) -> None:

@@ -130,7 +130,7 @@ def test_options_of_translate_are_those_of_the_translator(recorder, options, mor
     assert main(["translate", "--run", "run", *options, "--", "one", "1.50"]) == 0
     usual = {"beam_size": 4, "top_beams": 1, "length_penalty": 0.6, "max_length": None,
              "min_length": 0, "prefixes": ["", ""], "no_repeat_ngram_size": 0, "sampling": None,
-             "return_attention": False, "progress": None}  # fmt: skip
+             "return_attention": False, "start": 0, "progress": None}  # fmt: skip
     assert recorder.asked == {"self": recorder, "texts": ["one", "1.50"], **usual, **more}
 
 
@@ -273,8 +273,9 @@ def test_help_names_every_command_and_option(capsys):
         (["translate", "--help"], ["--run", "Translates texts", "--beam_size", "--top_beams",
                                    "--length_penalty", "--max_length", "--min_length", "--prefix",
                                    "--no_repeat_ngram_size", "--scores", "--sample",
-                                   "--temperature", "--top_k", "--top_p", "--seed"]),
-        (["score", "--help"], ["--run", "--source", "--target", "--tokens"]),
+                                   "--temperature", "--top_k", "--top_p", "--seed", "--input",
+                                   "--output", "--resume", "--overwrite", "--shard"]),
+        (["score", "--help"], ["--run", "--source", "--target", "--tokens", "--output"]),
         (["evaluate", "--help"], ["--run", "--source", "--reference", "--words", "--beam_size",
                                   "--length_penalty"]),
     ):  # fmt: skip

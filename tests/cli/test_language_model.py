@@ -52,13 +52,29 @@ def test_score_prints_the_log_probability_of_each_line(scores, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_evaluate_prints_how_well_a_text_is_predicted(scores, capsys):
-    assert main(["evaluate", "--run", "lm", "--reference", "texts.txt"]) == 0
+def measured(scores, texts):
     total = sum(score.log_prob for score in scores)
     tokens = sum(len(score.tokens) for score in scores)
-    bits = -total / math.log(2) / sum(len(text) + 1 for text in TEXTS)
-    expected = f"Perplexity {math.exp(-total / tokens):.2f}, {bits:.3f} bits per character"
-    assert capsys.readouterr().out == f"{expected} (3 texts, {tokens} tokens)\n"
+    bits = -total / math.log(2) / sum(len(text) + 1 for text in texts)
+    printed = f"Perplexity {math.exp(-total / tokens):.2f}, {bits:.3f} bits per character"
+    return f"{printed} ({len(texts)} texts, {tokens} tokens)\n"
+
+
+def test_evaluate_prints_how_well_a_text_is_predicted(scores, capsys):
+    """Blank lines are no documents."""
+    assert main(["evaluate", "--run", "lm", "--reference", "texts.txt"]) == 0
+    assert capsys.readouterr().out == measured([scores[0], scores[2]], [TEXTS[0], TEXTS[2]])
+
+
+def test_evaluate_divides_the_text_as_the_training_did(desk, tmp_path, capsys):
+    generator = TextGenerator.load(desk / "lm")
+    generator.about["documents"] = "paragraphs"
+    generator.save(tmp_path / "run")
+    (tmp_path / "texts.txt").write_text("one\ntwo three\n\nthe cat\n")
+    command = ["evaluate", "--run", str(tmp_path / "run"), "--reference"]
+    assert main([*command, str(tmp_path / "texts.txt")]) == 0
+    texts = ["one two three", "the cat"]
+    assert capsys.readouterr().out == measured(generator.score(texts), texts)
 
 
 @pytest.mark.parametrize(("format", "name"), [
@@ -94,7 +110,7 @@ def test_export_in_a_process_of_its_own(desk, tmp_path):
     ("score --run lm --target missing.txt", "missing.txt"),
     ("evaluate --run lm --reference texts.txt --words il --beam-size 2",
      "--words, --beam-size does not apply to a language model"),
-    ("evaluate --run lm --reference empty.txt", "empty.txt is empty"),
+    ("evaluate --run lm --reference empty.txt", "empty.txt holds no text"),
     ("evaluate --run translator --reference texts.txt", "A translator's run needs --source"),
     ("export --run lm --output new --format onnx", "`format` must be one of"),
     ("export --run lm --output new --format keras --xla", "takes no options. Received: xla"),

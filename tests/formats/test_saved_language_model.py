@@ -25,6 +25,7 @@ from keras_transformer.layers import (
 from keras_transformer.models import DecoderStack
 from keras_transformer.translation import batch_shapes
 from tests.conftest import searches_without_xla
+from tests.toy_parts import CannotRead
 from tests.translation.conftest import BYTES, sentences
 from tests.weights import randomize
 
@@ -184,6 +185,7 @@ PARTS = {
     "relative": attention(attention=lambda: RelativeAttention(3)),
     "bias": attention(attention=lambda: DistanceBias(8, 16, bidirectional=False)),
     "local": attention(attention=lambda: LocalAttention(4)),
+    "compressed": lambda: MemoryCompressedAttention(12, 3),
     "convolution": lambda: SeparableConvolution(12),
 }
 
@@ -201,8 +203,8 @@ def test_any_part_reads_prompts_of_any_length_in_the_saved_model(part, tokenizer
 
 
 def test_a_part_that_reads_no_prompts_is_refused_by_name(tokenizer, tmp_path):
-    stack = DecoderStack(list(blocks(lambda: MemoryCompressedAttention(12, 3))))
+    stack = DecoderStack(list(blocks(CannotRead)))
     generator = generator_of(LanguageModel(PositionalEmbedding(290, 12), stack), tokenizer)
-    with pytest.raises(ValueError, match="A MemoryCompressedAttention cannot read a prompt"):
+    with pytest.raises(ValueError, match="A CannotRead cannot read a prompt"):
         export(generator, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []

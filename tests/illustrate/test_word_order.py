@@ -1,4 +1,4 @@
-"""What figures say of the order of words, for attentions of all kinds."""
+"""Figures of the order of words, for attentions of all kinds."""
 
 import types
 

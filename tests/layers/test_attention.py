@@ -1,4 +1,4 @@
-"""What all parts that stand for `DotProductAttention` have in common."""
+"""Behaviour that all subclasses of `DotProductAttention` share."""
 
 import keras
 import numpy as np

@@ -8,6 +8,7 @@ from keras import ops
 from keras_transformer import (
     DecodingStep,
     LanguageModel,
+    LocalAttention,
     RelativeAttention,
     RotaryEmbedding,
     SeparableConvolution,
@@ -175,6 +176,11 @@ def test_language_models_have_the_parts_of_the_translators(architecture):
     per_block = parameters_more(translator) / 6  # encoder, decoder and cross-attention, twice each
     shared = architecture in ("multi_query", "grouped_query")  # cross-attentions, too
     assert counts[0] - counts[1] == 2 * per_block * (1 if shared else 1.5)
+    check_continuation(model)
+
+
+def check_continuation(model):
+    """A prompt of three tokens is continued as the whole text is read."""
     text = ops.array([[1, 7, 5, 4, 9]])
     wanted = model({"target": text})
     memory, cache = model.encode(text[:, :3]), model.init_cache(1, 1, 3)
@@ -183,6 +189,25 @@ def test_language_models_have_the_parts_of_the_translators(architecture):
             text[:, t + 2 : t + 3], cache, first_steps(t, 3, 1), memory
         )
         np.testing.assert_allclose(logits[:, 0], wanted[:, t + 2], atol=1e-5)
+
+
+@pytest.mark.parametrize("base", [LanguageModel.from_sizes, Transformer])
+def test_local_and_compressed_blocks_take_turns_in_the_decoder(base):
+    options = {"block_length": 2, "compression": 2}
+    sizes = {**SIZES, "num_layers": 3, "attention_dropout_rate": 0.25}
+    model = create_model("memory_compressed", options, base=base, **sizes)
+    kinds = [type(block.self_attention).__name__ for block in model.decoder.blocks]
+    assert kinds == ["MultiHeadAttention", "MemoryCompressedAttention", "MultiHeadAttention"]
+    for block in model.decoder.blocks:
+        assert block.self_attention.dropout.rate == 0.25
+    for block in model.decoder.blocks[::2]:
+        part = block.self_attention.attention
+        assert (type(part), part.block_length, part.look_back) == (LocalAttention, 2, 0)
+    assert model.decoder.blocks[1].self_attention.compression == 2
+    if base is Transformer:
+        assert all(block.is_standard("self_attention") for block in model.encoder.blocks)
+    else:
+        check_continuation(model)
 
 
 def test_an_architecture_for_translation_alone_makes_no_language_model():

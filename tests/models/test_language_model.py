@@ -10,7 +10,7 @@ from keras import ops
 import keras_transformer as kt
 from keras_transformer.decoding import sample
 from keras_transformer.decoding.generate import generate_all
-from tests.toy_parts import registered
+from tests.toy_parts import CannotRead
 from tests.weights import randomize
 
 PAD, BOS, EOS, V, D = 0, 1, 2, 6, 8
@@ -256,14 +256,6 @@ def test_attention_scores_are_those_of_the_decoder():
     assert list(scores) == ["decoder"]
     assert scores["decoder"].shape == (3, 3, 2, 6, 6)
     np.testing.assert_array_equal(np.triu(scores["decoder"], 1), 0)
-
-
-@registered
-class CannotRead(keras.layers.Layer):
-    """Adds nothing, and reads no prompts."""
-
-    def call(self, inputs, attention_mask=None, positions=None):
-        return inputs
 
 
 def test_a_layer_that_cannot_read_prompts_is_named():

@@ -217,3 +217,24 @@ def test_learned_positions_limit_prompt_and_continuation_together(lm_tokenizer):
     assert len(lm_tokenizer.tokenize([prompt])[0]) == 17
     (result,) = generator.generate([prompt], beam_size=1, max_length=2)
     assert result.text.startswith(prompt)
+
+
+def test_a_stream_continues_and_scores_as_one_call(generator):
+    """Samples too, whose random numbers come from the place in the whole."""
+    options = {"max_length": 7, "sampling": Sampling(seed=5)}
+    wanted = generator.generate(PROMPTS, **options)
+    found = generator.stream(iter(PROMPTS), buffer=2, **options)
+    assert [one.text for one in found] == [one.text for one in wanted]
+    tail = generator.stream(PROMPTS[1:], start=1, **options)
+    assert [one.text for one in tail] == [one.text for one in wanted[1:]]
+    scores = generator.stream_scores(iter(PROMPTS), buffer=2)
+    log_probs = [one.log_prob for one in generator.score(PROMPTS)]
+    assert [one.log_prob for one in scores] == pytest.approx(log_probs)
+
+
+def test_wrong_options_of_a_stream_are_refused_when_it_is_made(generator):
+    with pytest.raises(ValueError, match="`beam_size` must be at least 1"):
+        generator.stream(PROMPTS, beam_size=0)
+    for stream in (generator.stream, generator.stream_scores):
+        with pytest.raises(TypeError, match=r"must be an iterable, such as a list\."):
+            stream("one")
