@@ -539,7 +539,7 @@ USING = {
     ),
     "an output of something else": (
         f"{TRANSLATE} --input good.en --output short.fr --resume",
-        "short.fr is not the output of this input: it has 37 lines, and 41 are expected.",
+        "short.fr exists, but not its record .short.fr.progress.json, so what it was made from",
     ),
     "an output that is the input": (
         f"{TRANSLATE} --input empty.txt good.en --output ./good.en --overwrite",
@@ -621,6 +621,10 @@ USING = {
     "results over an input": (
         f"evaluate --run run {EVALUATE} --json good.en",
         "--json would overwrite good.en, which is read. Give another file.",
+    ),
+    "samples of an engine without them": (
+        f"{TRANSLATE} --engine ctranslate2 --sample one",
+        "--sample does not apply to --engine ctranslate2: leave one of them out.",
     ),
     "an unknown engine": (
         f"{TRANSLATE} --engine fast one",

@@ -69,6 +69,8 @@ def translate(
 
     sampling = Sampling(temperature, top_k, top_p, seed)
     _check_sampling_options(sample, sampling, beam_size)
+    if sample and engine == "ctranslate2":
+        raise ValueError("--sample does not apply to --engine ctranslate2: leave one of them out.")
     options = {
         "beam_size": beam_size,
         "top_beams": top_beams,

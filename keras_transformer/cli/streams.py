@@ -132,7 +132,6 @@ def from_files(options: FileOptions, sides: list[list], run, job: dict) -> Itera
     }
     with growing_file(options.output, job, options.resume, options.overwrite) as file:
         if file.finished:
-            _check_finished(options.output, total, job["options"])
             print(f"{options.output} is finished: there is nothing to do.", file=sys.stderr)
 
         def write(lines: list[str], answers: int) -> None:
@@ -150,16 +149,6 @@ def _check_not_an_input(output, sides: list[list]) -> None:
         both_exist = all(isinstance(one, Path) and one.exists() for one in (path, written))
         if path == written or (both_exist and os.path.samefile(path, written)):
             raise ValueError(f"--output {output} is a file that is read. Give another --output.")
-
-
-def _check_finished(output, total: int, job: dict) -> None:
-    """Raises a ValueError if a file that has no record cannot be the output of the input."""
-    lines = sum(1 for _ in read_raw_lines(require_file(output)))
-    if job.get("top_beams", 1) == 1 and lines != total:
-        raise ValueError(
-            f"{output} is not the output of this input: it has {lines} lines, and {total} are "
-            "expected. Give another --output, or --overwrite."
-        )
 
 
 def fingerprint_of_run(run: Path | str) -> dict[str, str]:

@@ -34,10 +34,13 @@ def check_compute_type(compute_type: str) -> None:
         )
 
 
-def workers_for(batches: int) -> int:
-    """Returns the number of batches to run at once: one a processor, or one on all of them."""
+def workers_for(batches: int, compute_type: str) -> int:
+    """Returns the number of batches to run at once: one a processor, or one on all of them.
+
+    Several threads make a small batch of 8-bit integers slower, up to 30 times.
+    """
     processors = _usable_processors()
-    return processors if batches >= processors else 1
+    return processors if batches >= processors or compute_type.startswith("int8") else 1
 
 
 def load_engine(folder: Path, compute_type: str, workers: int):

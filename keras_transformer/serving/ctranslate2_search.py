@@ -11,7 +11,6 @@ from keras_transformer.serving.token_batches import token_batches
 from keras_transformer.text import TokenizerProtocol
 from keras_transformer.translation.generator import GeneratedSequence, Request
 
-PATIENCE = 2.0  # CTranslate2 then looks at as many candidates as our search: twice `beam_size`
 NO_EARLY_EXIT = 1e-6  # a length penalty; without one, it ends as soon as the best beam has ended
 
 
@@ -39,8 +38,9 @@ class CTranslate2Generator:
         self.tokenizer, self.target_tokenizer = tokenizer, target_tokenizer
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.max_positions = config["max_positions"]
-        size = target_tokenizer.vocabulary_size()
-        self._ids = {target_tokenizer.id_to_token(id): id for id in range(size)}
+        self._source_tokens = _vocabulary(tokenizer)
+        self._target_tokens = _vocabulary(target_tokenizer)
+        self._ids = {token: id for id, token in enumerate(self._target_tokens)}
         self._engines: dict = {}  # by number of workers
         self._lock = threading.Lock()
 
@@ -126,9 +126,9 @@ class CTranslate2Generator:
 
         def submit(batch):
             chosen = [requests[index] for index in batch]
-            prefixes = [self._tokens(self.target_tokenizer, one.prefix) for one in chosen]
+            prefixes = [_tokens(self._target_tokens, one.prefix) for one in chosen]
             return engine.translate_batch(
-                [self._tokens(self.tokenizer, one.source[:-1]) for one in chosen],
+                [_tokens(self._source_tokens, one.source[:-1]) for one in chosen],
                 prefixes if any(prefixes) else None,
                 max_decoding_length=max(one.max_length for one in chosen),
                 min_decoding_length=max(0, chosen[0].min_length - 1),  # EOS does not count here
@@ -149,7 +149,6 @@ class CTranslate2Generator:
         return {
             "beam_size": settings["beam_size"],
             "num_hypotheses": settings["beam_size"],
-            "patience": PATIENCE,
             "length_penalty": penalty,
             "no_repeat_ngram_size": settings["no_repeat_ngram_size"],
             "suppress_sequences": [[pad_token]] if forbid_padding else None,
@@ -176,8 +175,8 @@ class CTranslate2Generator:
 
         def submit(batch):
             return engine.score_batch(
-                [self._tokens(self.tokenizer, sources[index][:-1]) for index in batch],
-                [self._tokens(self.target_tokenizer, targets[index][:-1]) for index in batch],
+                [_tokens(self._source_tokens, sources[index][:-1]) for index in batch],
+                [_tokens(self._target_tokens, targets[index][:-1]) for index in batch],
                 max_input_length=0,
                 asynchronous=True,
             )
@@ -188,16 +187,21 @@ class CTranslate2Generator:
                 found[index] = list(result.log_probs)
         return found
 
-    def _tokens(self, tokenizer: TokenizerProtocol, ids: list[int]) -> list[str]:
-        return [tokenizer.id_to_token(id) for id in ids]
-
     def _engine(self, batches: int):
         """Returns a CTranslate2 translator for a number of batches, and its number of workers."""
-        workers = workers_for(batches)
+        workers = workers_for(batches, self.compute_type)
         with self._lock:
             if workers not in self._engines:
                 self._engines[workers] = load_engine(self.folder, self.compute_type, workers)
             return self._engines[workers], workers
+
+
+def _vocabulary(tokenizer: TokenizerProtocol) -> list[str]:
+    return [tokenizer.id_to_token(id) for id in range(tokenizer.vocabulary_size())]
+
+
+def _tokens(vocabulary: list[str], ids: list[int]) -> list[str]:
+    return [vocabulary[id] for id in ids]
 
 
 def _has_rules(requests: list[Request], settings: dict) -> bool:

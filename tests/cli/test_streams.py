@@ -34,7 +34,7 @@ def translator(run, one_size):
 
 @pytest.fixture(autouse=True)
 def loaded_once(translator, monkeypatch):
-    monkeypatch.setattr(Translator, "load", lambda folder: translator)
+    monkeypatch.setattr(Translator, "load", lambda folder, *engine: translator)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_files_are_translated_one_after_the_other(run, wanted, translator, desk,
     assert (captured.out, captured.err) == ("", "")
     assert (desk / "new.fr").read_bytes().decode() == wanted
     assert gzip.decompress((desk / "new.fr.gz").read_bytes()).decode() == wanted
-    assert {path.name for path in desk.iterdir()} == {
+    assert {path.name for path in desk.glob("[!.]*")} == {
         "all.en", "a.en", "b.en.gz", "new.fr", "new.fr.gz"
     }  # fmt: skip
 
@@ -118,11 +118,11 @@ def test_an_interrupted_output_goes_on_where_it_was(
     for after in (3, 2):
         done = interrupted(run, f"{command} --resume", translator, monkeypatch, after)
         assert done == 4 * (after - 1)  # the first call checks the options
-    assert json.loads((desk / "new.fr.progress.json").read_text())["answers"] == 12
+    assert json.loads((desk / ".new.fr.progress.json").read_text())["answers"] == 12
     assert wanted.startswith((desk / "new.fr").read_text())
     assert translate(run, f"{command} --resume --buffer 100".replace("--buffer 4 ", "")) == 0
     assert (desk / "new.fr").read_text() == wanted
-    assert not (desk / "new.fr.progress.json").exists()
+    assert json.loads((desk / ".new.fr.progress.json").read_text())["finished"]
 
 
 CHANGES = {
@@ -131,6 +131,7 @@ CHANGES = {
     "scores": ("--scores", r"options (scores)"),
     "samples": ("--sample", r"options (sampling)"),
     "a shard": ("--shard 1/2", "shard"),
+    "an engine": ("--engine ctranslate2", r"options (engine)"),
 }
 
 

@@ -109,7 +109,7 @@ def test_an_interruption_leaves_whole_and_right_lines(
     assert wanted.startswith(lines)
     assert 0 < lines.count("\n") < len(LINES)
     if to_file:
-        record = json.loads((tmp_path / "all.fr.progress.json").read_text())
+        record = json.loads((tmp_path / ".all.fr.progress.json").read_text())
         assert record["answers"] == lines.count("\n")
 
 

@@ -1,8 +1,9 @@
 """Text files that grow by whole lines, and that a killed process can go on with.
 
-Beside an unfinished file `NAME` stands its record, `NAME.progress.json`: what it is made from, how
-many inputs are answered, and the length and the hash of the file up to there. What a killed process
-wrote after the last record is cut off.
+Beside a file `NAME` stands its record, `.NAME.progress.json`: what it is made from, how many inputs
+are answered, the length and the hash of the file up to there, and whether it is finished. What a
+killed process wrote after the last record is cut off. The record stays, so that a finished file is
+not taken for that of another input.
 """
 
 import bz2
@@ -57,7 +58,7 @@ class GrowingFile:
 
     @property
     def record(self) -> Path:
-        return self.path.with_name(self.path.name + RECORD)
+        return self.path.with_name(f".{self.path.name}{RECORD}")
 
     def write(self, lines: Sequence[str], answers: int) -> None:
         """Appends lines, which are on the disk then.
@@ -108,7 +109,7 @@ class GrowingFile:
             if found["format"] != FORMAT:
                 raise ValueError(f"format {found['format']}")
             job, self.answers, self.size = dict(found["job"]), found["answers"], found["bytes"]
-            expected = found["sha256"]
+            expected, self.finished = found["sha256"], found["finished"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.record} is damaged ({error!r}). Start anew with --overwrite."
@@ -118,13 +119,17 @@ class GrowingFile:
                 f"{self.path} cannot be resumed: it was begun with a different "
                 f"{' and '.join(changed)}. Give the same as then, or start anew with --overwrite."
             )
+        if self.finished and not self.path.exists():  # sent to a URL, as a whole
+            return
         if self.size:
             self._read_digest()
-        if self._digest.hexdigest() != expected:
+        longer = self.finished and self.path.stat().st_size != self.size
+        if longer or self._digest.hexdigest() != expected:
             raise ValueError(
                 f"{self.path} was changed since it was written. Start anew with --overwrite."
             )
-        self._cut_off()
+        if not self.finished:
+            self._cut_off()
 
     def _recorded(self) -> dict:
         return json.loads(self.record.read_text(encoding="utf-8"))
@@ -156,9 +161,14 @@ class GrowingFile:
             if self.path.stat().st_size == 0:
                 self.path.unlink()
 
-    def _write_record(self, answers: int, size: int) -> None:
+    def finish(self) -> None:
+        """Records that the file is whole, and cuts off an old file that is replaced by less."""
+        os.truncate(self.path, self.size)
+        self._write_record(self.answers, self.size, finished=True)
+
+    def _write_record(self, answers: int, size: int, finished: bool = False) -> None:
         record = {"format": FORMAT, "job": self.job, "answers": answers, "bytes": size}
-        record["sha256"] = self._digest.hexdigest()
+        record |= {"sha256": self._digest.hexdigest(), "finished": finished}
         with atomic_write(self.record) as scratch:
             scratch.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
@@ -207,22 +217,17 @@ def growing_file(
             yield file
             return
         file.start()
-        yield from _written(file)
+        try:
+            yield file
+        except BaseException:
+            file.abandon()
+            raise
+        file.finish()
         if remote:
-            remote.send(path, path.name)
-        file.record.unlink()
-        if remote:
-            path.unlink()
-
-
-def _written(file: GrowingFile) -> Iterator[GrowingFile]:
-    """Yields the file; at the end, it has nothing but what was written."""
-    try:
-        yield file
-    except BaseException:
-        file.abandon()
-        raise
-    os.truncate(file.path, file.size)  # an old file that is replaced by an empty one
+            for sent in (path, file.record):
+                remote.send(sent, sent.name)
+            for sent in (path, file.record):
+                sent.unlink()
 
 
 def _working_file(output: Path | str) -> tuple[RemoteFolder | None, Path]:
@@ -252,21 +257,38 @@ def _check_local(path: Path) -> None:
 
 def _check_existing(file, output, remote, resume: bool, overwrite: bool) -> None:
     """Decides whether a file is begun, resumed or finished, or raises an error."""
-    unfinished = file.record.exists()
-    exists = unfinished or (remote.has(file.path.name) if remote else file.path.exists())
-    if remote and not unfinished and (overwrite or not exists):
-        remote.check_writable()
-    if overwrite and unfinished:
-        file.path.unlink(missing_ok=True)
-    if not exists or overwrite:
+    begun = file.path.exists()
+    if remote and not begun:
+        _fetch_record(file, remote)
+        if overwrite or not file.record.exists():
+            remote.check_writable()
+    exists = begun or (remote is not None and remote.has(file.path.name))
+    if overwrite or not exists:
+        if _is_unfinished(file):
+            file.path.unlink(missing_ok=True)
         return
-    if not resume and unfinished:
+    if not resume and _is_unfinished(file):
         raise ValueError(
             f"{output} is unfinished. Go on with --resume, or start anew with --overwrite."
         )
     if not resume:
         raise ValueError(f"{output} already exists. Give another --output, or --overwrite.")
-    if unfinished:
-        file.read_record()
-    else:
-        file.finished = True
+    if not file.record.exists():
+        raise ValueError(
+            f"{output} exists, but not its record {file.record.name}, so what it was made from is "
+            "not known. Give another --output, or --overwrite."
+        )
+    file.read_record()
+
+
+def _fetch_record(file: GrowingFile, remote: RemoteFolder) -> None:
+    """Copies the record of a file that was finished at a URL."""
+    file.record.unlink(missing_ok=True)
+    if remote.has(file.record.name):
+        remote.fetch(file.record.name, file.record)
+
+
+def _is_unfinished(file: GrowingFile) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return not json.loads(file.record.read_text(encoding="utf-8"))["finished"]
+    return False

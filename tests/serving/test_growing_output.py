@@ -42,7 +42,7 @@ def start(path, largest=0, pause=0, block=BLOCK):
 
 
 def record_of(path):
-    return path.with_name(f"{path.name}.progress.json")
+    return path.with_name(f".{path.name}.progress.json")
 
 
 def wait_for(condition, process):
@@ -75,7 +75,7 @@ def test_a_file_whose_writers_are_killed_is_whole_in_the_end(name, tmp_path):
     assert process.communicate(timeout=60)[1] == ""
     content = path.read_bytes()
     assert (gzip.decompress(content) if name.endswith(".gz") else content).decode() == WANTED
-    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert {one.name for one in tmp_path.iterdir()} == {name, f".{name}.progress.json"}
 
 
 @pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM])
@@ -120,11 +120,11 @@ def test_two_processes_do_not_write_the_same_file(tmp_path):
     process.communicate(timeout=60)
 
 
-def begin(path, job, *blocks):
+def begin(path, job, *blocks, overwrite=False):
     """Writes blocks, one line an answer, and leaves the file unfinished."""
 
     def write():
-        with growing_file(path, job, resume=True) as file:
+        with growing_file(path, job, resume=not overwrite, overwrite=overwrite) as file:
             for block in blocks:
                 file.write(block, len(block))
             raise KeyboardInterrupt
@@ -150,12 +150,45 @@ def test_an_unfinished_file_is_not_replaced_by_mistake(tmp_path):
 
 def test_a_finished_file_is_neither_replaced_nor_changed(tmp_path):
     path = tmp_path / "out.txt"
-    path.write_text("one\n")
+    with growing_file(path, {"run": "mine"}) as file:
+        file.write(["one"], 1)
     with pytest.raises(ValueError, match=r"out\.txt already exists\. Give another --output"):
-        enter(path, {})
-    assert enter(path, {}, resume=True) == (0, True)
+        enter(path, {"run": "mine"})
+    before = path.stat().st_mtime_ns
+    assert enter(path, {"run": "mine"}, resume=True) == (1, True)
+    with pytest.raises(ValueError, match="out.txt cannot be resumed: .* with a different run"):
+        enter(path, {"run": "other"}, resume=True)
+    assert (path.stat().st_mtime_ns, path.read_text()) == (before, "one\n")
+    with path.open("a") as file:
+        file.write("two\n")
+    with pytest.raises(ValueError, match="was changed since it was written"):
+        enter(path, {"run": "mine"}, resume=True)
+    assert path.read_text() == "one\ntwo\n"
+
+
+def test_a_file_that_nothing_is_known_of_is_not_resumed(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("one\n")
+    expected = "out.txt exists, but not its record .out.txt.progress.json, so what it was made from"
+    with pytest.raises(ValueError, match=expected):
+        enter(path, {}, resume=True)
     assert path.read_text() == "one\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_that_was_deleted_is_begun_anew(resume, tmp_path):
+    path = tmp_path / "out.txt"
+    for finished in (True, False):
+        with growing_file(path, {"run": "mine"}, overwrite=True) as file:
+            file.write(["one"], 1)
+        if not finished:
+            begin(path, {"run": "mine"}, ["one"], overwrite=True)
+        path.unlink()
+        with growing_file(path, {"run": "other"}, resume=resume) as file:
+            assert (file.answers, file.finished) == (0, False)
+            file.write(["two"], 1)
+        assert path.read_text() == "two\n"
 
 
 def test_a_file_that_is_to_be_replaced_stays_until_something_is_written(tmp_path):
@@ -218,7 +251,6 @@ def test_what_was_begun_otherwise_is_not_resumed(change, message, tmp_path):
     [
         (lambda path: path.write_text("ONE\n"), "was changed since it was written. Start anew"),
         (lambda path: path.write_text("on"), "was changed since it was written"),
-        (Path.unlink, "was changed since it was written"),
         (lambda path: record_of(path).write_text("{}"), r"progress.json is damaged \(KeyError"),
         (lambda path: record_of(path).write_text('{"for'), "progress.json is damaged"),
         (lambda path: record_of(path).write_text('{"format": 7}'), r"damaged .*format 7"),
@@ -255,12 +287,15 @@ def test_a_file_at_a_url_is_made_here_and_sent_whole(tmp_path, monkeypatch):
         enter(url, {})
     with growing_file(url, {}, resume=True) as file:
         file.write(["two"], 1)
-    assert [*MemoryFileSystem.store] == ["/bucket/texts/out.txt.gz"]
+    record = "/bucket/texts/.out.txt.gz.progress.json"
+    assert {*MemoryFileSystem.store} == {"/bucket/texts/out.txt.gz", record}
     sent = MemoryFileSystem.store["/bucket/texts/out.txt.gz"].getvalue()
     assert gzip.decompress(sent) == b"one\ntwo\n"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     with pytest.raises(ValueError, match=f"^{url} already exists"):
         enter(url, {})
-    assert enter(url, {}, resume=True) == (0, True)
+    assert enter(url, {}, resume=True) == (2, True)
+    with pytest.raises(ValueError, match="with a different more"):
+        enter(url, {"more": 1}, resume=True)
     with pytest.raises(ValueError, match=r"memory://out\.txt names no file\. Expected"):
         enter("memory://out.txt", {})
