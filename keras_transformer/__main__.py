@@ -15,6 +15,7 @@ from keras_transformer.cli import (
     program,
     refuse_repeated,
     search_commands,
+    serving,
 )
 from keras_transformer.io import path_or_url
 
@@ -51,6 +52,7 @@ POSITIONALS = {
     "illustrate": {"help": "The sentence to translate."},
 }
 LISTS = ("import", "against", "input")  # options that may be given again
+LISTS_OF = {"serve": ("run",)}  # of one command
 COMMANDS = {
     "translate": search_commands.translate,
     "generate": search_commands.generate,
@@ -59,6 +61,7 @@ COMMANDS = {
     "export": commands.export,
     "import": commands.import_,
     "illustrate": commands.illustrate,
+    "serve": serving.serve,
 }
 
 
@@ -73,7 +76,8 @@ def parse(arguments: list[str]):
     arguments = program.with_underscores(arguments)
     for name in ("against", "input"):
         arguments = name_each_value(arguments, name)
-    refuse_repeated(arguments, may_repeat=LISTS, flags=flags)
+    lists = (*LISTS, *LISTS_OF.get(arguments[0] if arguments else "", ()))
+    refuse_repeated(arguments, may_repeat=lists, flags=flags)
     parser = program.make_parser(PROGRAM, "Translates with finished runs, and converts them.")
     subcommands = parser.add_subcommands(required=True, dest="command")
     for name, function in COMMANDS.items():
@@ -81,7 +85,7 @@ def parse(arguments: list[str]):
         subparser = program.make_parser(f"{PROGRAM} {name}", summary)
         flags = FLAGS.get(name, {})
         subparser.add_function_arguments(
-            function, as_group=False, skip={"text", "checkpoint", *flags}
+            function, as_group=False, skip={"text", "checkpoint", "modules", *flags}
         )
         for flag, description in flags.items():
             subparser.add_argument(f"--{flag}", action="store_true", help=description)
@@ -94,13 +98,16 @@ def parse(arguments: list[str]):
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])
         subcommands.add_subcommand(name, subparser, help=summary)
-    arguments = join_repeated(arguments, LISTS)
+    arguments = join_repeated(arguments, lists)
     parsed = parser.parse_args(arguments)
     options = parsed[parsed.command].as_dict()
     modules = options.pop("import", [])
     if "from" in options:  # a Python keyword, which cannot name a parameter
         options["checkpoint"] = options.pop("from")
-    options |= {name: path_or_url(options[name]) for name in ("run", "output") if options.get(name)}
+    places = {name: options[name] for name in ("run", "output") if options.get(name)}
+    options |= {name: path_or_url(place) for name, place in places.items() if type(place) is str}
+    if parsed.command == "serve":  # workers import them again
+        options["modules"] = modules
     return COMMANDS[parsed.command], options, modules
 
 
@@ -110,11 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[:1] == ["export"] and "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # SavedModels need it; any backend reads a run
 
-    def work() -> None:
+    def work() -> int | None:
         function, options, modules = parse(arguments)
         import_modules(modules)
         sys.stdout.reconfigure(encoding="utf-8")  # as for the input, whatever the locale
-        function(**options)
+        return function(**options)
 
     command = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     return program.run(PROGRAM, work, command)

@@ -55,6 +55,22 @@ class CTranslate2Translator(Translator):
             refuse("return_attention")
         return super().translate(texts, *settings, **options)
 
+    def prepare(self, texts: int, *settings, attention: int = 0, pairs: int = 0, **options) -> int:
+        """Validates settings and loads the model; nothing is compiled. See `Translator.prepare`.
+
+        Raises:
+            ValueError: If a setting is out of range, or `attention` is not 0.
+        """
+        if attention:
+            refuse("attention")
+        options.pop("progress", None)
+        warm = ["."]
+        self.translate(warm, *settings, **options)
+        self.translate(texts * warm, *settings, **options)
+        if pairs:
+            self.score(warm, warm)
+        return 0
+
 
 @refused_after_fork
 def load_ctranslate2(

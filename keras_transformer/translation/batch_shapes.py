@@ -7,6 +7,7 @@ import numpy as np
 
 LENGTHS = (16, 32, 64, 128, 256)  # padded source lengths, EOS included
 BATCHES = (1, 8, 16, 32, 64, 128, 256)  # batch sizes
+PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples and given targets
 SHARED = range(9, 65)  # numbers of sentences to distribute over workers
 POSITIONS = 8192  # maximum source positions of a batch
 SLOTS = 16  # maximum sentences that are decoded at the same time

@@ -11,6 +11,18 @@ from keras_transformer.forking import refuse_after_fork
 MAX_PROGRAMS = 128  # each takes about 60 MB
 
 
+class _Tally:
+    """The number of compilations of this process."""
+
+    count = 0
+    lock = threading.Lock()
+
+
+def compilations() -> int:
+    """Returns how often this process has compiled a program, of any translator."""
+    return _Tally.count
+
+
 def compiled(function, model):
     """Returns `function`, compiled once for every combination of argument shapes and constants.
 
@@ -41,7 +53,8 @@ def compiled(function, model):
         refuse_after_fork()  # before the lock, which a thread of the parent may have held
         with lock:
             if key not in programs:
-                program = compile_function(functools.partial(function, **constants), model)
+                counted = functools.partial(_traced, functools.partial(function, **constants))
+                program = compile_function(counted, model)
                 programs[key] = program, variables  # held, so that no other variable has their ids
             programs.move_to_end(key)
             program, _ = programs[key]
@@ -50,6 +63,13 @@ def compiled(function, model):
         return program(*arguments)
 
     return call
+
+
+def _traced(function, *arguments):
+    """Calls a function, and counts it: a trace is followed by a compilation, whoever caused it."""
+    with _Tally.lock:
+        _Tally.count += 1
+    return function(*arguments)
 
 
 def _compile_with_tensorflow(function, model):

@@ -15,6 +15,7 @@ from keras_transformer.decoding.sampling import sample
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.translation.batch_shapes import (
     LENGTHS,
+    PLAIN_BATCH,
     SLOTS,
     decode_lengths,
     make_batches,
@@ -22,10 +23,10 @@ from keras_transformer.translation.batch_shapes import (
     padded_length,
 )
 from keras_transformer.translation.compilation import compiled
+from keras_transformer.translation.preparation import Program
 from keras_transformer.translation.scoring import score_targets, target_attention
 
 WORKERS = min(2, os.cpu_count() or 1)  # parallel batches: one alone leaves CPU cores idle
-PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples and given targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +87,11 @@ class SequenceGenerator:
         """The number of learned positions; `None` if positions are unlimited."""
         return self.model.max_positions
 
+    @property
+    def workers(self) -> int:
+        """The number of batches that are searched at the same time."""
+        return WORKERS if _on_cpu() else 1  # a single batch keeps an accelerator busy
+
     def __reduce__(self):
         """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
         return type(self), (self.model, self.bos_id, self.eos_id)
@@ -132,8 +138,7 @@ class SequenceGenerator:
             The indices of the requests of a batch, and the results of these requests.
         """
         lengths = [len(requests[index].source) for index in pending]
-        workers = WORKERS if _on_cpu() else 1  # a single batch keeps an accelerator busy
-        shapes = make_batches(lengths, PLAIN_BATCH if sampling else None, workers)
+        shapes = make_batches(lengths, PLAIN_BATCH if sampling else None, self.workers)
 
         def run(shape):
             size, length, rows = shape
@@ -233,6 +238,25 @@ class SequenceGenerator:
             scores[:, :, : len(target), : len(source)]
             for scores, source, target in zip(rows, sources, targets, strict=True)
         ]
+
+    def compile(self, program: Program, settings: dict) -> None:
+        """Compiles a program, by running it on a batch of one empty sentence.
+
+        Args:
+            program: The program.
+            settings: Those of `search`, for a search.
+        """
+        empty = [self.eos_id]
+        if program.kind == "search":
+            request = Request(empty, max_length=1)
+            self._run_search(
+                [request], program.size, program.length, program.decode_length, settings
+            )
+            return
+        rows = pad_rows([empty], (program.size, program.length), self.model.pad_id)
+        np.asarray(
+            {"attention": self._attention, "log_probs": self._log_probs}[program.kind](rows, rows)
+        )
 
     def run_on_pairs(self, function, sources, targets) -> list[np.ndarray]:
         """Runs a function of sources and targets in batches of static shapes.

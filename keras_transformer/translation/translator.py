@@ -12,6 +12,7 @@ from keras_transformer.text.tags import split_tags
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 from keras_transformer.translation.engines import FLOAT32, KERAS, load_with_engine
 from keras_transformer.translation.generator import GeneratedSequence, Request, SequenceGenerator
+from keras_transformer.translation.preparation import compile_all, service_programs
 from keras_transformer.translation.results import (
     Hypothesis,
     Score,
@@ -267,6 +268,56 @@ class Translator:
             Score(sum(log_probs), tuple(log_probs), self._tokens(self.target_tokenizer, ids))
             for log_probs, ids in zip(self._generator.log_probs(*rows), rows[1], strict=True)
         ]
+
+    @refused_after_fork
+    def prepare(
+        self,
+        texts: int,
+        beam_size: int = 4,
+        top_beams: int = 1,
+        length_penalty: float = 0.6,
+        *,
+        max_length: int | None = None,
+        no_repeat_ngram_size: int = 0,
+        attention: int = 0,
+        pairs: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Compiles all that calls with up to some numbers of texts can need, for a service.
+
+        The other options are those of `translate`, and must be those of the calls.
+
+        Args:
+            texts: Number of texts of a call of `translate` at most. A text that is split counts as
+                its pieces.
+            attention: The same of a call with `return_attention`; 0 for no such calls.
+            pairs: Number of pairs of a call of `score` at most, with up to `max_source_length`
+                tokens on both sides; 0 for no such calls.
+            progress: Function that is called after each program, with the number of programs that
+                are compiled and of all.
+
+        Returns:
+            The number of programs.
+
+        Raises:
+            ValueError: If a setting is out of range, or attention is asked for and the model has
+                none.
+        """
+        settings = {
+            "beam_size": beam_size,
+            "top_beams": top_beams,
+            "length_penalty": length_penalty,
+            "no_repeat_ngram_size": no_repeat_ngram_size,
+        }
+        self.translate([], max_length=max_length, **settings)  # validates the settings
+        self._check_positions(max_length or 0)
+        generator = self._generator
+        programs = service_programs(
+            generator, self.max_source_length, max_length, texts, attention * top_beams, pairs
+        )
+        return compile_all(
+            programs, lambda one: generator.compile(one, settings), generator.workers, progress
+        )
 
     def split(self, text: str) -> list[str]:
         """Splits a text into the pieces in which it is translated.
