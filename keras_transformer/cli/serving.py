@@ -1,6 +1,7 @@
 """The command `serve`: finished runs behind HTTP."""
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -195,6 +196,8 @@ def answer(settings, listener, ready, signals=(signal.SIGINT, signal.SIGTERM)) -
     metrics = Metrics(PATHS)
     metrics.start()
     service = Service(settings, runs, metrics)
+    gc.collect()
+    gc.freeze()  # the models live as long as the process
     code = HTTPServer(service, ready, signals).answer(listener)
     if code:
         sys.stderr.flush()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -55,8 +54,6 @@ class HTTPServer(uvicorn.Server):
 
     def answer(self, listener: socket.socket) -> int:
         """Answers requests until a signal comes; returns the exit code."""
-        gc.collect()
-        gc.freeze()  # the model lives as long as the process
         asyncio.run(self.serve(sockets=[listener]))
         return self.code
 

@@ -304,7 +304,7 @@ def _handle_invalid(service: Service):
                 f"{expected}"
             )
         else:
-            message = f"{shown(place)}: {first['msg']}. {expected}"
+            message = f"{shown(place)}: {first['msg'].removeprefix('Value error, ')}. {expected}"
         return _answer(_unprocessable(message))
 
     return handle
