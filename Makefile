@@ -23,7 +23,7 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[dev,hub,jax,ctranslate2]"
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --editable ".[dev,hub,jax,ctranslate2,serve]"
 	touch $@
 
 install: $(VENV)/installed
@@ -58,7 +58,7 @@ test-all: test
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --editable ".[dev,jax,ctranslate2]" "tensorflow==2.20.*" "tensorflow-text==2.20.*" "keras==3.13.*"
+	  --editable ".[dev,jax,ctranslate2,serve]" "tensorflow==2.20.*" "tensorflow-text==2.20.*" "keras==3.13.*"
 	touch $@
 
 test-matrix: .venv-oldest/installed test

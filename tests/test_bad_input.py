@@ -658,6 +658,44 @@ USING = {
         "illustrate --run run --output gs://bucket/x.html one",
         "--output must be on a local disk. Received: gs://bucket/x.html",
     ),
+    "serve a missing run": (
+        "serve --run missing",
+        "missing does not exist, so it is not a finished",
+    ),
+    "serve nothing": ("serve", "required: run"),
+    "serve a damaged run": ("serve --run runs/cut_weights --port 0", "is damaged or belongs to"),
+    "serve a run twice": ("serve --run run --run run", "run and run have the same name, run, by"),
+    "serve at no port": (
+        "serve --run run --port 70000",
+        "--port must be from 0 (any free one) to 6",
+    ),
+    "serve elsewhere": (
+        "serve --run run --host 203.0.113.7",
+        "203.0.113.7, port 8000, cannot be served: Cannot assign requested address. Give another",
+    ),
+    "serve at no address": ("serve --run run --host no.such.host.invalid", "is no address of this"),
+    "serve with no worker": ("serve --run run --workers 0", "--workers must be at least 1"),
+    "serve without tokens": ("serve --run run --token-file empty.txt", "empty.txt holds no bearer"),
+    "serve with a text for tokens": (
+        "serve --run run --token-file good.en",
+        "Token 1 of good.en must have at least 16 characters and no spaces. Make one with",
+    ),
+    "serve with a missing file of tokens": ("serve --run run --token-file no.txt", "no.txt"),
+    "serve with a short queue": (
+        "serve --run run --max-queue 3",
+        "Received: a limit of 3 texts in the queue, 64 in a request",
+    ),
+    "serve no bytes": ("serve --run run --max-body 0", "The limit `body` must be greater than 0"),
+    "serve for ever": ("serve --run run --max-seconds inf", "The limit `seconds` must be greater"),
+    "serve no batch": ("serve --run run --batch-size 0", "The batch size must be at least 1"),
+    "serve more hypotheses than beams": (
+        "serve --run run --top-beams 5 --port 0",
+        "at least 1, at most `beam_size`. Received: top_beams=5, beam_size=4",
+    ),
+    "serve with an unknown engine": (
+        "serve --run run --engine fast --port 0",
+        "`engine` must be one of keras, ctranslate2. Received: 'fast'",
+    ),
     "evaluate a missing run": (f"evaluate --run missing {EVALUATE}", "missing does not exist"),
 }
 

@@ -104,12 +104,16 @@ class Dispatcher:
                 answer.cancel()
             self._drop(items)
 
+    def check_room(self, count: int) -> None:
+        """Raises a QueueFullError or ClosedError unless a number of items could wait now."""
+        if self._closed:
+            raise ClosedError
+        if len(self._waiting) + count > self._limit:
+            raise QueueFullError
+
     def _put(self, items: list[Item]) -> None:
         with self._changed:
-            if self._closed:
-                raise ClosedError
-            if len(self._waiting) + len(items) > self._limit:
-                raise QueueFullError
+            self.check_room(len(items))
             self._waiting.extend(items)
             self._changed.notify_all()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -90,7 +91,7 @@ class Service:
             kind = Kind(run.name, operation)
             return [Item(kind, text, run.pieces(text, asked.attention)) for text in asked.texts]
 
-        found = await self._ask(await asyncio.to_thread(measure))
+        found = await self._ask(measure, len(asked.texts))
         numbers = sum(
             one.attention.size
             for translation in found
@@ -122,7 +123,7 @@ class Service:
                 run.check_pair(*pair)
             return [Item(Kind(run.name, "score"), pair) for pair in pairs]
 
-        found = await self._ask(await asyncio.to_thread(measure))
+        found = await self._ask(measure, len(pairs))
         return ScoreAnswer(
             scores=[
                 ScoreOfPair(
@@ -132,9 +133,11 @@ class Service:
             ]
         )
 
-    async def _ask(self, items: list[Item]) -> list:
+    async def _ask(self, measure: Callable[[], list[Item]], count: int) -> list:
+        """Returns the answers to the items that a function makes, in a thread."""
         try:
-            return await self.dispatcher.ask(items)
+            self.dispatcher.check_room(count)
+            return await self.dispatcher.ask(await asyncio.to_thread(measure))
         except QueueFullError:
             raise HTTPError(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -145,6 +148,8 @@ class Service:
             raise HTTPError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "The service ends.", {"retry-after": "5"}
             ) from None
+        except RefusedError:
+            raise
         except (ValueError, TypeError) as error:
             raise RefusedError(str(error)) from error
 

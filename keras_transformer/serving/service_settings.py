@@ -4,6 +4,8 @@ import dataclasses
 
 from keras_transformer.translation.engines import FLOAT32, KERAS
 
+MOST = 1_000_000_000  # of any limit; more is surely a typo
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchSettings:
@@ -53,8 +55,11 @@ class Limits:
 
     def __post_init__(self):
         for name, value in dataclasses.asdict(self).items():
-            if not value > 0:
-                raise ValueError(f"The limit `{name}` must be greater than 0. Received: {value}")
+            if not 0 < value <= MOST:
+                raise ValueError(
+                    f"The limit `{name}` must be greater than 0, and at most {MOST:,}. "
+                    f"Received: {value}"
+                )
         if self.queue < self.texts:
             raise ValueError(
                 "The queue must have room for the texts of one request. "

@@ -116,6 +116,7 @@ def test_export_in_a_process_of_its_own(desk, tmp_path):
     ("export --run lm --output new --format keras --xla", "takes no options. Received: xla"),
     ("illustrate --run lm --output page.html one", "holds the run of a language model"),
     ("translate --run lm one", "holds the run of a language model"),
+    ("serve --run lm", "holds the run of a language model"),
     ("generate --run translator one", "holds the run of a translator"),
 ])  # fmt: skip
 def test_what_it_cannot_do_is_one_line(command, message, desk, capsys):
