@@ -686,7 +686,7 @@ USING = {
         "Received: a limit of 3 texts in the queue, 64 in a request",
     ),
     "serve no bytes": ("serve --run run --max-body 0", "The limit `body` must be greater than 0"),
-    "serve for ever": ("serve --run run --max-seconds inf", "The limit `seconds` must be greater"),
+    "serve for ever": ("serve --run run --max-seconds 1e10", "The limit `seconds` must be greater"),
     "serve no batch": ("serve --run run --batch-size 0", "The batch size must be at least 1"),
     "serve more hypotheses than beams": (
         "serve --run run --top-beams 5 --port 0",

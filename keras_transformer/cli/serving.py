@@ -128,7 +128,7 @@ def named_runs(runs: Sequence[str]) -> dict[str, str]:
     for run in runs:
         place = path_or_url(run)
         check_translator(place)
-        name = run.rstrip("/").rpartition("/")[2] if is_url(run) else place.resolve().name
+        name = run.rstrip("/").rpartition("/")[2] if is_url(run) else place.absolute().name
         if name in named:
             raise ValueError(
                 f"{named[name]} and {run} have the same name, {name}, by which requests say which "
@@ -142,16 +142,17 @@ def serve_settings(settings, host: str, port: int, workers: int, modules: Sequen
     """Serves with given settings until a signal comes; returns the exit code."""
     from keras_transformer.serving.address import bind, is_local, url_of
 
-    listener = bind(host, port)
-    if not is_local(listener) and not settings.tokens:
-        say(f"Everybody who reaches {url_of(listener)} may use the service: see --token-file.")
+    with bind(host, port) as listener:
+        url = url_of(listener)
+        if not is_local(listener) and not settings.tokens:
+            say(f"Everybody who reaches {url} may use the service: see --token-file.")
 
-    def ready() -> None:
-        say(f"Serving {', '.join(settings.runs)} at {url_of(listener)}")
+        def ready() -> None:
+            say(f"Serving {', '.join(settings.runs)} at {url}")
 
-    if workers == 1:
-        return answer(settings, listener, ready)
-    return supervise(settings, listener, workers, modules, ready)
+        if workers == 1:
+            return answer(settings, listener, ready)
+        return supervise(settings, listener, workers, modules, ready)
 
 
 def supervise(settings, listener, workers: int, modules: Sequence[str], ready) -> int:

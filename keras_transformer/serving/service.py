@@ -239,7 +239,13 @@ def make_app(service: Service) -> FastAPI:
     """Returns the application, without the limits of `limits.py`."""
     from keras_transformer import __version__
 
-    app = FastAPI(title="keras_transformer", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="keras_transformer",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.include_router(make_routes(service))
 
     @app.get("/docs", include_in_schema=False)

@@ -110,6 +110,7 @@ KINDS += [pipelined, half_sent, lambda rng: whole(valid(rng)), fuzzed, odd_types
 
 
 def hostile_request(number):
-    """Returns the bytes of a request, another for each number."""
+    """Returns the bytes of a request, another for each number, and the seconds to wait for it."""
     rng = random.Random(number)
-    return rng.choice(KINDS)(rng)
+    kind = rng.choice(KINDS)
+    return kind(rng), 0.02 if kind is half_sent else 2

@@ -122,14 +122,16 @@ def serving(run, *options, **engine):
         service.process.stderr.close()
 
 
-def send(port, request):
+def send(port, request, seconds):
     """Sends a request as it is; returns the status of the first answer, or `None` without one."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 30) as one:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it may be cut while much is sent
             one.sendall(request)
-            one.shutdown(socket.SHUT_WR)
+        one.settimeout(seconds)
         with one.makefile("rb") as answer:
             line = answer.readline()
+            if b" 100 " in line:
+                line = answer.readline() and answer.readline()
         return int(line.split()[1]) if line else None
     return None
 
@@ -156,7 +158,7 @@ def test_hostile_requests_break_nothing(run, wanted, capsys):
         started = time.monotonic()
         before = 0
         for number, status in enumerate(
-            pool.map(lambda n: send(service.port, hostile_request(n)), range(HOSTILE))
+            pool.map(lambda n: send(service.port, *hostile_request(n)), range(HOSTILE))
         ):
             statuses[status] = statuses.get(status, 0) + 1
             if number == HOSTILE // 10:
