@@ -191,13 +191,13 @@ def attention_figure(
                 f"`{name}` must be at least 0 and less than {count}. Received: {value}"
             )
     start = {"layer": layer, "kind": kind, "token": token}
-    page_data = {**_packed(attention), "start": start, "row": ROW}
+    page_data = {**packed(attention), "start": start, "row": ROW}
     body = render("attention.html", data=page_data, kinds=attention.kinds())
     longest = max(len(attention.source), len(attention.written))
     return Figure("Attention", body, vars(attention).copy(), 260 + ROW * min(longest, 40))
 
 
-def _packed(attention: Attention) -> dict:
+def packed(attention: Attention) -> dict:
     """Encodes tokens and scores for the page, one byte per score.
 
     If the decoder is causal, only the lower triangle of its scores is stored.

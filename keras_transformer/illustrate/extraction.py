@@ -57,8 +57,7 @@ def compressions_of(model) -> dict[int, int]:
 
 def _scores_of(model, source: np.ndarray, target: np.ndarray) -> dict:
     """Returns the scores of `model.attention`; a score of several tokens is divided among them."""
-    compressions = compressions_of(model)
-    if not compressions:
+    if not compressions_of(model):
         return model.attention(source, target)
     inputs = {"source": source, "target": target}
     for name, ids in list(inputs.items()):  # with positions, all layers have a key per token
@@ -71,9 +70,15 @@ def _scores_of(model, source: np.ndarray, target: np.ndarray) -> dict:
         name: np.stack([ops.convert_to_numpy(block) for block in of_stack], axis=1)
         for name, of_stack in blocks.items()
     }
-    for layer, compression in compressions.items():
-        scores["decoder"][:, layer] = divide_scores(scores["decoder"][:, layer], compression)
-    return scores
+    return {**scores, "decoder": divided_scores(model, scores["decoder"])}
+
+
+def divided_scores(model, decoder: np.ndarray) -> np.ndarray:
+    """Returns scores of the decoder, `(..., layers, H, T, T)`, of which each is of one token."""
+    divided = decoder.copy()
+    for layer, compression in compressions_of(model).items():
+        divided[..., layer, :, :, :] = divide_scores(decoder[..., layer, :, :, :], compression)
+    return divided
 
 
 def divide_scores(scores: np.ndarray, compression: int) -> np.ndarray:
@@ -203,7 +208,7 @@ def search_of(
         length_penalty=length_penalty,
         search=recording_search,
     )
-    return steps, _hypotheses(generated, translator.model.pad_id)
+    return steps, hypotheses_of(generated, translator.model.pad_id)
 
 
 def _search_step(before, index: int, logits, after) -> SearchStep:
@@ -223,7 +228,7 @@ def _search_step(before, index: int, logits, after) -> SearchStep:
     )
 
 
-def _hypotheses(generated, pad_id: int) -> list[dict]:
+def hypotheses_of(generated, pad_id: int) -> list[dict]:
     """Converts the hypotheses of the only sentence to dicts, without padding."""
     ids, log_probs, scores, finished = (ops.convert_to_numpy(tensor)[0] for tensor in generated)
     return [

@@ -26,12 +26,19 @@ class SearchStep:
         log_probs: Log-probabilities of `beams`.
         next_log_probs: Log-probabilities of every next token, array of shape `(beams, V)`.
         kept: The live beams after the step, each one token longer, best first.
+        next_ids: Ids of the next tokens, array of the shape of `next_log_probs`, if that holds the
+            most probable ones only. `None` means all ids in order.
     """
 
     beams: Sequence[tuple[int, ...]]
     log_probs: Sequence[float]
     next_log_probs: np.ndarray
     kept: Sequence[tuple[int, ...]]
+    next_ids: np.ndarray | None = None
+
+    def id_of(self, beam: int, column: int) -> int:
+        """Returns the id of a column of `next_log_probs`."""
+        return int(column if self.next_ids is None else self.next_ids[beam, column])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +74,22 @@ def candidates(
     [((1,), 'ended'), ((2,), 'kept'), ((3,), 'dropped')]
     """
     next_log_probs = np.array(step.next_log_probs, "float64")
-    next_log_probs[:, pad_id] = -np.inf
+    if step.next_ids is None:
+        next_log_probs[:, pad_id] = -np.inf
     totals = np.asarray(step.log_probs, "float64")[:, None] + next_log_probs
     count = 1 if beam_size == 1 else 2 * beam_size
     order = np.argsort(-totals, axis=None, kind="stable")[:count]
     considered = []
-    for beam, token in zip(*np.unravel_index(order, totals.shape), strict=True):
-        if totals[beam, token] == -np.inf:
+    for beam, column in zip(*np.unravel_index(order, totals.shape), strict=True):
+        if totals[beam, column] == -np.inf:
             continue
-        ids = (*step.beams[beam], int(token))
+        token = step.id_of(beam, column)
+        ids = (*step.beams[beam], token)
         fate = "ended" if token == eos_id else "dropped"
         if ids in step.kept:
             fate = "left" if last else "kept"
-        probability = float(np.exp(next_log_probs[beam, token]))
-        considered.append(Candidate(ids, probability, float(totals[beam, token]), fate))
+        probability = float(np.exp(next_log_probs[beam, column]))
+        considered.append(Candidate(ids, probability, float(totals[beam, column]), fate))
     return considered
 
 
@@ -112,21 +121,36 @@ def search_figure(
     Raises:
         ImportError: The packages of the extra `illustrate` are not installed.
     """
+    drawing = search_drawing(steps, hypotheses, token_of, beam_size, eos_id, pad_id, top_words)
+    data = {name: drawing.pop(name) for name in ("candidates", "top")}
+    body = render("search.html", **drawing, fates=FATES)
+    hypotheses = [{**one, "ids": tuple(one["ids"])} for one in hypotheses]
+    return Figure("Search", body, {**data, "hypotheses": hypotheses})
+
+
+def search_drawing(steps, hypotheses, token_of, beam_size, eos_id, pad_id=0, top_words=5) -> dict:
+    """Returns what is drawn of a beam search. The arguments are those of `search_figure`.
+
+    Returns:
+        A dict of `"tree"`, the places of nodes and edges in pixels; `"steps"`, a list of the rows
+        of each step, one per beam, with its next words; `"hypotheses"`, with their tokens; and
+        `"candidates"` and `"top"` of the data of the figure.
+    """
     tree = [
         candidates(step, beam_size, eos_id, pad_id, last=number == len(steps) - 1)
         for number, step in enumerate(steps)
     ]
     hypotheses = [{**one, "ids": tuple(one["ids"])} for one in hypotheses]
     top = [_top(step, token_of, top_words) for step in steps]
-    body = render(
-        "search.html",
-        tree=_layout(tree, steps, hypotheses, token_of),
-        steps=[_word_rows(step, words, token_of) for step, words in zip(steps, top, strict=True)],
-        hypotheses=[{**one, "tokens": [token_of(id) for id in one["ids"]]} for one in hypotheses],
-        fates=FATES,
-        beam_size=beam_size,
-    )
-    return Figure("Search", body, {"candidates": tree, "top": top, "hypotheses": hypotheses})
+    return {
+        "tree": _layout(tree, steps, hypotheses, token_of),
+        "steps": [_word_rows(step, words, token_of) for step, words in zip(steps, top, strict=True)],
+        "hypotheses": [
+            {**one, "tokens": [token_of(id) for id in one["ids"]]} for one in hypotheses
+        ],
+        "candidates": tree,
+        "top": top,
+    }
 
 
 def _top(step: SearchStep, token_of, count: int) -> list[list[tuple[str, float]]]:
@@ -134,8 +158,12 @@ def _top(step: SearchStep, token_of, count: int) -> list[list[tuple[str, float]]
     probabilities = np.exp(np.asarray(step.next_log_probs, "float64"))
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     return [
-        [(token_of(int(token)), float(row[token])) for token in best]
-        for row, best in zip(probabilities, order, strict=True)
+        [
+            (token_of(step.id_of(beam, column)), float(probabilities[beam, column]))
+            for column in best
+            if probabilities[beam, column] or step.next_ids is None
+        ]
+        for beam, best in enumerate(order)
     ]
 
 
@@ -165,8 +193,10 @@ def _layout(tree, steps, hypotheses, token_of) -> dict:
             places[ids] = (x, y)
             token = token_of(ids[-1])
             on_best = ids == best[: len(ids)]
-            edges.append({"from": places[ids[:-1]], "to": (x, y), "fate": fate, "best": on_best})
-            nodes.append({"x": x, "y": y, "fate": fate, "best": on_best, "token": token})
+            edge = {"from": places[ids[:-1]], "to": (x, y)}
+            edges.append({**edge, "step": number, "fate": fate, "best": on_best})
+            nodes.append({"x": x, "y": y, "step": number, "fate": fate, "best": on_best})
+            nodes[-1]["token"] = token
             nodes[-1]["short"] = token if len(token) <= LONGEST else token[: LONGEST - 1] + "…"
             nodes[-1]["probability"] = candidate.probability
             nodes[-1]["rank"] = ranks.get(ids)

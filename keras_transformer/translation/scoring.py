@@ -72,3 +72,34 @@ def target_attention(model, source, target, *, bos_id):
     _, scores = model(inputs, training=False, return_attention_scores=True)
     check_scores("cross", scores["cross"])
     return ops.stack(scores["cross"], axis=1)
+
+
+@refused_after_fork
+def all_attention(model, source, target, *, bos_id, with_positions=False):
+    """Returns the attention scores of all blocks for given targets.
+
+    Row t of those of the decoder belongs to the position that predicts token t.
+
+    Args:
+        model: A `Transformer`.
+        source: As in `score_targets`.
+        target: As in `score_targets`.
+        bos_id: As in `score_targets`.
+        with_positions: Whether the model gets the positions of the tokens, with which all of its
+            layers have a key per token.
+
+    Returns:
+        Three float32 tensors: of the encoder, `(B, layers, H, S, S)`, of the decoder,
+        `(B, layers, H, T, T)`, and of the cross-attention, `(B, layers, H, T, S)`.
+
+    Raises:
+        ValueError: If a block has no such scores.
+    """
+    inputs = {"source": source, "target": shift_right(target, bos_id)}
+    if with_positions:
+        for name, ids in list(inputs.items()):
+            inputs[f"{name}_positions"] = ops.arange(ids.shape[1], dtype="int32")[None]
+    _, scores = model(inputs, training=False, return_attention_scores=True)
+    for name, blocks in scores.items():
+        check_scores(name, blocks)
+    return tuple(ops.stack(scores[name], axis=1) for name in ("encoder", "decoder", "cross"))
