@@ -247,7 +247,8 @@ def private_attributes_of_others(path):
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     own = {"_replace", "_asdict", "_fields"}
-    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, functions)}
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     of_self = {"self", "cls"}
     own |= {

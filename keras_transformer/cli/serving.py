@@ -72,15 +72,15 @@ def serve(
     require_packages()
     from keras_transformer.serving.service_settings import (
         Batching,
+        FixedSearch,
         Limits,
-        SearchSettings,
         ServiceSettings,
     )
     from keras_transformer.serving.tokens import read_tokens
 
     settings = ServiceSettings(
         named_runs(run),
-        SearchSettings(beam_size, top_beams, length_penalty, max_length, no_repeat_ngram_size),
+        FixedSearch(beam_size, top_beams, length_penalty, max_length, no_repeat_ngram_size),
         Limits(
             body=max_body,
             texts=max_texts,
@@ -151,7 +151,8 @@ def serve_settings(settings, host: str, port: int, workers: int, modules: Sequen
             say(f"Serving {', '.join(settings.runs)} at {url}")
 
         if workers == 1:
-            return answer(settings, listener, ready)
+            answer(settings, listener, ready)
+            return 0
         return supervise(settings, listener, workers, modules, ready)
 
 
@@ -175,16 +176,16 @@ def work(settings, modules: Sequence[str], listener, pipe) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends all
     end_with_parent()
 
-    def main() -> int:
+    def main() -> None:
         import_modules(modules)
-        return answer(settings, listener, lambda: pipe.send(True), (signal.SIGTERM,))
+        answer(settings, listener, lambda: pipe.send(True), (signal.SIGTERM,))
 
     sys.exit(program.run(PROGRAM, main, "serve"))
 
 
-def answer(settings, listener, ready, signals=(signal.SIGINT, signal.SIGTERM)) -> int:
-    """Loads and compiles, then listens and answers in this process; returns the exit code."""
-    from keras_transformer.serving.http_server import HTTPServer
+def answer(settings, listener, ready, signals=(signal.SIGINT, signal.SIGTERM)) -> None:
+    """Loads and compiles, then listens and answers in this process, until a signal comes."""
+    from keras_transformer.serving.http_server import HTTPServer, end_at_once
     from keras_transformer.serving.metrics import Metrics
     from keras_transformer.serving.served_run import load_runs
     from keras_transformer.serving.service import PATHS, Service
@@ -199,12 +200,10 @@ def answer(settings, listener, ready, signals=(signal.SIGINT, signal.SIGTERM)) -
     service = Service(settings, runs, metrics)
     gc.collect()
     gc.freeze()  # the models live as long as the process
-    code = HTTPServer(service, ready, signals).answer(listener)
-    if code:
+    if not HTTPServer(service, ready, signals).answer(listener):
         sys.stderr.flush()
-        os._exit(code)  # without waiting for what nobody waits for
+        end_at_once(signal.SIGTERM)  # without waiting for what nobody waits for
     service.dispatcher.close()
-    return code
 
 
 def report(name: str):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from keras_transformer.serving.service import Service, make_app
 
 BACKLOG = 1024
 LINGER = 0.3  # seconds in which requests that are on their way still come
-UNANSWERED = 1  # exit code: the time to end was up
 
 
 class HTTPServer(uvicorn.Server):
@@ -50,12 +48,12 @@ class HTTPServer(uvicorn.Server):
         )
         super().__init__(config)
         self.service, self.ready, self.signals = service, ready, signals
-        self.code = 0
+        self.is_late = False
 
-    def answer(self, listener: socket.socket) -> int:
-        """Answers requests until a signal comes; returns the exit code."""
+    def answer(self, listener: socket.socket) -> bool:
+        """Answers requests until a signal comes; returns whether all were answered in time."""
         asyncio.run(self.serve(sockets=[listener]))
-        return self.code
+        return not self.is_late
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens from now on."""
@@ -70,7 +68,7 @@ class HTTPServer(uvicorn.Server):
         await asyncio.sleep(LINGER)
         await super().shutdown(sockets)
         if self.server_state.tasks:
-            self.code = UNANSWERED
+            self.is_late = True
             await asyncio.sleep(LINGER)  # they are told so
 
     @contextlib.contextmanager
@@ -86,5 +84,11 @@ class HTTPServer(uvicorn.Server):
     def handle_exit(self, number: int, frame) -> None:
         """Handles a signal."""
         if self.should_exit:
-            os._exit(128 + number)
+            end_at_once(number)
         self.should_exit = True
+
+
+def end_at_once(number: int) -> None:
+    """Ends this process as a signal does that nobody handles."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

@@ -73,7 +73,7 @@ class Exchange:
         self.scope, self._receive, self._send, self._service = scope, receive, send, service
         self._began = time.perf_counter()
         self._has_ended = False  # the client is gone, or has sent all
-        self._status = 0
+        self._status, self._is_logged = 0, False
         scope.setdefault("state", {})
 
     async def send(self, message) -> None:
@@ -83,6 +83,8 @@ class Exchange:
             if self._service.ending or not self._has_ended:
                 headers = [*message.get("headers", []), (b"connection", b"close")]
                 message = {**message, "headers": headers}
+        elif not message.get("more_body", False):
+            self.log()  # before the client knows
         await self._send(message)
 
     async def fail(self, error: HTTPError) -> None:
@@ -161,7 +163,10 @@ class Exchange:
             await asyncio.gather(answering, gone, return_exceptions=True)
 
     def log(self) -> None:
-        """Writes a line without texts to the log, and counts the request."""
+        """Writes a line without texts to the log, and counts the request, once."""
+        if self._is_logged:
+            return
+        self._is_logged = True
         seconds = time.perf_counter() - self._began
         path = self.scope["raw_path"].decode("ascii", "backslashreplace")
         texts = self.scope["state"].get("texts", 0)

@@ -32,6 +32,7 @@ from keras_transformer.serving.messages import (
 from keras_transformer.serving.metrics import Metrics
 from keras_transformer.serving.served_run import SHOWN, RefusedError, ServedRun
 from keras_transformer.serving.service_settings import ServiceSettings
+from keras_transformer.translation.run_folder import package_versions
 
 PATHS = {"/translate", "/score", "/health", "/about", "/metrics", "/docs", "/openapi.json", "/"}
 ATTENTION_NUMBERS = 2_000_000  # of one answer, about 14 MB
@@ -237,11 +238,10 @@ def make_routes(service: Service) -> APIRouter:
 
 def make_app(service: Service) -> FastAPI:
     """Returns the application, without the limits of `limits.py`."""
-    from keras_transformer import __version__
-
+    version = package_versions(["keras-transformer"]).get("keras-transformer", "")
     app = FastAPI(
         title="keras_transformer",
-        version=__version__,
+        version=version,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

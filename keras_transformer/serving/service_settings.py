@@ -8,7 +8,7 @@ MOST = 1_000_000_000  # of any limit; more is surely a typo
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchSettings:
+class FixedSearch:
     """Settings of the search, which requests cannot change.
 
     Attributes:
@@ -104,7 +104,7 @@ class ServiceSettings:
     """
 
     runs: dict[str, str]
-    search: SearchSettings = SearchSettings()
+    search: FixedSearch = FixedSearch()
     limits: Limits = Limits()
     batching: Batching = Batching()
     engine: str = KERAS

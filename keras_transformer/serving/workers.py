@@ -14,7 +14,7 @@ LONGEST_PAUSE = 60.0  # seconds; each that dies before it was ready doubles the 
 SPARE = 5.0  # seconds beyond the time that workers have to end, before they are killed
 
 
-class Worker:
+class WorkerProcess:
     """A process and whether it has become ready.
 
     Args:
@@ -44,7 +44,7 @@ class Supervisor:
     """Starts workers, replaces those that die, and ends all on a signal.
 
     Args:
-        target: As of `Worker`.
+        target: As of `WorkerProcess`.
         listener: A bound socket. It is closed here when the service ends.
         count: Number of workers.
         end_seconds: Seconds that workers have to end.
@@ -71,7 +71,7 @@ class Supervisor:
         """Runs the workers until a signal comes; returns the exit code."""
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self._note) for number in numbers}
-        self.workers = [Worker(self._target, self._listener) for _ in range(self._count)]
+        self.workers = [WorkerProcess(self._target, self._listener) for _ in range(self._count)]
         try:
             while not self._signals:
                 self._wait(0.1)
@@ -111,7 +111,7 @@ class Supervisor:
                 f"{self._pause:.0f} s\n"
             )
         if len(self.workers) < self._count and time.monotonic() >= self._start_at:
-            self.workers.append(Worker(self._target, self._listener))
+            self.workers.append(WorkerProcess(self._target, self._listener))
         if not self._was_ready and all(worker.is_ready for worker in self.workers):
             self._was_ready = True
             self._ready()

@@ -12,8 +12,8 @@ pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 
 from keras_transformer.serving.service_settings import (
     Batching,
+    FixedSearch,
     Limits,
-    SearchSettings,
     ServiceSettings,
 )
 from tests.conftest import searches_without_xla
@@ -22,7 +22,7 @@ from tests.translation.conftest import one_size, sentences, translator
 
 __all__ = ["one_size", "translator"]
 
-SEARCH = SearchSettings(beam_size=2, top_beams=2, max_length=9)
+SEARCH = FixedSearch(beam_size=2, top_beams=2, max_length=9)
 LIMITS = Limits(
     body=4000,
     texts=5,
@@ -292,7 +292,8 @@ def lines_of_log(capfd, count):
 def test_the_log_has_no_texts(service, capfd):
     service.translate(["red street"])
     service.get("/red%20street%0A?red=street")
-    lines = lines_of_log(capfd, 2).splitlines()
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
     assert lines[0].split()[1:4] == ["POST", "/translate", "200"]
     assert lines[0].endswith(" ms 1 texts")
     assert lines[1].split()[1:4] == ["GET", "/red%20street%0A", "404"]
@@ -445,4 +446,21 @@ def test_an_end_answers_what_has_come_and_closes_what_is_idle(translator, servic
         assert {headers["connection"] for _, headers, _ in answers} == {"close"}
         idle.settimeout(HANGS)
         assert idle.recv(1) == b""
-    assert ending.server.code == 0
+    assert not ending.server.is_late
+
+
+def test_what_is_not_answered_in_time_at_the_end_is_told_so(translator, service):
+    engine = Held(translator)
+    settings = dataclasses.replace(SETTINGS, limits=dataclasses.replace(LIMITS, end_seconds=0.1))
+    with running(settings, red=engine) as ending:
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(ending.translate(["red cat"])))
+        asking.start()
+        while not engine.texts:
+            time.sleep(0.01)
+        ending.server.should_exit = True
+        asking.join()
+        assert [status for status, _, _ in answers] == [503]
+        assert "The service ends." in answers[0][2]["error"]["message"]
+        engine.free.set()
+    assert ending.server.is_late
