@@ -29,6 +29,7 @@ def serve(
     compute_type: str = "float32",
     workers: int = 1,
     token_file: str = "",
+    page: bool = True,
     batch_size: int = 64,
     batch_wait: float = 0.005,
     max_body: int = 1048576,
@@ -57,6 +58,7 @@ def serve(
         compute_type: Of ctranslate2, such as int8.
         workers: Number of processes, each with a model of its own.
         token_file: File with a bearer token in each line, one of which requests must have.
+        page: Whether there is a page for people at /, which needs a few more programs.
         batch_size: Number of texts that are translated together at most.
         batch_wait: Seconds without a new text after which no more are waited for.
         max_body: Maximum bytes of a request.
@@ -95,6 +97,7 @@ def serve(
         engine,
         compute_type,
         read_tokens(token_file) if token_file else (),
+        page,
     )
     if workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {workers}")

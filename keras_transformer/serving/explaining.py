@@ -9,7 +9,7 @@ from keras_transformer.illustrate.explanation import Explainer, Explanation
 from keras_transformer.illustrate.extraction import known_ids, tokens_of
 from keras_transformer.illustrate.search_view import FATES, search_drawing
 from keras_transformer.serving.messages import Asked, HypothesisAnswer, RunName, Text
-from keras_transformer.serving.service_settings import SearchSettings
+from keras_transformer.serving.service_settings import FixedSearch
 
 LONGEST = 32  # tokens of a sentence that is explained, EOS included
 
@@ -45,7 +45,7 @@ class ExplainAnswer(BaseModel):
     ] = None
 
 
-def make_explainer(translator, search: SearchSettings) -> Explainer | None:
+def make_explainer(translator, search: FixedSearch) -> Explainer | None:
     """Returns the explainer of a translator; `None` if its engine keeps no history."""
     if not hasattr(translator, "model"):
         return None

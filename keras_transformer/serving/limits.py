@@ -7,10 +7,11 @@ import traceback
 from http import HTTPStatus
 
 from keras_transformer.serving.errors import FAILED, HTTPError
+from keras_transformer.serving.page_routes import PAGE_FILES
 from keras_transformer.serving.service import Service
 from keras_transformer.serving.tokens import Tokens
 
-OPEN_PATHS = {"/health"}  # need no token
+OPEN_PATHS = {"/health", *PAGE_FILES}  # need no token
 DRAIN_SECONDS = 1.0  # for the rest of a body that is refused: else its sender would see no answer
 DRAIN_BYTES = 16  # times the limit
 

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable
 
+from keras_transformer.illustrate.explanation import Explanation
+from keras_transformer.serving.explaining import make_explainer
 from keras_transformer.serving.service_settings import ServiceSettings
 from keras_transformer.translation import Translator
 
@@ -30,6 +32,7 @@ class ServedRun:
             settings.batching,
         )
         self.has_attention = True
+        self.explainer = make_explainer(translator, settings.search) if settings.page else None
 
     @property
     def batch_sizes(self) -> dict[str, int]:
@@ -38,6 +41,7 @@ class ServedRun:
             "translate": self.batching.size,
             "attention": max(1, min(self.batching.size, SHOWN // self.search.top_beams)),
             "score": min(self.batching.size, SHOWN),
+            "explain": 1,
         }
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> int:
@@ -46,13 +50,15 @@ class ServedRun:
         Returns:
             The number of programs.
         """
+        explained = self.explainer.prepare() if self.explainer is not None else 0
         sizes, options = self.batch_sizes, dataclasses.asdict(self.search)
         counts = {"texts": sizes["translate"], "pairs": sizes["score"], "progress": progress}
         try:
-            return self.translator.prepare(**counts, attention=sizes["attention"], **options)
+            attention = {"attention": sizes["attention"]}
+            return explained + self.translator.prepare(**counts, **attention, **options)
         except ValueError:  # there is no attention; else the error comes again
             self.has_attention = False
-            return self.translator.prepare(**counts, **options)
+            return explained + self.translator.prepare(**counts, **options)
 
     def translate(self, texts: list[str], attention: bool = False) -> list:
         """Returns the `Translation` of each text."""
@@ -63,6 +69,10 @@ class ServedRun:
         """Returns the `Score` of each pair of a text and its translation."""
         sources, targets = zip(*pairs, strict=True)
         return self.translator.score(sources, targets)
+
+    def explain(self, texts: list[str]) -> list[Explanation]:
+        """Returns the `Explanation` of each text."""
+        return [self.explainer.explain(text) for text in texts]
 
     def pieces(self, text: str, attention: bool = False) -> int:
         """Returns the number of pieces in which a text is translated, at least 1.
@@ -91,6 +101,17 @@ class ServedRun:
         self._check_length("source", source, longest)
         self._check_length("target", target, longest)
 
+    def check_explained(self, text: str) -> None:
+        """Raises a RefusedError if a text cannot be explained."""
+        if self.explainer is None:
+            raise RefusedError(
+                f"The run {self.name} is served without its page, or by an engine that keeps no "
+                "history of its search: serve it with the engine keras."
+            )
+        if not self.translator.tokenizer.tokenize(text):
+            raise RefusedError("The text is empty. Send a sentence.")
+        self._check_length("text", text, self.explainer.longest - 1)
+
     def _check_length(self, name: str, text: str, longest: int) -> None:
         limit = self.limits.characters
         if len(text) > limit:
@@ -114,6 +135,7 @@ class ServedRun:
             "name": self.name,
             **languages,
             "attention": self.has_attention,
+            "explained_tokens": self.explainer.longest - 1 if self.explainer is not None else 0,
             "max_source_length": self.translator.max_source_length,
         }
 

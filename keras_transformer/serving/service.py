@@ -19,6 +19,7 @@ from keras_transformer.serving.dispatcher import (
 )
 from keras_transformer.serving.documentation import documentation_page
 from keras_transformer.serving.errors import FAILED, HTTPError, shown
+from keras_transformer.serving.explaining import ExplainRequest
 from keras_transformer.serving.messages import (
     ErrorAnswer,
     Health,
@@ -30,11 +31,13 @@ from keras_transformer.serving.messages import (
     translation_answer,
 )
 from keras_transformer.serving.metrics import Metrics
+from keras_transformer.serving.page_routes import PAGE_FILES, page_routes
 from keras_transformer.serving.served_run import SHOWN, RefusedError, ServedRun
 from keras_transformer.serving.service_settings import ServiceSettings
 from keras_transformer.translation.run_folder import package_versions
 
-PATHS = {"/translate", "/score", "/health", "/about", "/metrics", "/docs", "/openapi.json", "/"}
+REQUESTS = {"/translate": TranslateRequest, "/score": ScoreRequest, "/explain": ExplainRequest}
+PATHS = {*REQUESTS, *PAGE_FILES, "/health", "/about", "/metrics", "/docs", "/openapi.json"}
 ATTENTION_NUMBERS = 2_000_000  # of one answer, about 14 MB
 ERRORS = {
     status: {"model": ErrorAnswer, "description": description}
@@ -72,8 +75,8 @@ class Service:
 
     def _answer(self, kind: Kind, contents: list) -> list:
         run = self.runs[kind.run]
-        if kind.operation == "score":
-            return run.score(contents)
+        if kind.operation in ("score", "explain"):
+            return {"score": run.score, "explain": run.explain}[kind.operation](contents)
         return run.translate(contents, attention=kind.operation == "attention")
 
     @property
@@ -83,7 +86,7 @@ class Service:
 
     async def translate(self, asked: TranslateRequest) -> TranslateAnswer:
         """Answers a request for translations."""
-        run = self._run(asked.run)
+        run = self.run(asked.run)
         self._check_count("texts", asked.texts)
         self._check_options(asked, run)
         operation = "attention" if asked.attention else "translate"
@@ -92,7 +95,7 @@ class Service:
             kind = Kind(run.name, operation)
             return [Item(kind, text, run.pieces(text, asked.attention)) for text in asked.texts]
 
-        found = await self._ask(measure, len(asked.texts))
+        found = await self.ask(measure, len(asked.texts))
         numbers = sum(
             one.attention.size
             for translation in found
@@ -110,7 +113,7 @@ class Service:
 
     async def score(self, asked: ScoreRequest) -> ScoreAnswer:
         """Answers a request for scores."""
-        run = self._run(asked.run)
+        run = self.run(asked.run)
         self._check_count("sources", asked.sources)
         if len(asked.sources) != len(asked.targets):
             raise RefusedError(
@@ -124,7 +127,7 @@ class Service:
                 run.check_pair(*pair)
             return [Item(Kind(run.name, "score"), pair) for pair in pairs]
 
-        found = await self._ask(measure, len(pairs))
+        found = await self.ask(measure, len(pairs))
         return ScoreAnswer(
             scores=[
                 ScoreOfPair(
@@ -134,7 +137,7 @@ class Service:
             ]
         )
 
-    async def _ask(self, measure: Callable[[], list[Item]], count: int) -> list:
+    async def ask(self, measure: Callable[[], list[Item]], count: int) -> list:
         """Returns the answers to the items that a function makes, in a thread."""
         try:
             self.dispatcher.check_room(count)
@@ -154,7 +157,8 @@ class Service:
         except (ValueError, TypeError) as error:
             raise RefusedError(str(error)) from error
 
-    def _run(self, name: str | None) -> ServedRun:
+    def run(self, name: str | None) -> ServedRun:
+        """Returns the run that a request names."""
         names = ", ".join(self.runs)
         if name is None and len(self.runs) > 1:
             raise RefusedError(f"Say which `run` to use, one of {names}.")
@@ -247,6 +251,8 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(make_routes(service))
+    if service.settings.page:
+        app.include_router(page_routes(service, ERRORS))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -302,7 +308,7 @@ def _handle_invalid(service: Service):
     async def handle(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][1:]))
-        fields = {"/translate": TranslateRequest, "/score": ScoreRequest}[request.url.path]
+        fields = REQUESTS[request.url.path]
         expected = f"Expected: {', '.join(fields.model_fields)}."
         if first["type"] == "json_invalid":
             message = f"The body is not JSON: {first['ctx']['error']} at character {place}."

@@ -101,6 +101,7 @@ class ServiceSettings:
         engine: Name of the engine.
         compute_type: Type that the engine computes in.
         tokens: Bearer tokens, one of which every request must have; empty for no such check.
+        page: Whether there is a page that shows translations, and what it needs.
     """
 
     runs: dict[str, str]
@@ -110,3 +111,4 @@ class ServiceSettings:
     engine: str = KERAS
     compute_type: str = FLOAT32
     tokens: tuple[str, ...] = ()
+    page: bool = True

@@ -21,7 +21,9 @@ function svgElement(name, attributes, text) {
 }
 
 function withAttributes(node, attributes, text) {
-  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes || {}))
+    if (key === "style") node.style.cssText = value;  // the attribute may be forbidden by the page's policy
+    else node.setAttribute(key, value);
   if (text !== undefined) node.textContent = text;
   return node;
 }
@@ -60,8 +62,8 @@ function Scores(data) {
   };
 }
 
-function View(figure) {
-  const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+/** Draws a figure, whose controls are there, and redraws it as they are used. */
+function View(figure, data) {
   const scores = new Scores(data);
   const control = (name) => figure.querySelector("[name='" + name + "']");
   const stage = figure.querySelector(".stage"), summary = figure.querySelector(".summary");
@@ -289,5 +291,7 @@ function View(figure) {
   if (data.start.token !== null) { focused = { side: "right", index: data.start.token }; highlight(); }
 }
 
-for (const figure of document.querySelectorAll("[data-attention]")) View(figure);
+for (const figure of document.querySelectorAll("[data-attention]"))
+  View(figure, JSON.parse(figure.querySelector("script[type='application/json']").textContent));
+window.illustrate = { View: View, htmlElement: htmlElement, svgElement: svgElement };  // for pages that fetch data
 })();
