@@ -1,8 +1,6 @@
 """The page in a browser: what is drawn, what changes it, and that nothing else is loaded or run."""
 
 import itertools
-import json
-import shutil
 
 import numpy as np
 import pytest
@@ -15,35 +13,17 @@ from keras_transformer.illustrate import (
     search_figure,
 )
 from keras_transformer.illustrate.attention_view import in_levels
+from tests.browser import browser, requested, show_as
 from tests.illustrate.conftest import random_attention
 from tests.illustrate.test_page import NASTY
 
+__all__ = ["browser"]
 pytestmark = pytest.mark.slow
 
-OPTIONS = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync
-    --disable-dev-shm-usage --window-size=1280,1000"""
 LINES = """return [...document.querySelectorAll(arguments[0] + " line")]
     .filter((line) => line.getClientRects().length)
     .map((line) => [line.dataset.head, line.dataset.query, line.dataset.key,
                     line.getAttribute("stroke-opacity")].map(Number))"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("there is no chromium with its chromedriver here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for option in (*OPTIONS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as browser:
-        browser.get("about:blank")  # away from the page that it starts with
-        yield browser
 
 
 @pytest.fixture
@@ -58,12 +38,7 @@ def opened(browser, tmp_path):
 
     yield see
     assert browser.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requests = [
-        message["params"]["request"]["url"]
-        for message in messages
-        if message["method"] == "Network.requestWillBeSent"
-    ]
+    requests = requested(browser)
     assert requests
     assert [url for url in requests if not url.startswith(("file://", "data:"))] == []
     assert sum(url.startswith("file://") for url in requests) == 1
@@ -266,10 +241,7 @@ def test_any_text_shows_as_text(opened, translator, name, monkeypatch):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_wide_and_narrow_light_and_dark(opened, translator, width, theme):
     seen = opened(page(translator, "six"))
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    seen.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    scheme = {"name": "prefers-color-scheme", "value": theme}
-    seen.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    show_as(seen, width, theme)
     assert seen.execute_script("return document.documentElement.scrollWidth") <= width
     paper = seen.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 20, 24)"}[theme]

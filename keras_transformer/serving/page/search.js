@@ -91,8 +91,8 @@ function SearchReplay(section, data) {
     find(".caption").textContent = caption(step);
     find(".beams-title").textContent = "Each beam before step " + Math.max(step, 1) + ", and what may follow";
     find(".beams").replaceChildren(...data.steps[Math.max(step, 1) - 1].map(beamRow));
-    control("previous").disabled = step === 0;
-    control("next").disabled = step === last;
+    control("previous").setAttribute("aria-disabled", step === 0);  // if disabled, it would lose the focus
+    control("next").setAttribute("aria-disabled", step === last);
     if (follow) scroll.scrollLeft = (step + 0.5) * data.tree.width / (last + 1) - 0.6 * scroll.clientWidth;
   }
 
