@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from keras_transformer.serving.dispatcher import (
@@ -17,7 +16,6 @@ from keras_transformer.serving.dispatcher import (
     Kind,
     QueueFullError,
 )
-from keras_transformer.serving.documentation import documentation_page
 from keras_transformer.serving.errors import FAILED, HTTPError, shown
 from keras_transformer.serving.messages import (
     ErrorAnswer,
@@ -30,6 +28,7 @@ from keras_transformer.serving.messages import (
     translation_answer,
 )
 from keras_transformer.serving.metrics import Metrics
+from keras_transformer.serving.pages import make_pages
 from keras_transformer.serving.served_run import SHOWN, RefusedError, ServedRun
 from keras_transformer.serving.service_settings import ServiceSettings
 from keras_transformer.translation.run_folder import package_versions
@@ -247,10 +246,7 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(make_routes(service))
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(documentation_page(app.openapi()))
+    app.include_router(make_pages(service, app.openapi))
 
     app.add_exception_handler(RequestValidationError, _handle_invalid(service))
     app.add_exception_handler(HTTPException, _handle_http_exception)
