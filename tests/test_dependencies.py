@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "translation",
         "io",
     },
-    "serving": {"forking", "text", "decoding", "translation", "formats", "io"},
+    "serving": {"forking", "text", "decoding", "translation", "formats", "illustrate", "io"},
     "illustrate": {"translation", "decoding", "layers"},
     "cli": EVERYTHING,
     "__init__": EVERYTHING,

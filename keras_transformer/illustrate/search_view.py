@@ -144,7 +144,9 @@ def search_drawing(steps, hypotheses, token_of, beam_size, eos_id, pad_id=0, top
     top = [_top(step, token_of, top_words) for step in steps]
     return {
         "tree": _layout(tree, steps, hypotheses, token_of),
-        "steps": [_word_rows(step, words, token_of) for step, words in zip(steps, top, strict=True)],
+        "steps": [
+            _word_rows(step, words, token_of) for step, words in zip(steps, top, strict=True)
+        ],
         "hypotheses": [
             {**one, "tokens": [token_of(id) for id in one["ids"]]} for one in hypotheses
         ],

@@ -56,12 +56,6 @@ class LimitedConnection(H11Protocol):
         super().data_received(data)
         self.watch_head()
 
-    def on_response_complete(self) -> None:
-        """Goes on with the next request, whose time begins with its first byte."""
-        super().on_response_complete()
-        if self.conn.trailing_data[0]:
-            self.watch_head()
-
     def watch_head(self) -> None:
         """Starts or stops the timer of a request's head."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
@@ -91,13 +85,10 @@ class LimitedConnection(H11Protocol):
                 timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers what is no HTTP, and ends its request, if it has begun one."""
+        """Answers what is no HTTP, and closes the connection."""
         log_request("-", "-", 400, 0, 0)
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_response(HTTPError(HTTPStatus.BAD_REQUEST, msg)))
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         self.transport.close()
 
 

@@ -1,6 +1,7 @@
 """Limits around the application: bytes, time, tokens; and what is logged of each request."""
 
 import asyncio
+import contextlib
 import sys
 import time
 import traceback
@@ -181,14 +182,19 @@ class ClientGoneError(Exception):
 
 
 def log_request(method: str, path: str, status: int, seconds: float, texts: int) -> None:
-    """Writes a line of the access log to standard error."""
+    """Writes a line of the access log."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S")
-    line = f"{now} {method[:20]} {path[:200]} {status} {1000 * seconds:.1f} ms {texts} texts\n"
-    sys.stderr.write(line)
+    _write(f"{now} {method[:20]} {path[:200]} {status} {1000 * seconds:.1f} ms {texts} texts\n")
 
 
 def log_failure(error: Exception) -> None:
     """Writes where an error was raised; its message might hold a text."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{frame.filename}, line {frame.lineno}"
-    sys.stderr.write(f"The service failed with {type(error).__name__} ({place})\n")
+    _write(f"The service failed with {type(error).__name__} ({place})\n")
+
+
+def _write(line: str) -> None:
+    """Writes a line to standard error; a service outlives the reader of its log."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(line)

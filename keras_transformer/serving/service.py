@@ -6,9 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
-from starlette.exceptions import HTTPException
 
 from keras_transformer.serving.dispatcher import (
     ClosedError,
@@ -17,9 +14,8 @@ from keras_transformer.serving.dispatcher import (
     Kind,
     QueueFullError,
 )
-from keras_transformer.serving.documentation import documentation_page
-from keras_transformer.serving.errors import FAILED, HTTPError, shown
-from keras_transformer.serving.explaining import ExplainRequest
+from keras_transformer.serving.error_handlers import REQUESTS, add_error_handlers
+from keras_transformer.serving.errors import HTTPError, shown
 from keras_transformer.serving.messages import (
     ErrorAnswer,
     Health,
@@ -32,11 +28,11 @@ from keras_transformer.serving.messages import (
 )
 from keras_transformer.serving.metrics import Metrics
 from keras_transformer.serving.page_routes import PAGE_FILES, page_routes
+from keras_transformer.serving.pages import make_pages
 from keras_transformer.serving.served_run import SHOWN, RefusedError, ServedRun
 from keras_transformer.serving.service_settings import ServiceSettings
 from keras_transformer.translation.run_folder import package_versions
 
-REQUESTS = {"/translate": TranslateRequest, "/score": ScoreRequest, "/explain": ExplainRequest}
 PATHS = {*REQUESTS, *PAGE_FILES, "/health", "/about", "/metrics", "/docs", "/openapi.json"}
 ATTENTION_NUMBERS = 2_000_000  # of one answer, about 14 MB
 ERRORS = {
@@ -251,77 +247,13 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(make_routes(service))
+    app.include_router(make_pages(service, app.openapi))
     if service.settings.page:
         app.include_router(page_routes(service, ERRORS))
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(documentation_page(app.openapi()))
-
-    app.add_exception_handler(RequestValidationError, _handle_invalid(service))
-    app.add_exception_handler(HTTPException, _handle_http_exception)
-    app.add_exception_handler(RefusedError, _handle_refused)
-    app.add_exception_handler(HTTPError, _handle_error)
-    app.add_exception_handler(Exception, _handle_failure)
+    add_error_handlers(app, service.settings.search)
     return app
 
 
 def _json(answer) -> Response:
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
-
-
-def _answer(error: HTTPError) -> Response:
-    return Response(
-        error.body, int(error.status), headers=error.headers, media_type="application/json"
-    )
-
-
-def _unprocessable(message: str) -> HTTPError:
-    return HTTPError(HTTPStatus.UNPROCESSABLE_ENTITY, message)
-
-
-async def _handle_error(request: Request, error: HTTPError) -> Response:
-    return _answer(error)
-
-
-async def _handle_failure(request: Request, error: Exception) -> Response:
-    return _answer(FAILED)  # the error itself goes on to the log
-
-
-async def _handle_refused(request: Request, error: RefusedError) -> Response:
-    return _answer(_unprocessable(str(error)))
-
-
-async def _handle_http_exception(request: Request, error: HTTPException) -> Response:
-    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's, of a body that it cannot read
-        return _answer(_unprocessable("The body is not JSON in UTF-8."))
-    message = {404: "There is nothing here.", 405: "This method is not served here."}
-    text = message.get(error.status_code, str(error.detail))
-    return _answer(HTTPError(HTTPStatus(error.status_code), f"{text} See /docs.", error.headers))
-
-
-def _handle_invalid(service: Service):
-    """Returns the handler of requests with wrong fields or types."""
-    search = dataclasses.asdict(service.settings.search)
-    fixed = ", ".join(f"{name} {value}" for name, value in search.items())
-
-    async def handle(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        fields = REQUESTS[request.url.path]
-        expected = f"Expected: {', '.join(fields.model_fields)}."
-        if first["type"] == "json_invalid":
-            message = f"The body is not JSON: {first['ctx']['error']} at character {place}."
-        elif first["type"] == "extra_forbidden":
-            message = f"{shown(place)} is not a field of a request. {expected} The search "
-            message += f"is fixed when the service starts: {fixed}."
-        elif not place:
-            message = (
-                "The body must be a JSON object, sent as Content-Type: application/json. "
-                f"{expected}"
-            )
-        else:
-            message = f"{shown(place)}: {first['msg'].removeprefix('Value error, ')}. {expected}"
-        return _answer(_unprocessable(message))
-
-    return handle

@@ -61,9 +61,7 @@ def test_hypotheses_are_those_of_translate(explainer, translator, text):
 def test_attention_is_that_of_the_model(explainer, translator):
     for text in TEXTS:
         found = explainer.explain(text)
-        wanted = extraction.attention_of(
-            translator, found.source, list(found.hypotheses[0]["ids"])
-        )
+        wanted = extraction.attention_of(translator, found.source, list(found.hypotheses[0]["ids"]))
         for name in ("encoder", "decoder", "cross"):
             scores = getattr(found.attention, name)
             np.testing.assert_allclose(scores, getattr(wanted, name), atol=1e-5)

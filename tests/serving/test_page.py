@@ -52,7 +52,9 @@ def test_its_headers_allow_nothing_from_elsewhere_and_no_inline_script(service, 
     assert status == 200
     kind = {"/": "html", "/page.css": "css", "/page.js": "javascript"}[path]
     assert headers["content-type"] == f"text/{kind}; charset=utf-8"
-    rules = dict(rule.strip().split(" ", 1) for rule in headers["content-security-policy"].split(";"))
+    rules = dict(
+        rule.strip().split(" ", 1) for rule in headers["content-security-policy"].split(";")
+    )
     assert rules.pop("img-src") == "data:"
     assert rules.pop("require-trusted-types-for") == "'script'"
     assert set(rules.values()) == {"'none'", "'self'"}
@@ -167,11 +169,11 @@ def test_other_requests_are_refused(service, name):
 def test_the_page_needs_no_token_but_its_requests_do(service, translator):
     settings = dataclasses.replace(SETTINGS, tokens=(TOKEN,))
     with searches_without_xla(), running(settings, red=translator) as service:
-            assert {service.get(path)[0] for path in PAGE_FILES} == {200}
-            assert {service.get(path)[0] for path in ("/about", "/docs")} == {401}
-            assert explain(service, TEXT)[0] == 401
-            right = f"authorization: Bearer {TOKEN}\r\n"
-            assert service.post("/explain", {"text": TEXT}, right)[0] == 200
+        assert {service.get(path)[0] for path in PAGE_FILES} == {200}
+        assert {service.get(path)[0] for path in ("/about", "/docs")} == {401}
+        assert explain(service, TEXT)[0] == 401
+        right = f"authorization: Bearer {TOKEN}\r\n"
+        assert service.post("/explain", {"text": TEXT}, right)[0] == 200
 
 
 def test_without_a_page_there_is_nothing_of_it(service, translator):
