@@ -32,6 +32,8 @@ SETTINGS = ServiceSettings(
 )
 TOKEN = "a-token-of-many-characters"
 TEXT = "one two three"
+UNSAFE = """innerHTML outerHTML insertAdjacentHTML document.write eval( Function( localStorage
+    sessionStorage document.cookie""".split()
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +54,8 @@ def test_its_headers_allow_nothing_from_elsewhere_and_no_inline_script(service, 
     assert status == 200
     kind = {"/": "html", "/page.css": "css", "/page.js": "javascript"}[path]
     assert headers["content-type"] == f"text/{kind}; charset=utf-8"
-    rules = dict(
-        rule.strip().split(" ", 1) for rule in headers["content-security-policy"].split(";")
-    )
+    policy = headers["content-security-policy"].split("; ")
+    rules = dict(rule.split(" ", 1) for rule in policy)
     assert rules.pop("img-src") == "data:"
     assert rules.pop("require-trusted-types-for") == "'script'"
     assert set(rules.values()) == {"'none'", "'self'"}
@@ -106,8 +107,7 @@ def test_it_has_no_inline_code_and_no_address_but_its_own(service):
 
 def test_its_script_makes_no_html_of_texts(service):
     script = service.get("/page.js")[2]
-    for unsafe in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
-                   "new Function", "localStorage", "sessionStorage", "document.cookie"):  # fmt: skip
+    for unsafe in UNSAFE:
         assert unsafe not in script
 
 

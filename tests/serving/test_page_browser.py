@@ -131,7 +131,8 @@ def test_shift_enter_starts_a_new_line(opened):
 
 
 SHOWN = """return [...document.querySelectorAll(".tree .node")]
-    .filter((node) => getComputedStyle(node).visibility === "visible").map((node) => node.dataset.step)"""
+    .filter((node) => getComputedStyle(node).visibility === "visible")
+    .map((node) => node.dataset.step)"""
 
 
 def step_of(browser):
@@ -220,8 +221,7 @@ def test_two_runs_stand_side_by_side_or_below_each_other(opened):
     (left, top), (right, other_top) = seen.execute_script(boxes)
     assert right == left
     assert other_top > top
-    first, second = seen.find_elements("css selector", "[name=previous]")
-    seen.execute_script("arguments[0].click()", first)
+    seen.execute_script("document.querySelector('[name=previous]').click()")
     steps = [int(one.get_property("value")) for one in seen.find_elements("name", "step")]
     assert steps[0] == steps[1] - 1
 
