@@ -93,7 +93,7 @@ function SearchReplay(section, data) {
     find(".beams").replaceChildren(...data.steps[Math.max(step, 1) - 1].map(beamRow));
     control("previous").setAttribute("aria-disabled", step === 0);  // if disabled, it would lose the focus
     control("next").setAttribute("aria-disabled", step === last);
-    if (follow) scroll.scrollLeft = (step + 0.5) * data.tree.width / (last + 1) - 0.6 * scroll.clientWidth;
+    if (follow) scroll.scrollLeft = (step + 0.5) * data.tree.width / (last + 1) - 0.75 * scroll.clientWidth;
   }
 
   function stop() {
