@@ -122,9 +122,8 @@ class Explainer:
             length: Length to which they are padded; by default the shortest one.
         """
         length, longest = self._sizes(max(length, padded_length(len(source))))
-        limit = min(self._max_length or len(source) + EXTRA_LENGTH, longest)
+        limits = np.array([self._max_length or len(source) + EXTRA_LENGTH], "int32")
         source_ids = pad_rows([source], (1, length), self.translator.model.pad_id)
-        limits = np.array([limit], "int32")
         hypotheses, records = self._record(source_ids, limits, length=longest)
         steps = search_steps(*(ops.convert_to_numpy(one) for one in records))
         return steps, extraction.hypotheses_of(hypotheses, self.translator.model.pad_id)
@@ -149,9 +148,7 @@ class Explainer:
 
     def _sizes(self, length: int) -> tuple[int, int]:
         """Returns the padded length of sources, and the length of what is written for them."""
-        limit = self.translator.model.max_positions
-        longest = self._max_length or length + EXTRA_LENGTH
-        return tuple(min(one, limit or one) for one in (length, longest))
+        return length, self._max_length or length + EXTRA_LENGTH
 
 
 def recording_search(step, state, max_lengths, *, length, **options):
