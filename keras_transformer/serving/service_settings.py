@@ -1,8 +1,9 @@
-"""Settings of an HTTP service: fixed when it starts."""
+"""Settings of an HTTP service: fixed when it starts.
+
+Workers receive them before they import a backend, so this module imports none.
+"""
 
 import dataclasses
-
-from keras_transformer.translation.engines import FLOAT32, KERAS
 
 MOST = 1_000_000_000  # of any limit; more is surely a typo
 
@@ -108,7 +109,7 @@ class ServiceSettings:
     search: FixedSearch = FixedSearch()
     limits: Limits = Limits()
     batching: Batching = Batching()
-    engine: str = KERAS
-    compute_type: str = FLOAT32
+    engine: str = "keras"
+    compute_type: str = "float32"
     tokens: tuple[str, ...] = ()
     page: bool = True

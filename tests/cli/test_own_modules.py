@@ -76,7 +76,7 @@ def test_what_is_no_module_is_refused(folder, name, message):
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"import"}))
 def test_every_command_that_loads_a_run_takes_modules(command):
     required = {
-        "translate": [], "generate": [], "illustrate": ["--output", "x", "one"],
+        "translate": [], "generate": [], "serve": [], "illustrate": ["--output", "x", "one"],
         "export": ["--output", "x"],
         "score": ["--source", "a", "--target", "b"], "evaluate": ["--source", "a", "--reference",
         "b"],

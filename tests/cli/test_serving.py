@@ -1,5 +1,7 @@
 """The command `serve` before it serves; `tests/system/test_service.py` has it serve."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -72,3 +74,19 @@ def test_workers_that_cannot_start_end_the_service(run, tmp_path):
     assert result.returncode == 1
     assert "is damaged or belongs to another model" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_workers_are_as_quiet_as_one_process(run):
+    pytest.importorskip("ctranslate2")
+    command = [sys.executable, "-m", "keras_transformer", "serve", "--engine", "ctranslate2"]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    with subprocess.Popen(
+        [*command, "--run", str(run), "--port", "0", "--workers", "2"],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        first = process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert first.startswith("Serving red at http://127.0.0.1:")
+    assert (rest, process.returncode) == ("", 0)
