@@ -45,17 +45,17 @@ def test_each_step_is_that_of_the_search(explainer, translator, text, monkeypatc
     assert [one["ids"] for one in found.hypotheses] == [one["ids"] for one in hypotheses]
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_hypotheses_are_those_of_translate(explainer, translator, text):
-    found = explainer.explain(text).hypotheses
+def test_hypotheses_are_those_of_translate(explainer, translator):
     count = explainer.beam_size
     with searches_without_xla():
-        translator.model = translator.model
-        (wanted,) = translator.translate([text], count, count, max_length=9)
-    for one, other in zip(found, wanted.hypotheses, strict=True):
-        tokens = extraction.tokens_of(translator.target_tokenizer, list(one["ids"]))
-        assert (tokens, one["finished"]) == (list(other.tokens), other.finished)
-        assert one["score"] == pytest.approx(other.score, abs=1e-5)
+        translator.model = translator.model  # a new generator
+        translations = translator.translate(TEXTS, count, count, max_length=9)
+    for text, wanted in zip(TEXTS, translations, strict=True):
+        found = explainer.explain(text).hypotheses
+        for one, other in zip(found, wanted.hypotheses, strict=True):
+            tokens = extraction.tokens_of(translator.target_tokenizer, list(one["ids"]))
+            assert (tokens, one["finished"]) == (list(other.tokens), other.finished)
+            assert one["score"] == pytest.approx(other.score, abs=1e-5)
 
 
 def test_attention_is_that_of_the_model(explainer, translator):
