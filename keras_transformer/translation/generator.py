@@ -15,6 +15,7 @@ from keras_transformer.decoding.sampling import sample
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.translation.batch_shapes import (
     LENGTHS,
+    MANY,
     SLOTS,
     decode_lengths,
     make_batches,
@@ -133,7 +134,8 @@ class SequenceGenerator:
         """
         lengths = [len(requests[index].source) for index in pending]
         workers = WORKERS if _on_cpu() else 1  # a single batch keeps an accelerator busy
-        shapes = make_batches(lengths, PLAIN_BATCH if sampling else None, workers)
+        limit, many = PLAIN_BATCH if sampling else None, len(requests) >= MANY
+        shapes = make_batches(lengths, limit, workers, many)
 
         def run(shape):
             size, length, rows = shape
@@ -242,7 +244,7 @@ class SequenceGenerator:
         """
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         results: list[np.ndarray | None] = [None] * len(lengths)
-        for size, length, indices in make_batches(lengths, PLAIN_BATCH):
+        for size, length, indices in make_batches(lengths, PLAIN_BATCH, many=len(lengths) >= MANY):
             length = self._within_positions(length)
             sides = [
                 pad_rows([side[index] for index in indices], (size, length), self.model.pad_id)
