@@ -1,7 +1,7 @@
 """Files of any length, and engines that translate without Keras.
 
-Inputs in parts, outputs that grow by whole lines and can be resumed; CTranslate2. Names are imported
-when they are first used: files need no backend.
+Inputs in parts, outputs that grow by whole lines and can be resumed; CTranslate2. Names are
+imported when they are first used: files need no backend.
 """
 
 import importlib
