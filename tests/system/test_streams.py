@@ -58,6 +58,14 @@ def end(process):
 
 
 @pytest.fixture(autouse=True)
+def interruptible():
+    """A shell makes its background jobs, and so their children, ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def no_timers():
     """Guards of processes that have ended are of no use."""
     yield
