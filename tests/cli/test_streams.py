@@ -59,7 +59,7 @@ def translate(run, options):
 
 @pytest.fixture
 def wanted(run, desk, capsys):
-    """What is printed of all lines."""
+    """The output for all lines."""
     assert translate(run, "--input all.en") == 0
     return capsys.readouterr().out
 

@@ -36,7 +36,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wanted(run, corpus):
-    """What an undisturbed process writes of the corpus."""
+    """The output of an undisturbed process for the corpus."""
     return subprocess.run(
         [*COMMAND, "--run", run, "--input", corpus], cwd=ROOT, capture_output=True, check=True
     ).stdout.decode()
