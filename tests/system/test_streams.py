@@ -9,9 +9,8 @@ import time
 
 import pytest
 
-from keras_transformer import Tokenizer, Translator
 from tests.conftest import ROOT
-from tests.translation.conftest import BYTES, make_model, sentences
+from tests.translation.conftest import save_run, sentences
 
 COMMAND = [sys.executable, "-m", "keras_transformer", "translate"]
 LINES = sentences(1500, seed=6, longest=9)
@@ -20,11 +19,7 @@ HANGS = 300  # seconds
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    tokenizer = Tokenizer.train(sentences(211, seed=1), 307, model_type="bpe")
-    model = make_model(307, seed=20, like_eos=285, seldom=BYTES)
-    Translator(model, tokenizer, max_source_length=29).save(folder)
-    return folder
+    return save_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
