@@ -3,11 +3,13 @@
     python -m benchmarks.streaming --run runs/phrasebook --lines 10000 --streamed 1000000
 
 Both translate the sentences of the built-in corpus, repeated as often as needed, in one process:
-first a pass of each that compiles, then `--rounds` of each in turn. The peak resident memory is
-printed after every step. For Linux: on macOS `ru_maxrss` counts bytes.
+first a pass of each that compiles, then `--rounds` of each in turn. With `--joined 30`, a line has
+1 to 30 of the sentences, at random, so that lines have all padded lengths. The
+peak resident memory is printed after every step. For Linux: on macOS `ru_maxrss` counts bytes.
 """
 
 import itertools
+import random
 import resource
 import statistics
 import time
@@ -18,10 +20,12 @@ from keras_transformer import Translator
 from keras_transformer.data.phrasebook import phrasebook
 
 
-def sentences(count: int) -> Iterator[str]:
-    """Yields sources of the built-in corpus, one after the other."""
-    sources = [source for source, _ in phrasebook().train]
-    return itertools.islice(itertools.cycle(sources), count)
+def lines(count: int, joined: int) -> Iterator[str]:
+    """Yields lines of 1 to `joined` sources of the built-in corpus, one after the other."""
+    sources = itertools.cycle([source for source, _ in phrasebook().train])
+    generator = random.Random(7)
+    for _ in range(count):
+        yield " ".join(itertools.islice(sources, generator.randint(1, joined)))
 
 
 def peak_gib() -> float:
@@ -45,23 +49,24 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=10_000, help="lines of a call of `translate`")
     parser.add_argument("--streamed", type=int, default=0, help="lines of a last, long stream")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--joined", type=int, default=1, help="most sentences of a line")
     parser.add_argument("--beam-size", type=int, default=4)
     arguments = parser.parse_args()
     translator = Translator.load(arguments.run)
-    beam_size, lines = arguments.beam_size, arguments.lines
+    beam_size, count, joined = arguments.beam_size, arguments.lines, arguments.joined
 
     def translated() -> int:
-        return len(translator.translate(list(sentences(lines)), beam_size))
+        return len(translator.translate(list(lines(count, joined)), beam_size))
 
     def streamed(count: int) -> int:
-        return sum(1 for _ in translator.stream(sentences(count), beam_size=beam_size))
+        return sum(1 for _ in translator.stream(lines(count, joined), beam_size=beam_size))
 
-    timed("translate, compiling", lines, translated)
-    timed("stream, compiling", lines, lambda: streamed(lines))
+    timed("translate, compiling", count, translated)
+    timed("stream, compiling", count, lambda: streamed(count))
     rates = {"translate": [], "stream": []}
     for _ in range(arguments.rounds):
-        rates["translate"].append(timed("translate", lines, translated))
-        rates["stream"].append(timed("stream", lines, lambda: streamed(lines)))
+        rates["translate"].append(timed("translate", count, translated))
+        rates["stream"].append(timed("stream", count, lambda: streamed(count)))
     ratios = [s / t for s, t in zip(rates["stream"], rates["translate"], strict=True)]
     print(f"stream / translate   {statistics.median(ratios):.3f} (median of {len(ratios)})")
     if arguments.streamed:

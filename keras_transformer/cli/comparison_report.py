@@ -1,4 +1,4 @@
-"""What `evaluate` says of systems: a table, and a JSON file."""
+"""Report of a comparison of systems: a table, and a JSON file."""
 
 import dataclasses
 import json

@@ -75,6 +75,7 @@ def evaluate(
         }
         refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
         return _measure(run, reference, output)
+    engines = {"engine": engine, "compute_type": compute_type}
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
     if moses:
         evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
@@ -84,22 +85,18 @@ def evaluate(
     sources, references = read_pairs(given_source(source), reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
-    for name in against or []:
-        if path_or_url(name) == path_or_url(reference):
-            raise ValueError(f"{name} of --against is the --reference itself. Give translations.")
-    others = [_find_system(name, len(sources), source) for name in against or []]
-    translator = Translator.load(run, engine, compute_type)
+    others = [_find_system(name, len(sources), source, reference) for name in against or []]
+    translator = Translator.load(run, **engines)
     language = str(translator.about.get("target_language", ""))
-    first = System(str(run), "run", _translate(translator, sources, search))
-    systems = [first]
+    systems = [System(str(run), "run", _translate(translator, sources, search))]
     for name, found in zip(against or [], others, strict=True):
         if found is None:
-            translator = Translator.load(path_or_url(name), engine, compute_type)
+            translator = Translator.load(path_or_url(name), **engines)
             found = System(name, "run", _translate(translator, sources, search))
         systems.append(found)
     bleu = make_bleu(bleu_tokenizer, language, references)
-    lines = evaluation.report(first.translations, references, compared_words, moses, bleu)
-    print("\n".join(lines))
+    texts = systems[0].translations
+    print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
     if not against and output is None:
         return None
     results = comparison_report.assess(systems, references, compared_words, moses, bleu)
@@ -107,8 +104,12 @@ def evaluate(
         print("\n".join(["", *comparison_report.table(results)]))
     if output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
-        about |= {**search, "engine": engine, "compute_type": compute_type}
-        about |= {"significance": comparison_report.tests(), "systems": results}
+        about |= {
+            **search,
+            **engines,
+            "significance": comparison_report.tests(),
+            "systems": results,
+        }
         comparison_report.write_json(output, about)
     return None
 
@@ -119,16 +120,19 @@ def _translate(translator, sources: list[str], search: dict) -> list[str]:
     return [translation.text for translation in translations]
 
 
-def _find_system(name: str, sources: int, source: str) -> System | None:
+def _find_system(name: str, sources: int, source: str, reference: str) -> System | None:
     """Returns the translations in a file of --against; `None` for a run, which can be read.
 
     Raises:
-        ValueError: The file has another number of lines, or the folder is not a translator's run.
+        ValueError: The file has another number of lines or is the reference, or the folder is not a
+            translator's run.
         FileNotFoundError: There is neither.
     """
     from keras_transformer.translation.run_folder import check_translator
 
     place = path_or_url(name)
+    if place == path_or_url(reference):
+        raise ValueError(f"{name} of --against is the --reference itself. Give translations.")
     is_run = has_file(place, "run.json") if isinstance(place, str) else place.is_dir()
     if is_run:
         check_translator(place)

@@ -15,7 +15,6 @@ from keras_transformer.io import (
     decoded_lines,
     path_or_url,
     read_raw_lines,
-    require_file,
     strip_line_ends,
 )
 

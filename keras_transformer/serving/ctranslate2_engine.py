@@ -37,7 +37,7 @@ def check_compute_type(compute_type: str) -> None:
 def workers_for(batches: int, compute_type: str) -> int:
     """Returns the number of batches to run at once: one a processor, or one on all of them.
 
-    Several threads make a small batch of 8-bit integers slower, up to 30 times.
+    Several threads make small batches of 8-bit integers much slower.
     """
     processors = _usable_processors()
     return processors if batches >= processors or compute_type.startswith("int8") else 1

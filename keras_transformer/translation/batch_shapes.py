@@ -9,6 +9,7 @@ LENGTHS = (16, 32, 64, 128, 256)  # padded source lengths, EOS included
 BATCHES = (1, 8, 16, 32, 64, 128, 256)  # batch sizes
 PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples and given targets
 SHARED = range(9, 65)  # numbers of sentences to distribute over workers
+MANY = 256  # sentences of a call from which on there are few batch sizes, so that few are compiled
 POSITIONS = 8192  # maximum source positions of a batch
 SLOTS = 16  # maximum sentences that are decoded at the same time
 EXTRA_LENGTH = 50  # the paper's limit of the output: the length of the input + 50, EOS included
@@ -52,7 +53,11 @@ def decode_lengths(length: int, max_length: int) -> list[int]:
 
 
 def batch_sizes(
-    sentences: int, length: int, limit: int | None = None, workers: int = 1
+    sentences: int,
+    length: int,
+    limit: int | None = None,
+    workers: int = 1,
+    many: bool = False,
 ) -> list[int]:
     """Returns the sizes of the batches for a number of sentences of one padded length.
 
@@ -65,23 +70,26 @@ def batch_sizes(
         length: Padded length of the sources.
         limit: Maximum batch size, one of `BATCHES`. `None` means no further limit.
         workers: Number of batches that are processed at the same time.
+        many: Whether they belong to a call of many sentences. Batches are then at least a quarter
+            as large as they can be: time lost on empty rows is little, and programs are few.
 
     Example:
 
     >>> batch_sizes(600, length=16), batch_sizes(3, length=16), batch_sizes(1, length=64)
     ([256, 256, 256], [8], [1])
-    >>> batch_sizes(32, length=16, workers=2)
-    [16, 16]
+    >>> batch_sizes(32, length=16, workers=2), batch_sizes(3, length=16, many=True)
+    ([16, 16], [64])
     """
     largest = max(size for size in BATCHES if size == 1 or size * length <= POSITIONS)
     largest = min(largest, limit or largest)
     share = -(-sentences // workers) if sentences in SHARED else sentences
-    size = next(size for size in BATCHES if size >= min(share, largest))
+    needed = max(min(share, largest), largest // 4 if many else 1)
+    size = next(size for size in BATCHES if size >= needed)
     return [size] * -(-sentences // size)
 
 
 def make_batches(
-    lengths: list[int], limit: int | None = None, workers: int = 1
+    lengths: list[int], limit: int | None = None, workers: int = 1, many: bool = False
 ) -> list[tuple[int, int, list[int]]]:
     """Groups sentences of similar length into batches, longest sentences first.
 
@@ -89,6 +97,7 @@ def make_batches(
         lengths: Number of source tokens of each sentence.
         limit: Maximum batch size, one of `BATCHES`. `None` means no further limit.
         workers: Number of batches that are processed at the same time.
+        many: Whether they belong to a call of many sentences; see `batch_sizes`.
 
     Returns:
         A list of tuples: the batch size, the padded source length, and the indices of the
@@ -100,7 +109,7 @@ def make_batches(
         groups.setdefault(padded_length(lengths[index]), []).append(int(index))
     batches = []
     for length, indices in groups.items():
-        for size in batch_sizes(len(indices), length, limit, workers):
+        for size in batch_sizes(len(indices), length, limit, workers, many):
             batches.append((size, length, indices[:size]))
             indices = indices[size:]
     return batches

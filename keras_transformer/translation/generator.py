@@ -15,6 +15,7 @@ from keras_transformer.decoding.sampling import sample
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.translation.batch_shapes import (
     LENGTHS,
+    MANY,
     PLAIN_BATCH,
     SLOTS,
     decode_lengths,
@@ -138,7 +139,8 @@ class SequenceGenerator:
             The indices of the requests of a batch, and the results of these requests.
         """
         lengths = [len(requests[index].source) for index in pending]
-        shapes = make_batches(lengths, PLAIN_BATCH if sampling else None, self.workers)
+        limit, many = PLAIN_BATCH if sampling else None, len(requests) >= MANY
+        shapes = make_batches(lengths, limit, self.workers, many)
 
         def run(shape):
             size, length, rows = shape
@@ -266,7 +268,7 @@ class SequenceGenerator:
         """
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         results: list[np.ndarray | None] = [None] * len(lengths)
-        for size, length, indices in make_batches(lengths, PLAIN_BATCH):
+        for size, length, indices in make_batches(lengths, PLAIN_BATCH, many=len(lengths) >= MANY):
             length = self._within_positions(length)
             sides = [
                 pad_rows([side[index] for index in indices], (size, length), self.model.pad_id)

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from keras_transformer import Tokenizer, Translator
+from keras_transformer import Translator
 from keras_transformer.__main__ import main
 from tests.conftest import searches_without_xla
-from tests.translation.conftest import BYTES, make_model, one_size, sentences
+from tests.translation.conftest import one_size, save_run, sentences
 
 __all__ = ["one_size"]
 
@@ -19,11 +19,7 @@ LINES = [*sentences(23, seed=5, longest=7), "", "two\u2028three"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    tokenizer = Tokenizer.train(sentences(211, seed=1), 307, model_type="bpe")
-    model = make_model(307, seed=20, like_eos=285, seldom=BYTES)
-    Translator(model, tokenizer, max_source_length=29).save(folder)
-    return folder
+    return save_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +55,7 @@ def translate(run, options):
 
 @pytest.fixture
 def wanted(run, desk, capsys):
-    """What is printed of all lines."""
+    """The output for all lines."""
     assert translate(run, "--input all.en") == 0
     return capsys.readouterr().out
 

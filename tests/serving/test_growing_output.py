@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -156,7 +155,7 @@ def test_a_finished_file_is_neither_replaced_nor_changed(tmp_path):
         enter(path, {"run": "mine"})
     before = path.stat().st_mtime_ns
     assert enter(path, {"run": "mine"}, resume=True) == (1, True)
-    with pytest.raises(ValueError, match="out.txt cannot be resumed: .* with a different run"):
+    with pytest.raises(ValueError, match=r"out\.txt cannot be resumed: .* with a different run"):
         enter(path, {"run": "other"}, resume=True)
     assert (path.stat().st_mtime_ns, path.read_text()) == (before, "one\n")
     with path.open("a") as file:

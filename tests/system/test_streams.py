@@ -9,9 +9,8 @@ import time
 
 import pytest
 
-from keras_transformer import Tokenizer, Translator
 from tests.conftest import ROOT
-from tests.translation.conftest import BYTES, make_model, sentences
+from tests.translation.conftest import save_run, sentences
 
 COMMAND = [sys.executable, "-m", "keras_transformer", "translate"]
 LINES = sentences(1500, seed=6, longest=9)
@@ -20,11 +19,7 @@ HANGS = 300  # seconds
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    tokenizer = Tokenizer.train(sentences(211, seed=1), 307, model_type="bpe")
-    model = make_model(307, seed=20, like_eos=285, seldom=BYTES)
-    Translator(model, tokenizer, max_source_length=29).save(folder)
-    return folder
+    return save_run(tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +31,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wanted(run, corpus):
-    """What an undisturbed process writes of the corpus."""
+    """The output of an undisturbed process for the corpus."""
     return subprocess.run(
         [*COMMAND, "--run", run, "--input", corpus], cwd=ROOT, capture_output=True, check=True
     ).stdout.decode()
@@ -55,6 +50,14 @@ def end(process):
     """Waits for a process; returns its exit code and what it wrote as errors."""
     error = process.communicate()[1].decode()
     return process.returncode, error
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell makes its background jobs, and so their children, ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +136,7 @@ def test_an_output_whose_writers_are_killed_is_that_of_one_that_nobody_disturbs(
         killed += 1
     assert killed == 6
     assert output.read_text() == wanted
-    assert [path.name for path in tmp_path.iterdir()] == ["all.fr"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["all.fr"]
 
 
 @pytest.mark.slow

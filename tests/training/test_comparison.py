@@ -15,7 +15,7 @@ CHINESE = ["我是一个学生。", "他今天不在家里。"]
 
 
 def paired(kind, systems):
-    """What sacreBLEU finds when it is called directly."""
+    """The results of sacreBLEU when it is called directly."""
     metrics = {"BLEU": sacrebleu.BLEU(), "chrF": sacrebleu.CHRF(), "TER": sacrebleu.TER()}
     named = [(f"system {n}", lines) for n, lines in enumerate(systems)]
     return PairedTest(named, metrics, [REFERENCES], kind)()[1]

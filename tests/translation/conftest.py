@@ -37,6 +37,14 @@ def make_model(vocabulary_size, seed=13, like_eos=2, seldom=slice(0), **changes)
     return model
 
 
+def save_run(folder):
+    """Saves a run whose sentences mostly end, and returns its folder."""
+    tokenizer = Tokenizer.train(sentences(211, seed=1), 307, model_type="bpe")
+    model = make_model(307, seed=20, like_eos=285, seldom=BYTES)
+    Translator(model, tokenizer, max_source_length=29).save(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     return Tokenizer.train(sentences(211, seed=1), 307, model_type="bpe")

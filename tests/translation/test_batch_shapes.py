@@ -44,9 +44,9 @@ def test_sources_of_one_padded_length_have_the_same_rooms(length):
 limits, workers = st.sampled_from([None, 1, 8, 32]), st.sampled_from([1, 2, 3])
 
 
-@given(st.integers(1, 700), st.sampled_from([*LENGTHS, 512]), limits, workers)
-def test_batches_have_room_for_all_and_none_is_for_nothing(sentences, length, limit, workers):
-    sizes = batch_sizes(sentences, length, limit, workers)
+@given(st.integers(1, 700), st.sampled_from([*LENGTHS, 512]), limits, workers, st.booleans())
+def test_batches_have_room_for_all_and_none_is_for_nothing(sentences, length, limit, workers, many):
+    sizes = batch_sizes(sentences, length, limit, workers, many)
     assert len(set(sizes)) == 1
     size = sizes[0]
     assert size in BATCHES
@@ -82,6 +82,16 @@ def test_few_shapes_are_ever_made():
         for size, length, _ in make_batches([1 + 7 * n % 256 for n in range(count)], workers=2)
     }
     assert len(shapes) <= 5 * len(BATCHES)
+
+
+def test_calls_of_many_sentences_have_at_most_three_sizes_for_a_length():
+    shapes = {
+        (size, length)
+        for count in range(1, 1301, 7)
+        for size, length, _ in make_batches([1 + n % 256 for n in range(count)], None, 2, True)
+    }
+    sizes = {length: sum(other == length for _, other in shapes) for length in LENGTHS}
+    assert set(sizes.values()) <= {2, 3}
 
 
 def test_rows_are_filled_up_to_a_shape():
