@@ -24,7 +24,7 @@ import time
 from collections import deque
 
 from benchmarks.parser import make_parser
-from benchmarks.streaming import sentences
+from benchmarks.streaming import lines
 from benchmarks.turns import ROOT
 from keras_transformer import Translator
 
@@ -80,7 +80,7 @@ async def client(port, texts, end, times):
 
 async def load(port, clients, seconds):
     """Returns sentences per second, and the times of the answers in ascending order."""
-    texts, times = itertools.cycle(sentences(TEXTS)), []
+    texts, times = itertools.cycle(lines(TEXTS, joined=1)), []
     begin = time.perf_counter() + WARM_UP * seconds
     end = begin + seconds
     await asyncio.gather(*(client(port, texts, end, times) for _ in range(clients)))
@@ -103,7 +103,7 @@ def print_load(name, port, clients, seconds):
 
 def print_translate(run, engine, seconds, beam_size):
     translator = Translator.load(run, engine)
-    texts = itertools.cycle(sentences(TEXTS))
+    texts = itertools.cycle(lines(TEXTS, joined=1))
     groups = [list(itertools.islice(texts, TOGETHER)) for _ in range(TEXTS // TOGETHER)]
     for group in groups[:8]:
         translator.translate(group, beam_size)  # compiles

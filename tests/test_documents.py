@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shlex
@@ -212,6 +213,24 @@ def test_commands_are_ones_that_can_be_given(path, monkeypatch):
             check_command(words)
         except (Exception, SystemExit) as error:
             pytest.fail(f"{shlex.join(words)}: {error!r}")
+
+
+def test_the_container_file_starts_what_there_is():
+    """It cannot be built here."""
+    from keras_transformer.__main__ import parse
+    from keras_transformer.cli.serving import serve
+
+    text = text_of(ROOT / "docs" / "serve.Containerfile").replace("\\\n", " ")
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines() if line[:1].isupper())
+    command = json.loads(lines["ENTRYPOINT"]) + json.loads(lines["CMD"])
+    assert command[:3] == ["python", "-m", "keras_transformer"]
+    assert parse(command[3:])[0] is serve
+    compile(json.loads(lines["HEALTHCHECK"].split("CMD ")[1])[2], "HEALTHCHECK", "exec")
+    [package] = re.findall(r'"/package(\[.*?\])"', text)
+    check_extras([f".{package}"])
+    for source in re.findall(r"^COPY (.*) \S+$", text, flags=re.MULTILINE):
+        assert all((ROOT / name).exists() for name in source.split()), source
+    assert f"EXPOSE {inspect.signature(serve).parameters['port'].default}" in text
 
 
 def test_shell_scripts_are_read_as_a_shell_does():

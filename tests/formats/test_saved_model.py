@@ -2,13 +2,13 @@
 
 import json
 import os
+import re
 import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from keras_transformer import Tokenizer, Transformer, Translator
 from keras_transformer.formats import export_saved_model
@@ -17,7 +17,7 @@ from keras_transformer.formats.saved_model.text_splitter import TextSplitter
 from keras_transformer.layers import DotProductAttention
 from keras_transformer.text import TokenizerAdapter
 from keras_transformer.translation.scoring import score_targets
-from tests.conftest import searches_without_xla
+from tests.conftest import ROOT, searches_without_xla
 from tests.translation.conftest import BYTES, make_model, sentences
 
 pytest.importorskip("tensorflow_text")
@@ -164,39 +164,39 @@ def test_it_says_what_it_is(folder):
     }  # fmt: skip
 
 
-def prediction_log():
-    """The message type of TensorFlow Serving, as far as it is needed, by its own .proto files."""
-    file = descriptor_pb2.FileDescriptorProto(name="serving.proto", package="serving")
-    file.dependency.append("tensorflow/core/framework/tensor.proto")
-    for name, fields in {
-        "ModelSpec": [("name", 1, 9, ""), ("signature_name", 3, 9, "")],
-        "Input": [("key", 1, 9, ""), ("value", 2, 11, ".tensorflow.TensorProto")],
-        "PredictRequest": [("model_spec", 1, 11, ".serving.ModelSpec"),
-                           ("inputs", 2, 11, ".serving.Input")],
-        "PredictLog": [("request", 1, 11, ".serving.PredictRequest")],
-        "PredictionLog": [("predict_log", 6, 11, ".serving.PredictLog")],
-    }.items():  # fmt: skip
-        message = file.message_type.add(name=name)
-        for field, number, kind, type_name in fields:
-            part = message.field.add(name=field, number=number, type=kind, label=1)
-            if type_name:
-                part.type_name = type_name
-    pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("serving.PredictionLog"))
+# TensorFlow Serving
 
 
 def test_serving_warms_up_with_every_shape(folder, tokenizer):
-    path = folder / "assets.extra" / "tf_serving_warmup_requests"
-    shapes, message = set(), prediction_log()
-    for record in tf.data.TFRecordDataset(str(path)):
-        request = message.FromString(record.numpy()).predict_log.request
+    log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    shapes = set()
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / export.WARMUP)):
+        request = log.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.signature_name == "serving_default"
-        assert request.inputs.key == "text"
-        texts = [text.decode() for text in tf.make_ndarray(request.inputs.value)]
+        assert list(request.inputs) == ["text"]
+        texts = [text.decode() for text in tf.make_ndarray(request.inputs["text"])]
         assert len(set(texts)) == 1
         shapes.add((len(texts), len(tokenizer.tokenize(texts[0])) + 1))
     assert shapes == {(5, LIMIT)}
+
+
+def test_the_documented_client_of_serving_gets_translations(folder, translator, capsys):
+    """The program in docs/serving.md, with the package of TensorFlow Serving's messages."""
+    pytest.importorskip("tensorflow_serving")
+    from tests.formats.prediction_service import serving
+
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python no-run\n(.*?)```", page, flags=re.DOTALL)
+    [program] = [block for block in blocks if "tensorflow_serving" in block]
+    assert program.count("localhost:8500") == program.count("Good morning.") == 1
+    text = "red cat six"
+    with serving("mine", folder) as port:
+        program = program.replace("localhost:8500", f"localhost:{port}")
+        exec(program.replace("Good morning.", text), {})  # our own documentation
+    [wanted] = translator.translate([text], BEAMS, top_beams=BEAMS)
+    printed, score = capsys.readouterr().out.rsplit(maxsplit=1)
+    assert printed == wanted.text
+    assert float(score) == pytest.approx(wanted.score, abs=1e-4)
 
 
 def test_quantised_it_has_the_scores_of_the_quantised_model(

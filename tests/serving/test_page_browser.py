@@ -1,6 +1,14 @@
 """The page in a browser: by keyboard, wide and narrow, with hostile texts and when things fail."""
 
+import contextlib
 import dataclasses
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -15,7 +23,7 @@ from keras_transformer.serving.service_settings import (
     ServiceSettings,
 )
 from tests.browser import browser, requested, show_as
-from tests.conftest import searches_without_xla
+from tests.conftest import ROOT, searches_without_xla
 from tests.serving.http_service import HANGS, running
 from tests.translation.conftest import one_size, translator
 
@@ -57,8 +65,8 @@ def opened(browser, services):
     """Function that opens the page; afterwards there was no complaint, and no request elsewhere."""
     seen = {}
 
-    def see(name="one"):
-        seen["url"] = f"http://127.0.0.1:{services[name].port}/"
+    def see(name="one", port=None, path="/"):
+        seen["url"] = f"http://127.0.0.1:{port or services[name].port}{path}"
         requested(browser)
         browser.get_log("browser")
         browser.get(seen["url"])
@@ -354,3 +362,42 @@ def test_a_service_that_is_gone_is_said_and_so_is_an_empty_sentence(opened):
     ask(seen, TEXT)
     assert texts(seen, "#error") == [""]
     assert texts(seen, ".translation")[0]
+
+
+@pytest.fixture
+def proxy(services, tmp_path):
+    """The port of nginx, with the configuration of docs/serving.md, in front of the service."""
+    program = shutil.which("nginx")
+    if program is None:
+        pytest.skip("there is no nginx here")
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    [documented] = re.findall(r"```nginx\n(.*?)```", page, flags=re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    documented = documented.replace(
+        "server 127.0.0.1:8000;", f"server 127.0.0.1:{services['one'].port};"
+    )
+    documented = documented.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+    file = tmp_path / "nginx.conf"
+    file.write_text(f"daemon off;\npid {tmp_path}/pid;\nerror_log stderr;\n{documented}", "utf-8")
+    process = subprocess.Popen([program, "-p", str(tmp_path), "-c", str(file)])
+    deadline = time.monotonic() + HANGS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.05)
+    yield port
+    process.terminate()
+    process.wait(HANGS)
+
+
+def test_behind_the_documented_proxy(opened, proxy, translator):
+    """Under another path; the proxy refuses large bodies, and requests for metrics."""
+    seen = opened(port=proxy, path="/translator/")
+    ask(seen, TEXT)
+    assert texts(seen, ".translation") == [translator.translate([TEXT], 2, max_length=9)[0].text]
+    wait(seen, "return document.querySelector('.replay:not([hidden])')")
+    for path, body, status in [("metrics", None, 403), ("score", b"x" * 2**20 + b"x", 413)]:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{proxy}/translator/{path}", body)
+        assert refused.value.code == status
