@@ -46,7 +46,7 @@ def translations(translator):
 @pytest.fixture(autouse=True)
 def loaded_once(translator, monkeypatch):
     """So that nothing is compiled twice."""
-    monkeypatch.setattr(Translator, "load", lambda folder, *engine: translator)
+    monkeypatch.setattr(Translator, "load", lambda folder, *_, **engine: translator)
 
 
 class Recorder:
@@ -81,7 +81,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     recorder = Recorder()
-    monkeypatch.setattr(Translator, "load", lambda folder, *engine: recorder)
+    monkeypatch.setattr(Translator, "load", lambda folder, *_, **engine: recorder)
     return recorder
 
 

@@ -1,6 +1,7 @@
 """`translate` as a filter and on files, in processes of their own that are stopped and killed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -39,9 +40,12 @@ def wanted(run, corpus):
 
 def start(run, *options, **streams):
     process = subprocess.Popen(
-        [*COMMAND, "--run", str(run), *map(str, options)], cwd=ROOT, stderr=subprocess.PIPE,
+        [*COMMAND, "--run", str(run), *map(str, options)],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+        stderr=subprocess.PIPE,
         **streams,
-    )  # fmt: skip
+    )
     threading.Timer(HANGS, process.kill).start()
     return process
 
