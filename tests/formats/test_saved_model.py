@@ -199,6 +199,7 @@ def test_serving_warms_up_with_every_shape(folder, tokenizer):
     assert shapes == {(5, LIMIT)}
 
 
+@pytest.mark.slow
 def test_quantised_it_has_the_scores_of_the_quantised_model(
     tokenizer, folder, tmp_path, monkeypatch
 ):
