@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 LONGEST_WAIT = 10  # pauses; texts that keep coming delay the first one by no more
+RECENT = 4  # batches, the largest of which says how much is worth waiting for
 
 
 class QueueFullError(Exception):
@@ -49,8 +50,10 @@ class Item:
 class Dispatcher:
     """Queue of texts, and the thread that answers them in batches, oldest first.
 
-    A batch has the kind of the oldest item, and the other items of this kind in their order. If
-    answering a batch fails, its items are answered one by one, so that each fails by itself.
+    A batch has the kind of the oldest item, and the other items of this kind in their order. Items
+    are waited for only until as many wait as were in a recent batch: a client that is alone does
+    not wait for others. If answering a batch fails, its items are answered one by one, so that each
+    fails by itself.
 
     Args:
         answer: Function of a `Kind` and a list of contents. It returns the list of their answers.
@@ -73,6 +76,7 @@ class Dispatcher:
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._recent: deque[int] = deque(maxlen=RECENT)  # sizes of batches
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self._thread.start()
 
@@ -162,7 +166,10 @@ class Dispatcher:
             return True
         oldest, size = self._waiting[0], sum(item.size for item in self._waiting)
         is_old = time.monotonic() > oldest.arrived + LONGEST_WAIT * self._pause
-        return is_old or size >= self._batch_size(oldest.kind)
+        expected = self._batch_size(oldest.kind)
+        if self._recent:
+            expected = min(expected, max(self._recent))
+        return is_old or size >= expected
 
     def _take_batch(self) -> list[Item]:
         batch, rest, room = [], deque(), 0
@@ -175,6 +182,8 @@ class Dispatcher:
             else:
                 rest.append(item)
         self._waiting = rest
+        if batch:
+            self._recent.append(sum(item.size for item in batch))
         return batch
 
     def _answer_batch(self, kind: Kind, batch: list[Item]) -> None:

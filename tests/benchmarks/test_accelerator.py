@@ -10,7 +10,8 @@ from tests.conftest import QUICK_TO_COMPILE, run_python
 TOY = ("--sizes", "toy", "--rows", "3", "--length", "5", "--steps", "2", "--matrix", "64")
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_ours_is_timed_on_jax_and_a_missing_engine_is_skipped_by_name(tmp_path, precision):
     """Without TensorFlow."""
     for name in ("tensorflow", "torch"):

@@ -22,6 +22,7 @@ def without_transformers(tmp_path):
     return {"PYTHONPATH": str(tmp_path), "XLA_FLAGS": QUICK_TO_COMPILE}
 
 
+@pytest.mark.slow
 def test_ours_is_timed_and_a_missing_engine_is_skipped_by_name(tmp_path, without_transformers):
     file = tmp_path / "rows.json"
     options = ("--shapes", "--batches", "3", "--peers", "hf-generate", "--json", str(file))
@@ -74,6 +75,7 @@ def test_engines_take_turns_and_calls_that_compile_do_not_count(rows):
     assert theirs["output_tokens_per_second"] == 14 / 5
 
 
+@pytest.mark.slow
 def test_short_calls_are_repeated_for_a_while():
     calls = itertools.count(1)
     times, output = worker.repeat(lambda: next(calls), span=0)
@@ -111,6 +113,7 @@ def test_what_makes_no_sense_is_said(options, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_says_why(tmp_path):
     text = tmp_path / "text"
     text.write_text("one two three\n")

@@ -85,6 +85,7 @@ def test_a_new_model_goes_on_too(tmp_path):
     assert found[1].history == once[1].history
 
 
+@pytest.mark.slow
 def test_on_jax_too(tmp_path):
     run_python("-m", "tests.checkpoints.interrupted", str(tmp_path),
                KERAS_BACKEND="jax", XLA_FLAGS=QUICK_TO_COMPILE)  # fmt: skip

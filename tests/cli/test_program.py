@@ -62,6 +62,7 @@ def test_of_several_commands_the_help_of_the_one_asked_for_is_named(capsys):
 
 
 @pytest.mark.parametrize("allocate", [np.zeros, keras.ops.zeros])
+@pytest.mark.slow
 def test_too_little_memory_is_reported(allocate, capsys):
     assert program.run("program", lambda: allocate(2**50)) == 1
     line = r"program: error: There is not enough memory \(.*1125899.*\)\. Use smaller .*\n"

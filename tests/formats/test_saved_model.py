@@ -199,6 +199,7 @@ def test_the_documented_client_of_serving_gets_translations(folder, translator, 
     assert float(score) == pytest.approx(wanted.score, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_quantised_it_has_the_scores_of_the_quantised_model(
     tokenizer, folder, tmp_path, monkeypatch
 ):

@@ -82,6 +82,7 @@ def test_it_comes_back_from_a_run(model, tokenizer, tmp_path):
     assert description["model"]["registered_name"].endswith(f">{type(model).__name__}")
 
 
+@pytest.mark.slow
 def test_runs_of_one_backend_are_read_by_the_other(tokenizer, tmp_path):
     expected = {}
     for number, name in enumerate(MODELS):

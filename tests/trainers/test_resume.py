@@ -101,6 +101,7 @@ def test_the_same_command_goes_on(desk, undisturbed, capsys, monkeypatch):
     assert "run holds a finished run." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys):
     output = tmp_path / "run"
     command = [*OPTIONS, "--output", str(output)]

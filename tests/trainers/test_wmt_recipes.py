@@ -53,7 +53,8 @@ def data_folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("size", ["base", pytest.param("big", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["base", "big"])
 def test_a_recipe_trains(size, data_folder, tmp_path, capsys, without_xla):
     recipe, output = RECIPES / f"wmt14_en_de_{size}.yaml", tmp_path / "run"
     options = ["--config", str(recipe), "--data-folder", str(data_folder), *SHRUNK]

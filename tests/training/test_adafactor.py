@@ -77,6 +77,7 @@ def test_uncompiled_too(wanted):
     assert_same(found, {name: values[:7] for name, values in wanted.items()})
 
 
+@pytest.mark.slow
 def test_on_jax_too(wanted, tmp_path):
     elsewhere(tmp_path, "steps", "jax")
     assert_same(dict(np.load(tmp_path / "steps.npz")), wanted)

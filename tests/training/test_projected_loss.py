@@ -133,6 +133,7 @@ for take in (lambda f: f, jax.jit):
 """
 
 
+@pytest.mark.slow
 def test_the_same_on_jax(tmp_path):
     pytest.importorskip("jax", reason="JAX is not installed")
     np.savez(tmp_path / "batch.npz", *make_batch(7))

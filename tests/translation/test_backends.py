@@ -14,6 +14,8 @@ from keras_transformer.decoding.hypotheses import Hypotheses
 from tests.translation.conftest import LIMIT, make_model
 from tests.translation.on_either_backend import searches, work
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tokenizer, tmp_path_factory):
