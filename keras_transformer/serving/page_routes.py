@@ -70,7 +70,7 @@ def page_routes(service: "Service", errors: dict) -> APIRouter:
             run.check_explained(asked.text)
             return [Item(Kind(run.name, "explain"), asked.text)]
 
-        (explained,) = await service.ask(measure, 1)
+        (explained,) = await service.ask(measure, [asked.text])
         answer = await asyncio.to_thread(explanation_answer, run.explainer, explained)
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 

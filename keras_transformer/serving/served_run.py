@@ -80,7 +80,9 @@ class ServedRun:
         Raises:
             RefusedError: The text is too long.
         """
-        self._check_length("text", text, self.limits.tokens)
+        tokens = self._check_length("text", text, self.limits.tokens)
+        if tokens < self.translator.max_source_length // 2:  # tags may be counted otherwise
+            return 1
         pieces = max(1, len(self.translator.split(text)))
         if pieces > self.batching.size:
             raise RefusedError(
@@ -112,7 +114,8 @@ class ServedRun:
             raise RefusedError("The text is empty. Send a sentence.")
         self._check_length("text", text, self.explainer.longest - 1)
 
-    def _check_length(self, name: str, text: str, longest: int) -> None:
+    def _check_length(self, name: str, text: str, longest: int) -> int:
+        """Returns the number of tokens of a text."""
         limit = self.limits.characters
         if len(text) > limit:
             raise RefusedError(
@@ -126,6 +129,7 @@ class ServedRun:
             raise RefusedError(
                 f"A {name} has {tokens} tokens, at most {longest} are served. Send shorter texts."
             )
+        return tokens
 
     def about(self) -> dict:
         """Returns what users may know of the run: no paths, no data."""

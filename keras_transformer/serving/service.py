@@ -35,6 +35,7 @@ from keras_transformer.translation.run_folder import package_versions
 
 PATHS = {*REQUESTS, *PAGE_FILES, "/health", "/about", "/metrics", "/docs", "/openapi.json"}
 ATTENTION_NUMBERS = 2_000_000  # of one answer, about 14 MB
+SHORT = 1000  # characters that are tokenized at once: handing them to a thread would take longer
 ERRORS = {
     status: {"model": ErrorAnswer, "description": description}
     for status, description in {
@@ -91,7 +92,7 @@ class Service:
             kind = Kind(run.name, operation)
             return [Item(kind, text, run.pieces(text, asked.attention)) for text in asked.texts]
 
-        found = await self.ask(measure, len(asked.texts))
+        found = await self.ask(measure, asked.texts, len(asked.texts))
         numbers = sum(
             one.attention.size
             for translation in found
@@ -123,7 +124,7 @@ class Service:
                 run.check_pair(*pair)
             return [Item(Kind(run.name, "score"), pair) for pair in pairs]
 
-        found = await self.ask(measure, len(pairs))
+        found = await self.ask(measure, asked.sources + asked.targets, len(pairs))
         return ScoreAnswer(
             scores=[
                 ScoreOfPair(
@@ -133,11 +134,22 @@ class Service:
             ]
         )
 
-    async def ask(self, measure: Callable[[], list[Item]], count: int) -> list:
-        """Returns the answers to the items that a function makes, in a thread."""
+    async def ask(
+        self, measure: Callable[[], list[Item]], texts: list[str], count: int = 1
+    ) -> list:
+        """Returns the answers to the items of a request.
+
+        Args:
+            measure: Function that tokenizes the texts and returns the items. For long texts it is
+                called in a thread.
+            texts: The texts.
+            count: The number of items.
+        """
         try:
             self.dispatcher.check_room(count)
-            return await self.dispatcher.ask(await asyncio.to_thread(measure))
+            is_short = sum(map(len, texts)) <= SHORT
+            items = measure() if is_short else await asyncio.to_thread(measure)
+            return await self.dispatcher.ask(items)
         except QueueFullError:
             raise HTTPError(
                 HTTPStatus.TOO_MANY_REQUESTS,
