@@ -63,6 +63,20 @@ def test_requests_that_come_together_are_answered_together():
     assert run(scenario) == [("upper", ["a", "b", "c"])]
 
 
+def test_others_are_waited_for_only_as_long_as_some_are_expected():
+    async def scenario(engine):
+        assert await engine.ask("a") == ["A"]
+        engine.dispatcher._pause = 10 * HANGS
+        assert await engine.ask("b") == ["B"]
+        assert await engine.ask("c", "d") == ["C", "D"]
+        waiting = engine.ask("e")
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        assert await asyncio.gather(waiting, engine.ask("f")) == [["E"], ["F"]]
+
+    assert [contents for _, contents in run(scenario)] == [["a"], ["b"], ["c", "d"], ["e", "f"]]
+
+
 def test_what_comes_while_a_batch_runs_waits_in_order_and_by_kind():
     async def scenario(engine):
         first = await engine.hold()
