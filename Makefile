@@ -50,10 +50,10 @@ test: lint
 	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/installed-dev
-	$(IN_VENV) -m pytest -m slow
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow
 
 test-all: test
-	$(IN_VENV) -m pytest -m slow
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow
 
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
@@ -73,7 +73,7 @@ test-matrix: .venv-oldest/installed test
 
 test-tpu-install: .venv-tpu/installed $(VENV)/installed-dev
 	KERAS_TRANSFORMER_TPU_PYTHON=.venv-tpu/bin/python \
-	  $(IN_VENV) -m pytest -m slow tests/distribution/test_tpu_install.py
+	  $(IN_VENV) -m pytest -n 2 --dist loadfile -m slow tests/distribution/test_tpu_install.py
 
 multi30k: $(VENV)/installed
 	$(IN_VENV) -m trainers.translation --config trainers/recipes/multi30k_en_de.yaml \

@@ -680,6 +680,18 @@ USING = {
         "serve --run run --token-file good.en",
         "Token 1 of good.en must have at least 16 characters and no spaces. Make one with",
     ),
+    "serve with a variable for tokens that is not set": (
+        "serve --run run --token-file=",
+        "irectory",
+    ),
+    "serve with a penalty beyond all numbers": (
+        "serve --run run --length-penalty 1e308",
+        "`length_penalty` must be from 0 to 10. Received: 1e+308",
+    ),
+    "serve with n-grams beyond all integers": (
+        "serve --run run --no-repeat-ngram-size 100000000000000000000",
+        "`no_repeat_ngram_size` must be from 0 to 1,000,000,000",
+    ),
     "serve with a missing file of tokens": ("serve --run run --token-file no.txt", "no.txt"),
     "serve with a short queue": (
         "serve --run run --max-queue 3",

@@ -1,5 +1,6 @@
 """The command `serve`: finished runs behind HTTP."""
 
+import contextlib
 import functools
 import gc
 import os
@@ -28,7 +29,7 @@ def serve(
     engine: str = "keras",
     compute_type: str = "float32",
     workers: int = 1,
-    token_file: str = "",
+    token_file: str | None = None,
     page: bool = True,
     batch_size: int = 64,
     batch_wait: float = 0.005,
@@ -96,7 +97,7 @@ def serve(
         Batching(batch_size, batch_wait),
         engine,
         compute_type,
-        read_tokens(token_file) if token_file else (),
+        () if token_file is None else read_tokens(token_file),
         page,
     )
     if workers < 1:
@@ -123,7 +124,6 @@ def named_runs(runs: Sequence[str]) -> dict[str, str]:
     Raises:
         RunError: A folder is not the run of a translator.
         ValueError: Two runs have the same name.
-
     """
     from keras_transformer.translation.run_folder import check_translator
 
@@ -220,5 +220,6 @@ def report(name: str):
 
 
 def say(message: str) -> None:
-    """Writes a line to standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """Writes a line to standard error; a service outlives the reader of its log."""
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)

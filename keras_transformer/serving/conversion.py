@@ -16,7 +16,7 @@ CONVERTERS = ("keras-transformer", "ctranslate2")
 PAUSE = 0.2  # seconds between two looks at what another process converts
 
 
-def converted(run: Path) -> Path:
+def converted(run: Path, is_fetched: bool = False) -> Path:
     """Returns the folder of a run in CTranslate2's format, which is written if there is none.
 
     The name of the folder is the fingerprint of the run's files and of the packages that convert
@@ -25,6 +25,7 @@ def converted(run: Path) -> Path:
 
     Args:
         run: Local folder of a finished run of a translator.
+        is_fetched: Whether the folder is a copy that will not stay.
 
     Raises:
         ImportError: CTranslate2 is not installed.
@@ -34,14 +35,16 @@ def converted(run: Path) -> Path:
     """
     read_description(run)  # says what is wrong with a folder that is not a run
     name = fingerprint(run)
-    places = [run / CACHE / name, cache_folder() / CACHE / name]
+    places = [cache_folder() / CACHE / name]
+    if not is_fetched:
+        places.insert(0, run / CACHE / name)
     found = next((place for place in places if (place / WHOLE).is_file()), None)
     if found is not None:
         return found
     translator = Translator.load(run)
     if fingerprint(run) != name:
         raise RemoteError(f"{run} was replaced while it was read. Try again.")
-    place = places[0] if _is_writable(places[0].parent) else places[1]
+    place = places[0] if is_fetched or _is_writable(places[0].parent) else places[-1]
     place.parent.mkdir(parents=True, exist_ok=True)
     _convert(translator, place)
     return place

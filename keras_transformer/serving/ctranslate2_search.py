@@ -1,6 +1,7 @@
 """Search and scoring with CTranslate2, by the rules of this package."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,11 @@ class CTranslate2Generator:
             for index, result in zip(batch, results, strict=True):
                 found[index] = list(result.log_probs)
         return found
+
+    def load(self) -> None:
+        """Loads all engines that any number of batches can need."""
+        for batches in (1, os.cpu_count() or 1):
+            self._engine(batches)
 
     def _engine(self, batches: int):
         """Returns a CTranslate2 translator for a number of batches, and its number of workers."""

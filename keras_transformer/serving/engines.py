@@ -3,7 +3,7 @@
 import os
 
 from keras_transformer.forking import refuse_after_fork, refused_after_fork
-from keras_transformer.io import fetched_folder
+from keras_transformer.io import fetched_folder, is_url
 from keras_transformer.serving.conversion import converted
 from keras_transformer.serving.ctranslate2_engine import check_compute_type
 from keras_transformer.serving.ctranslate2_search import CTranslate2Generator, refuse
@@ -64,6 +64,7 @@ class CTranslate2Translator(Translator):
         if attention:
             refuse("attention")
         options.pop("progress", None)
+        self._generator.load()
         warm = ["."]
         self.translate(warm, *settings, **options)
         self.translate(texts * warm, *settings, **options)
@@ -90,7 +91,7 @@ def load_ctranslate2(
     """
     check_compute_type(compute_type)
     with fetched_folder(folder, FILES) as run:
-        model = converted(run)
+        model = converted(run, is_fetched=is_url(folder))
         description = read_description(run)
         settings = read_settings(description)
         tokenizers = load_tokenizers(

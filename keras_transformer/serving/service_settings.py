@@ -6,6 +6,7 @@ Workers receive them before they import a backend, so this module imports none.
 import dataclasses
 
 MOST = 1_000_000_000  # of any limit; more is surely a typo
+STRONGEST = 10.0  # length penalty: far above it, scores are no numbers any more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,17 @@ class FixedSearch:
     length_penalty: float = 0.6
     max_length: int | None = None
     no_repeat_ngram_size: int = 0
+
+    def __post_init__(self):
+        if not 0 <= self.length_penalty <= STRONGEST:
+            raise ValueError(
+                f"`length_penalty` must be from 0 to {STRONGEST:g}. Received: {self.length_penalty}"
+            )
+        if not 0 <= self.no_repeat_ngram_size <= MOST:
+            raise ValueError(
+                f"`no_repeat_ngram_size` must be from 0 to {MOST:,}. "
+                f"Received: {self.no_repeat_ngram_size}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

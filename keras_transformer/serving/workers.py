@@ -1,5 +1,6 @@
 """Several processes that answer at one address, each with a model, replaced when they die."""
 
+import contextlib
 import multiprocessing
 import signal
 import socket
@@ -106,10 +107,11 @@ class Supervisor:
                 return code if code > 0 else 1  # as it would fail again; it has said why
             self._pause = FIRST_PAUSE if worker.is_ready else min(2 * self._pause, LONGEST_PAUSE)
             self._start_at = time.monotonic() + self._pause
-            sys.stderr.write(
-                f"Worker {worker.process.pid} died with exit code {code}. Another one starts in "
-                f"{self._pause:.0f} s\n"
-            )
+            with contextlib.suppress(OSError):  # the reader of the log is gone
+                sys.stderr.write(
+                    f"Worker {worker.process.pid} died with exit code {code}. Another one starts "
+                    f"in {self._pause:.0f} s\n"
+                )
         if len(self.workers) < self._count and time.monotonic() >= self._start_at:
             self.workers.append(WorkerProcess(self._target, self._listener))
         if not self._was_ready and all(worker.is_ready for worker in self.workers):

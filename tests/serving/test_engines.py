@@ -202,6 +202,18 @@ def test_a_run_that_cannot_be_written_is_converted_in_the_cache_folder(
         Translator.load(run, engine="ctranslate2").translate(["one"])
 
 
+def test_a_run_at_a_url_is_converted_in_the_cache_folder(run, engine, tmp_path, monkeypatch):
+    """Its copy is gone as soon as it is loaded."""
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    files = fsspec.filesystem("memory")
+    files.put([str(path) for path in run.iterdir() if path.is_file()], "/at_a_url/")
+    found = Translator.load("memory://at_a_url", engine="ctranslate2")
+    assert found.prepare(2, beam_size=1) == 0
+    assert found.translate(TEXTS[:3], 1)[2].text == engine.translate(TEXTS[:3], 1)[2].text
+    assert len(list((tmp_path / "cache" / "keras_transformer" / "ctranslate2").iterdir())) == 1
+
+
 @pytest.mark.slow
 def test_two_processes_at_once_convert_it_once(tokenizer, tmp_path):
     run = tmp_path / "run"

@@ -10,7 +10,9 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
+import pydantic
 
+from keras_transformer.serving.messages import ScoreRequest, TranslateRequest
 from keras_transformer.serving.service_settings import (
     Batching,
     FixedSearch,
@@ -195,6 +197,16 @@ def test_pairs_that_cannot_be_scored_are_refused(pairs, message, service):
     status, _, found = service.post("/score", pairs)
     assert (status, found["error"]["status"]) == (422, 422)
     assert message in found["error"]["message"]
+
+
+@pytest.mark.parametrize("wrong", [1, "\ud800"])
+def test_of_many_wrong_texts_the_first_is_told(wrong):
+    """Half a million errors would take seconds, in which nobody is answered."""
+    for fields in ({"texts": [wrong] * 5}, {"sources": [wrong] * 5, "targets": ["a"] * 5}):
+        kind = TranslateRequest if "texts" in fields else ScoreRequest
+        with pytest.raises(pydantic.ValidationError) as error:
+            kind(**fields)
+        assert error.value.error_count() == 1
 
 
 def test_a_text_that_is_too_long_for_the_model_is_translated_in_pieces(service, translator):

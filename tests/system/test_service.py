@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -58,7 +59,10 @@ class Service:
 
     def __init__(self, run, *options, engine="keras"):
         command = [*COMMAND, "--run", str(run), "--engine", engine, *SMALL, *options]
-        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+        )  # fmt: skip
         self.lines, self.port = [], None
         self.is_ready = threading.Event()
         self.reader = threading.Thread(target=self.read, daemon=True)
