@@ -89,11 +89,10 @@ def evaluate(
     translator = Translator.load(run, **engines)
     language = str(translator.about.get("target_language", ""))
     systems = [System(str(run), "run", _translate(translator, sources, search))]
-    for name, found in zip(against or [], others, strict=True):
-        if found is None:
-            translator = Translator.load(path_or_url(name), **engines)
-            found = System(name, "run", _translate(translator, sources, search))
-        systems.append(found)
+    systems += [
+        found or _system_of_run(name, sources, search, engines)
+        for name, found in zip(against or [], others, strict=True)
+    ]
     bleu = make_bleu(bleu_tokenizer, language, references)
     texts = systems[0].translations
     print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
@@ -104,14 +103,17 @@ def evaluate(
         print("\n".join(["", *comparison_report.table(results)]))
     if output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
-        about |= {
-            **search,
-            **engines,
-            "significance": comparison_report.tests(),
-            "systems": results,
-        }
-        comparison_report.write_json(output, about)
+        about |= {**search, **engines, "significance": comparison_report.tests()}
+        comparison_report.write_json(output, about | {"systems": results})
     return None
+
+
+def _system_of_run(name: str, sources: list[str], search: dict, engines: dict) -> System:
+    """Returns the translations by a run of --against."""
+    from keras_transformer import Translator
+
+    translator = Translator.load(path_or_url(name), **engines)
+    return System(name, "run", _translate(translator, sources, search))
 
 
 def _translate(translator, sources: list[str], search: dict) -> list[str]:

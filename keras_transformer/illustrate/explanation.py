@@ -21,7 +21,7 @@ WORDS = 5  # most probable next tokens of a beam that are recorded, and shown
 
 
 class Explanation(NamedTuple):
-    """How a sentence was translated.
+    """Record of the translation of a sentence.
 
     Attributes:
         source: Ids of the sentence, EOS included.

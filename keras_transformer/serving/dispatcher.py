@@ -21,7 +21,7 @@ class ClosedError(Exception):
 
 
 class Kind(NamedTuple):
-    """What is asked; items of the same kind can be answered together.
+    """Run and operation of an item; items of one kind can be answered together.
 
     Attributes:
         run: Name of the run.
@@ -86,7 +86,7 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether items are answered."""
+        """True as long as items are answered."""
         return self._thread.is_alive() and not self._closed
 
     async def ask(self, items: list[Item]) -> list:

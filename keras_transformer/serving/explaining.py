@@ -22,7 +22,7 @@ class ExplainRequest(Asked):
 
 
 class ExplainAnswer(BaseModel):
-    """How a sentence was translated. The page draws this."""
+    """Steps of a translation, which the page draws."""
 
     source_tokens: Annotated[list[str], Field(description="Tokens of the sentence, EOS included.")]
     hypotheses: Annotated[

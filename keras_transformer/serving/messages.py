@@ -102,7 +102,7 @@ class ScoreAnswer(BaseModel):
 
 
 class Error(BaseModel):
-    """What went wrong."""
+    """Status and message of a failed request."""
 
     status: int
     message: str
@@ -115,7 +115,7 @@ class ErrorAnswer(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service answers."""
+    """State of the service."""
 
     status: Annotated[str, Field(description='"ready", or "ending".', examples=["ready"])]
 

@@ -78,7 +78,7 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are answered."""
+        """True as long as requests are answered."""
         return self.dispatcher.is_alive and not self.ending
 
     async def translate(self, asked: TranslateRequest) -> TranslateAnswer:

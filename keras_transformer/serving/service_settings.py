@@ -82,7 +82,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Batching:
-    """How texts of several requests are put together.
+    """Batches of texts of several requests.
 
     Attributes:
         size: Number of texts that are translated together at most; a text that is split counts as

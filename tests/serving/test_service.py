@@ -296,7 +296,7 @@ def test_what_is_served_is_described_without_a_network(service):
 
 
 def lines_of_log(capfd, count):
-    """What was written to the log, once it has some lines."""
+    """Returns the log, once it has some lines."""
     error, deadline = "", time.monotonic() + HANGS
     while error.count("\n") < count and time.monotonic() < deadline:
         error += capfd.readouterr().err

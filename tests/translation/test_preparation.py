@@ -1,4 +1,4 @@
-"""What a service compiles at start is all that its requests can need."""
+"""A service compiles at start all that its requests can need."""
 
 import itertools
 
