@@ -1,5 +1,6 @@
 """A release in Marian's own form computes what other readers of it compute."""
 
+import itertools
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import fsspec
 import keras
 import numpy as np
 import pytest
@@ -52,15 +54,16 @@ def translators(folders):
 
 
 @pytest.fixture(scope="module")
-def others(folders):
+def others(folders, tmp_path_factory):
     """What CTranslate2's own converter makes of the releases."""
     converters = pytest.importorskip("ctranslate2.converters")
     ctranslate2 = pytest.importorskip("ctranslate2")
     found = {}
     for kind, folder in folders.items():
-        converters.OpusMTConverter(str(folder)).convert(str(folder / "ct2"))
+        output = tmp_path_factory.mktemp("ct2") / "model"
+        converters.OpusMTConverter(str(folder)).convert(str(output))
         options = {"compute_type": "float32", "intra_threads": 1}
-        found[kind] = ctranslate2.Translator(str(folder / "ct2"), **options)
+        found[kind] = ctranslate2.Translator(str(output), **options)
     return found
 
 
@@ -174,6 +177,16 @@ def test_an_imported_release_is_a_run(folders, translators, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_release_at_a_url_is_imported(copy):
+    memory = fsspec.filesystem("memory")
+    for path in copy.iterdir():
+        memory.pipe_file(f"/release/{path.name}", path.read_bytes())
+    assert import_marian("memory://release").about == {"imported_from": "Marian checkpoint release"}
+    memory.rm("/release/target.spm")
+    with pytest.raises(FileNotFoundError, match=r"There is no memory://release/target\.spm"):
+        import_marian("memory://release")
+
+
 def test_ids_that_fill_a_vocabulary_have_no_probability(translators):
     model = translators["gelu, normalized first, two sizes"].model
     bias = np.asarray(model.target_embedding.bias)
@@ -189,6 +202,15 @@ def test_every_string_of_a_vocabulary_stays_a_string(folders, translators):
     tokens = translators["swish, all tied"].tokenizer.tokens
     assert {"null", "1.0", "1", "=", "~", "'", '"'} <= set(tokens)
     assert len(tokens) == PAD + 1
+
+
+@pytest.mark.parametrize("precision", ["float16", "float64"])
+def test_other_precisions_are_read(precision, copy, translators):
+    found = release.tensors(OPTIONS)
+    write_model(copy, OPTIONS, {name: found[name].astype(precision) for name in found})
+    ours, expected = import_marian(copy).model.weights, translators["swish, all tied"].model.weights
+    for weight, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(weight, other, atol=2e-3)
 
 
 def test_sentencepiece_models_are_vocabularies_too(folders, translators, tmp_path):
@@ -276,6 +298,11 @@ def one_array(folder):
         np.save(file, np.ones(3))
 
 
+ALIASES = "a: &a [x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{last}'] * 9)}]\n"
+    for last, name in itertools.pairwise("abcdefg")
+)
+ALIASES += "models: *g\n"
 ENTRY = "decoder_l2_context_Wk"
 OWN = np.ones((96, 26), "float32")
 LAYOUT = "A `Transformer` can be the paper's"
@@ -287,6 +314,10 @@ DAMAGES = {
     "a tag": (
         replace("decoder.yml", b"models: !!python/object/apply:os.system [false]"),
         "decoder.yml is not YAML .*could not determine a constructor",
+    ),
+    "aliases of aliases": (
+        replace("decoder.yml", ALIASES.encode()),
+        r"`models`: \[\[\[...\], \[...\]",
     ),
     "two models": (
         change_decoder(models=["a.npz", "b.npz"]),
@@ -303,9 +334,9 @@ DAMAGES = {
     ),
     "a pickle": (
         change_model(lambda b: pickle.dumps(Executed())),
-        "is not a complete .npz file",
+        r"is not a complete .npz file of numbers \(it holds pickled objects\)",
     ),
-    "pickled objects": (with_pickled_object, "Object arrays cannot be loaded when allow_pickle=Fa"),
+    "pickled objects": (with_pickled_object, r"\(it holds pickled objects\): it is truncated"),
     "one array": (
         one_array,
         "is not a complete .npz file",
@@ -410,6 +441,7 @@ def test_what_cannot_be_imported_is_refused_in_one_line(name, copy):
     with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
         import_marian(copy)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_nothing_half_written_is_left(copy, tmp_path, capsys):

@@ -40,9 +40,10 @@ def read_npz(path: Path) -> tuple[str, dict[str, np.ndarray]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except DAMAGED as error:
+        reason = "it holds pickled objects" if "pickle" in str(error) else error
         raise ValueError(
-            f"{path} is not a complete .npz file of numbers ({error}): it is truncated, damaged or "
-            "of another format. Copy it again."
+            f"{path} is not a complete .npz file of numbers ({reason}): it is truncated, damaged "
+            "or of another format. Copy it again."
         ) from error
     if OPTIONS not in arrays:
         raise ValueError(

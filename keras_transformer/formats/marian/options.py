@@ -5,7 +5,7 @@ from pathlib import Path
 
 from keras_transformer.formats.marian.config import EPSILON, MarianConfig
 from keras_transformer.formats.marian.npz import OPTIONS
-from keras_transformer.formats.marian.yaml_files import read_mapping
+from keras_transformer.formats.marian.yaml_files import read_mapping, shown
 
 NEEDED = {
     "type": "transformer",
@@ -82,7 +82,7 @@ def read_options(text: str, path: Path) -> MarianOptions:
     activation, scale = _choice(options, "transformer-ffn-activation", ACTIVATIONS, "swish", source)
     sizes = options.get("dim-vocabs")
     if not isinstance(sizes, list) or len(sizes) != 2:
-        raise ValueError(f"{source} must set dim-vocabs to two sizes. Received: {sizes!r}")
+        raise ValueError(f"{source} must set dim-vocabs to two sizes. Received: {shown(sizes)}")
     model = {
         "num_layers": encoder,
         "d_model": width,
@@ -103,24 +103,25 @@ def _refuse_others(options: dict, source: str) -> None:
     """Refuses every option that is on and is not known to be represented or without effect."""
     for name, value in options.items():
         is_known = name in READ or str(name).startswith(WITHOUT_EFFECT)
-        is_default = name == "input-types" and set(value or ()) <= {"sequence"}
+        is_default = name == "input-types" and value == ["sequence", "sequence"]
         if value and value != "none" and not is_known and not is_default:
             raise ValueError(
-                f"{source} has the option {name}: {value!r}, which is unknown here or which a "
+                f"{source} has the option {name}: {shown(value)}, which is unknown here or which a "
                 "`Transformer` does not have, so this model cannot be imported."
             )
     for name, needed in NEEDED.items():
-        if options.get(name, needed) != needed or (name == "type" and name not in options):
+        value = options.get(name, None if name == "type" else needed)
+        if value != needed:
             raise ValueError(
-                f"{source} has {name}: {options.get(name)!r}. Only a model with {name}: {needed} "
-                "can be imported."
+                f"{source} has {name}: {shown(value)}. Only a model with {name}: {needed} can be "
+                "imported."
             )
 
 
 def _whole_number(value: object, name: str, source: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(
-            f"{source} must set {name} to an integer of at least 1. Received: {value!r}"
+            f"{source} must set {name} to an integer of at least 1. Received: {shown(value)}"
         )
     return value
 
@@ -129,7 +130,7 @@ def _choice(options: dict, name: str, choices: dict, default: str, source: str):
     value = options.get(name, default)
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            f"{source} must set {name} to one of {', '.join(choices)}. Received: {value!r}"
+            f"{source} must set {name} to one of {', '.join(choices)}. Received: {shown(value)}"
         )
     return choices[value]
 
@@ -139,7 +140,7 @@ def _norm(options: dict, source: str) -> str:
     layout = {name: options.get(name, default) for name, default in LAYOUT.items()}
     steps = tuple(str(value or "").replace("d", "") for value in layout.values())
     if steps not in NORMS:
-        received = ", ".join(f"{name}: {value!r}" for name, value in layout.items())
+        received = ", ".join(f"{name}: {shown(value)}" for name, value in layout.items())
         raise ValueError(
             f"{source} has {received}. A `Transformer` can be the paper's ('', 'dan', '', 'd') or "
             "the one that normalizes first ('n', 'da', 'n', 'd'), with or without d."

@@ -7,7 +7,7 @@ from keras_transformer.formats.marian.config import MarianConfig
 from keras_transformer.formats.marian.npz import NpzWeights, read_npz
 from keras_transformer.formats.marian.options import read_options
 from keras_transformer.formats.marian.vocabularies import SENTENCEPIECE, read_vocabularies
-from keras_transformer.formats.marian.yaml_files import read_mapping
+from keras_transformer.formats.marian.yaml_files import read_mapping, shown
 from keras_transformer.io import fetched_folder
 from keras_transformer.text import MarianTokenizer
 
@@ -55,6 +55,6 @@ def _read_decoder(path: Path) -> list[str]:
         if not is_list or not all(isinstance(name, str) and name for name in names):
             raise ValueError(
                 f"{path} must name one .npz file as `models`, and the vocabularies of source and "
-                f"target as `vocabs`. Received `{key}`: {names!r}"
+                f"target as `vocabs`. Received `{key}`: {shown(names)}"
             )
     return [PurePosixPath(name).name for name in (*models, *vocabularies)]

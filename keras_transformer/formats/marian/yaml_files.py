@@ -1,9 +1,13 @@
 """Reading of YAML as plain data; nothing in it can be executed."""
 
+import reprlib
+
 import yaml
 
 # Every scalar stays a string: among the pieces of a vocabulary are `null`, `1.0` and `=`.
 StringLoader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+SHORT = reprlib.Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 80, 80
 
 
 def read_mapping(text: str | bytes, source: str, strings: bool = False) -> dict:
@@ -31,3 +35,8 @@ def read_mapping(text: str | bytes, source: str, strings: bool = False) -> dict:
             "or another file: copy it again."
         )
     return mapping
+
+
+def shown(value: object) -> str:
+    """Returns a value for a message; a small file may expand, by aliases, to a huge value."""
+    return SHORT.repr(value)
