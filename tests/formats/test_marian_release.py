@@ -21,7 +21,7 @@ from keras_transformer.formats.marian import import_marian
 from tests.formats import marian_release as release
 from tests.formats.marian_release import OPTIONS, PRE, SEPARATE, model_of, write_model
 
-TRANSFORMERS = os.environ.get("KERAS_TRANSFORMER_PEERS_PYTHON", "")
+TRANSFORMERS = os.environ.get("KERAS_TRANSFORMER_MARIAN_PYTHON", "")
 PAD = 96
 KINDS = {
     "swish, all tied": {},
@@ -129,7 +129,7 @@ def padded(rows, pad=PAD):
 def converted(folders, tmp_path_factory):
     """What Transformers' own converter makes of the releases, in a process of its own."""
     if not Path(TRANSFORMERS).is_file():
-        pytest.skip("KERAS_TRANSFORMER_PEERS_PYTHON names no Python that has transformers")
+        pytest.skip("KERAS_TRANSFORMER_MARIAN_PYTHON names no Python that has transformers 4.46")
     folder = tmp_path_factory.mktemp("converted")
     copies = {kind: folder / str(number) for number, kind in enumerate(CONVERTED)}
     for kind, copy in copies.items():  # it writes into them
@@ -394,6 +394,10 @@ DAMAGES = {
     "normalized embeddings": (
         change_options(transformer_postprocess_emb="nd"),
         f"transformer-postprocess-emb: 'nd'.*{LAYOUT}",
+    ),
+    "a layout that is no text": (
+        change_options(transformer_preprocess=["n"]),
+        rf"transformer-preprocess: \['n'\].*{LAYOUT}",
     ),
     "no top": (
         change_options(transformer_preprocess="n", transformer_postprocess="da"),

@@ -138,7 +138,8 @@ def _choice(options: dict, name: str, choices: dict, default: str, source: str):
 def _norm(options: dict, source: str) -> str:
     """Returns whether sub-layers are normalized after (`"post"`) or before (`"pre"`) them."""
     layout = {name: options.get(name, default) for name, default in LAYOUT.items()}
-    steps = tuple(str(value or "").replace("d", "") for value in layout.values())
+    are_strings = all(isinstance(value, str) for value in layout.values())
+    steps = tuple(value.replace("d", "") for value in layout.values()) if are_strings else None
     if steps not in NORMS:
         received = ", ".join(f"{name}: {shown(value)}" for name, value in layout.items())
         raise ValueError(
