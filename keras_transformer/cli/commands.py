@@ -179,7 +179,8 @@ def import_(checkpoint: str, output: str) -> None:
     """Converts a Marian checkpoint, such as an OPUS-MT model, to a run.
 
     Args:
-        checkpoint: Folder of the checkpoint, or its URL, passed as --from.
+        checkpoint: Folder of the checkpoint, or its URL, passed as --from: that of a
+            `MarianMTModel`, with config.json, or of a release of Marian's, with decoder.yml.
         output: Folder of the run to write, or its URL.
     """
     from keras_transformer.formats import import_marian

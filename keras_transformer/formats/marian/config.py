@@ -22,6 +22,8 @@ class MarianConfig:
         scales_embedding: Whether token embeddings are multiplied by `sqrt(d_model)`.
         max_source_length: Maximum number of source tokens, EOS included.
         languages: `source_language` and `target_language`, where known.
+        activation_scale: Factor on what enters the activation of the feed-forward networks, and
+            divisor of what leaves it.
     """
 
     model: dict
@@ -29,6 +31,7 @@ class MarianConfig:
     scales_embedding: bool
     max_source_length: int
     languages: dict
+    activation_scale: float = 1.0
 
 
 def read_config(folder: Path) -> MarianConfig:
@@ -96,8 +99,9 @@ def _read_config(folder: Path) -> dict:
     path = folder / CONFIG
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {path}, so {folder} is not a Marian checkpoint. Give the folder that "
-            "`MarianMTModel.save_pretrained` wrote, or a download of one."
+            f"There is no {path}, so {folder} is not a Marian checkpoint; and there is no "
+            "decoder.yml, so it is not a release of Marian's own, either. Give the folder that "
+            "`MarianMTModel.save_pretrained` wrote, or a release with its decoder.yml and .npz."
         )
     config = read_json(path)
     if config.get("model_type") != "marian":

@@ -22,19 +22,32 @@ UNSUPPORTED_FILES = {
 SHARED_TABLE = "model.shared.weight"
 SOURCE_TABLES = (SHARED_TABLE, "model.encoder.embed_tokens.weight")
 TARGET_TABLES = (SHARED_TABLE, "model.decoder.embed_tokens.weight", "lm_head.weight")
+LOGITS_BIAS = "final_logits_bias"
 MASKED_LOGIT = -1000.0  # zero probability, yet a finite loss with label smoothing
 
 
 class Weights:
-    """Tensors of a checkpoint that are not yet used.
+    """Tensors of a checkpoint that are not yet used, by the names of `MarianMTModel`.
 
     Args:
-        path: The safetensors file that holds them.
+        path: The file that holds them.
+        tensors: All tensors of the file.
     """
 
-    def __init__(self, path: Path):
+    model, remedy = "`MarianMTModel`", ", or save it with `MarianMTModel.save_pretrained`"
+    config = "config.json"
+
+    def __init__(self, path: Path, tensors: dict[str, np.ndarray]):
         self.path = path
-        self.remaining = read_safetensors(path)
+        self.remaining = dict(tensors)
+
+    def name_in_file(self, name: str) -> str:
+        """Returns the name that a tensor has in the file."""
+        return name
+
+    def has(self, name: str) -> bool:
+        """Returns whether a tensor remains."""
+        return self.name_in_file(name) in self.remaining
 
     def take(self, name: str, *shape: int) -> np.ndarray:
         """Removes and returns a tensor.
@@ -42,15 +55,19 @@ class Weights:
         Raises:
             ValueError: The tensor is missing or has another shape.
         """
+        return self.take_stored(name, *shape)
+
+    def take_stored(self, name: str, *shape: int) -> np.ndarray:
+        """Removes and returns a tensor by its name and shape in the file, as `take`."""
         if name not in self.remaining:
             raise ValueError(
-                f"{self.path} has no tensor {name}, so it is not a complete `MarianMTModel`. Copy "
-                "it again, or save it with `MarianMTModel.save_pretrained`."
+                f"{self.path} has no tensor {name}, so it is not a complete {self.model}. Copy "
+                f"it again{self.remedy}."
             )
         tensor = self.remaining.pop(name)
         if tensor.shape != shape:
             raise ValueError(
-                f"{self.path} does not match its config.json: {name} should have the shape "
+                f"{self.path} does not match its {self.config}: {name} should have the shape "
                 f"{shape}. Received: {tensor.shape}"
             )
         return tensor
@@ -61,13 +78,14 @@ class Weights:
         Raises:
             ValueError: No copy is present, the copies differ, or one has another shape.
         """
-        first, *others = [name for name in names if name in self.remaining] or names[:1]
+        first, *others = [name for name in names if self.has(name)] or names[:1]
         tensor = self.take(first, *shape)
         for name in others:
             if not np.array_equal(self.take(name, *shape), tensor):
                 raise ValueError(
-                    f"{self.path} has different tensors {first} and {name}, which are tied in a "
-                    "`Transformer`. A checkpoint with untied embeddings cannot be imported."
+                    f"{self.path} has different tensors {self.name_in_file(first)} and "
+                    f"{self.name_in_file(name)}, which are tied in a `Transformer`. A checkpoint "
+                    "with untied embeddings cannot be imported."
                 )
         return tensor
 
@@ -81,7 +99,7 @@ def read_weights(folder: Path) -> Weights:
     """
     path = folder / FILE
     if path.is_file():
-        return Weights(path)
+        return Weights(path, read_safetensors(path))
     for name, reason in UNSUPPORTED_FILES.items():
         if (folder / name).is_file():
             raise FileNotFoundError(
@@ -106,14 +124,27 @@ def set_weights(model, weights: Weights, scales_embedding: bool) -> None:
     for stack, name in ((model.encoder, "model.encoder"), (model.decoder, "model.decoder")):
         for number, block in enumerate(stack.blocks):
             _set_block(block, weights, f"{name}.layers.{number}", order)
+        if stack.final_normalization is not None:
+            _set_normalization(stack.final_normalization, weights, f"{name}.layer_norm", order)
     last = model.decoder.blocks[-1].feed_forward_residual.normalization
     last.gamma.assign(last.gamma * scale)
     last.beta.assign(last.beta * scale)
     if weights.remaining:
         raise ValueError(
-            f"{weights.path} has tensors that a `MarianMTModel` does not have, such as "
+            f"{weights.path} has tensors that a {weights.model} does not have, such as "
             f"{min(weights.remaining)}: it is another kind of model, which cannot be imported."
         )
+
+
+def scale_activations(model, scale: float) -> None:
+    """Multiplies what enters the activations of all feed-forward networks; divides what leaves."""
+    if scale == 1:
+        return
+    for block in (*model.encoder.blocks, *model.decoder.blocks):
+        hidden, output = block.feed_forward.hidden, block.feed_forward.output_projection
+        hidden.kernel.assign(hidden.kernel * scale)
+        hidden.bias.assign(hidden.bias * scale)
+        output.kernel.assign(output.kernel / scale)
 
 
 def feature_order(d_model: int) -> np.ndarray:
@@ -161,8 +192,8 @@ def _set_tables(model, weights: Weights, order: np.ndarray, scale: float) -> Non
         table = weights.take_tied(names, size, D)
         embedding.tokens.embeddings.assign(table[:, order] / scale)
     bias = np.zeros(V, "float32")
-    if "final_logits_bias" in weights.remaining:
-        bias[:] = weights.take("final_logits_bias", 1, V)[0]
+    if weights.has(LOGITS_BIAS):
+        bias[:] = weights.take(LOGITS_BIAS, 1, V)[0]
     bias[model.pad_id] = MASKED_LOGIT
     model.target_embedding.bias.assign(bias)
 
@@ -170,15 +201,16 @@ def _set_tables(model, weights: Weights, order: np.ndarray, scale: float) -> Non
 def _set_block(block, weights: Weights, name: str, order: np.ndarray) -> None:
     """Sets the weights of an encoder or decoder block."""
     _set_attention(block.self_attention, weights, f"{name}.self_attn", order)
-    residual = block.self_attention_residual
-    _set_normalization(residual, weights, f"{name}.self_attn_layer_norm", order)
+    normalization = block.self_attention_residual.normalization
+    _set_normalization(normalization, weights, f"{name}.self_attn_layer_norm", order)
     if hasattr(block, "cross_attention"):
         _set_attention(block.cross_attention, weights, f"{name}.encoder_attn", order)
-        residual = block.cross_attention_residual
-        _set_normalization(residual, weights, f"{name}.encoder_attn_layer_norm", order)
+        normalization = block.cross_attention_residual.normalization
+        _set_normalization(normalization, weights, f"{name}.encoder_attn_layer_norm", order)
     _set_dense(block.feed_forward.hidden, weights, f"{name}.fc1", inputs=order)
     _set_dense(block.feed_forward.output_projection, weights, f"{name}.fc2", outputs=order)
-    _set_normalization(block.feed_forward_residual, weights, f"{name}.final_layer_norm", order)
+    normalization = block.feed_forward_residual.normalization
+    _set_normalization(normalization, weights, f"{name}.final_layer_norm", order)
 
 
 def _set_attention(attention, weights: Weights, name: str, order: np.ndarray) -> None:
@@ -196,7 +228,7 @@ def _set_dense(layer, weights: Weights, name: str, inputs=slice(None), outputs=s
     layer.bias.assign(weights.take(f"{name}.bias", depth)[outputs])
 
 
-def _set_normalization(residual, weights: Weights, name: str, order: np.ndarray) -> None:
-    normalization, D = residual.normalization, len(order)
+def _set_normalization(normalization, weights: Weights, name: str, order: np.ndarray) -> None:
+    D = len(order)
     normalization.gamma.assign(weights.take(f"{name}.weight", D)[order])
     normalization.beta.assign(weights.take(f"{name}.bias", D)[order])
