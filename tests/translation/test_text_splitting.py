@@ -81,3 +81,8 @@ def test_sentences_without_spaces_are_found(end):
 
 def test_one_character_is_never_cut():
     assert split_text("猫", lambda text: 4 * len(text), 3) == ["猫"]
+
+
+def test_a_sentence_that_is_split_begins_with_a_piece_of_its_own():
+    text = "a. b c d e f g. h."
+    assert split_text(text, words, 4) == ["a.", "b c d e", "f g. h."]
