@@ -28,11 +28,12 @@ SEARCH = {"beam_size": BEAMS, "top_beams": BEAMS}
 @pytest.fixture(scope="module")
 def texts():
     """Lines of several languages, odd ones, and some that are translated in pieces."""
-    some = opus_mt.lines(99)[: COUNT - len(opus_mt.ODD) - 7]
-    odd = [text for text in opus_mt.ODD if not text.startswith(">>deu<<")]
-    tagged = [f"{LANGUAGES[n % 2]} {text}" if n % 3 else text for n, text in enumerate(some)]
+    some = opus_mt.lines(99)
+    # A word without end is cut elsewhere in a graph, and the last two have an unknown language.
+    odd = [text for text in opus_mt.ODD[:-2] if text != opus_mt.REPETITIVE]
     long = [" ".join([LANGUAGES[0], *some[n : n + 60]]) for n in range(9)]
-    assert len(tagged + odd + long) >= COUNT
+    some = some[: COUNT - len(odd) - len(long)]
+    tagged = [f"{LANGUAGES[n % 2]} {text}" if n % 3 else text for n, text in enumerate(some)]
     return tagged + odd + long
 
 
@@ -74,14 +75,17 @@ def test_a_client_without_the_package_is_served_the_same(
 
 
 def test_a_keras_file_translates_the_same(imported, texts, translations):
-    folder = export(imported, imported.with_name("keras"), "--format", "keras")
+    of, folder = imported, imported.with_name("keras")
+    command = (sys.executable, "-m", "keras_transformer", "export", "--run", of)
+    run(*command, "--format", "keras", "--output", folder)
     model = keras.saving.load_model(folder / "model.keras")
     sides = [load_tokenizer(folder / f"{side}.model") for side in ("tokenizer", "target_tokenizer")]
     longest = json.loads((folder / "translator.json").read_text())["max_source_length"]
     loaded = kt.Translator(model, *sides, max_source_length=longest)
     found = loaded.translate(texts, **SEARCH)
     assert [one.text for one in found] == [one.text for one in translations]
-    assert [one.score for one in found] == pytest.approx([one.score for one in translations])
+    scores = [one.score for one in translations]
+    assert [one.score for one in found] == pytest.approx(scores, abs=1e-4)
 
 
 def test_ctranslate2_finds_the_same(imported, translator, texts, capsys):
