@@ -84,5 +84,4 @@ def test_one_character_is_never_cut():
 
 
 def test_a_sentence_that_is_split_begins_with_a_piece_of_its_own():
-    text = "a. b c d e f g. h."
-    assert split_text(text, words, 4) == ["a.", "b c d e", "f g. h."]
+    assert split_text("a. bb ccccc. d.", characters, 6) == ["a.", "bb", "ccccc.", "d."]
