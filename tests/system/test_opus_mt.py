@@ -89,7 +89,11 @@ def test_a_keras_file_translates_the_same(imported, texts, translations):
 
 
 def test_ctranslate2_finds_the_same(imported, translator, texts, capsys):
-    """Greedily all; with beams, what differs is less probable there, or a tie."""
+    """Greedily all; with beams, what differs is less probable there, or a tie.
+
+    Its search lets fewer candidates compete (`docs/migrating.md`). To a random model many are
+    about equally probable, so more differ than with a trained one.
+    """
     pytest.importorskip("ctranslate2")
     other, ties, worse, far = kt.Translator.load(imported, "ctranslate2"), 0, 0, 0.0
     for beam_size in (1, BEAMS):
@@ -108,7 +112,8 @@ def test_ctranslate2_finds_the_same(imported, translator, texts, capsys):
         print(f"\nCTranslate2: greedy and {BEAMS} beams of {len(texts)} texts: {ties} ties, "
               f"{worse} less probable ones, other scores at most {far:.1e} apart")  # fmt: skip
     assert far < 1e-4
-    assert ties + worse < len(texts) / 50
+    assert ties < len(texts) / 50
+    assert worse < len(texts) / 2
 
 
 def test_transformers_finds_the_same_greedily(checkpoint, translator, texts, tmp_path, capsys):
