@@ -89,6 +89,7 @@ def write_checkpoint(folder, name, smaller=SMALLER, layers=2):
     for side in ("encoder", "decoder"):
         config[f"{side}_ffn_dim"] //= smaller
         config[f"{side}_layers"] = layers
+    config["num_hidden_layers"] = layers  # by which Transformers overrides `encoder_layers`
     reference.write_json(folder / "config.json", config)
     tensors = reference.tensors(config)
     table = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
