@@ -7,7 +7,7 @@ from keras_transformer.forking import refused_after_fork
 from keras_transformer.formats import metadata
 from keras_transformer.io import output_folder
 from keras_transformer.keras_patches import layers_of
-from keras_transformer.text import Tokenizer
+from keras_transformer.text import MarianTokenizer, Tokenizer
 
 FORMAT = "keras"
 MODEL = "model.keras"
@@ -24,13 +24,14 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
     written atomically.
 
     Args:
-        translator: A `Translator` or `TextGenerator` with a `Tokenizer`.
+        translator: A `Translator` or `TextGenerator` with a `Tokenizer`, or a `Translator` that
+            was imported by `import_marian`.
         folder: Folder to write, or its URL. It may exist if it is empty or was written by this
             function.
 
     Raises:
         FileExistsError: The folder holds something else.
-        ValueError: The tokenizer is not a `Tokenizer`.
+        ValueError: The tokenizer is of another class.
 
     Example:
 
@@ -47,11 +48,12 @@ def export_keras(translator, folder: str | os.PathLike) -> None:
     if translator.target_tokenizer is not translator.tokenizer:
         tokenizers[TARGET_TOKENIZER] = translator.target_tokenizer
     for tokenizer in tokenizers.values():
-        if not isinstance(tokenizer, Tokenizer):
+        if not isinstance(tokenizer, Tokenizer | MarianTokenizer):
             raise ValueError(
-                "Only a SentencePiece tokenizer, `keras_transformer.Tokenizer`, can be saved with "
-                f"the model. Received: {type(tokenizer).__name__}. Call `translator.model.save` to "
-                "save the model alone."
+                "Only SentencePiece tokenizers, `keras_transformer.Tokenizer` and those of "
+                "imported Marian models, can be saved with the model. "
+                f"Received: {type(tokenizer).__name__}. Call `translator.model.save` to save the "
+                "model alone."
             )
     with output_folder(folder, is_ours, last=MODEL) as new:
         copy_model(translator.model).save(new / MODEL)

@@ -7,6 +7,7 @@ from keras_transformer.illustrate.explanation import Explanation
 from keras_transformer.serving.explaining import make_explainer
 from keras_transformer.serving.service_settings import ServiceSettings
 from keras_transformer.translation import Translator
+from keras_transformer.translation.validation import check_tags
 
 SHOWN = 8  # hypotheses whose attention is computed together, and pairs that are scored together
 
@@ -115,7 +116,7 @@ class ServedRun:
         self._check_length("text", text, self.explainer.longest - 1)
 
     def _check_length(self, name: str, text: str, longest: int) -> int:
-        """Returns the number of tokens of a text."""
+        """Returns the number of tokens of a text; asks whether the model has its language."""
         limit = self.limits.characters
         if len(text) > limit:
             raise RefusedError(
@@ -124,6 +125,8 @@ class ServedRun:
             )
         translator = self.translator
         tokenizer = translator.target_tokenizer if name == "target" else translator.tokenizer
+        if name != "target":
+            check_tags(tokenizer, text, f"A {name}")
         tokens = len(tokenizer.tokenize(text))
         if tokens > longest:
             raise RefusedError(

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, overload
 
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
+from keras_transformer.text.marian_codes import (
+    LANGUAGE,
+    language_of,
+    split_code,
+    split_code_in_graph,
+    which_there_are,
+)
 from keras_transformer.text.sentencepiece_training import utf8
 from keras_transformer.text.tokenizer import load_processor
 
@@ -18,7 +25,6 @@ if TYPE_CHECKING:
 
 SPACE = "▁"
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
-CODE_AND_REST = r"(?s)^(>>.*?<<)?(.*)$"
 
 
 class MarianTokenizer:
@@ -158,6 +164,18 @@ class MarianTokenizer:
         code, rest = split_code(text)
         return "".join(code), rest
 
+    def check_tags(self, text: str, name: str = "The text") -> None:
+        """Raises a ValueError if a text starts with a language code that the table lacks.
+
+        `tokenize` would make `unk_id` of it, and the model would choose a language itself.
+        """
+        code = language_of(text)
+        if code is not None and code not in self._ids:
+            raise ValueError(
+                f"{name} starts with {code}, a language code that the model does not have. "
+                f"{which_there_are(self.tokens)}"
+            )
+
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id. A space is written as U+2581.
 
@@ -187,7 +205,7 @@ class MarianTokenizer:
         with tf.init_scope():  # outlives the graph in which it is created
             module.pieces = tensorflow_text.SentencepieceTokenizer(self.model, out_type=tf.string)
             table = tf.lookup.KeyValueTensorInitializer(
-                tf.constant(self.tokens), tf.range(len(self.tokens))
+                self._names_in_graph(), tf.range(len(self.tokens))
             )
             module.ids = tf.lookup.StaticHashTable(table, default_value=self.unk_id)
         return module
@@ -202,14 +220,47 @@ class MarianTokenizer:
         Returns:
             Ragged int32 ids, shape `(B, None)`.
         """
+        return self.ids_in_graph(self.pieces_in_graph(texts))
+
+    @refused_after_fork
+    def pieces_in_graph(self, texts: "tf.Tensor") -> "tf.RaggedTensor":
+        """Splits sentences into tokens, those outside the table included, in a TensorFlow graph.
+
+        Args:
+            texts: Strings, shape `(B,)`.
+
+        Returns:
+            Ragged strings, shape `(B, None)`.
+        """
         import tensorflow as tf
 
-        code, rest = (
-            tf.strings.regex_replace(texts, CODE_AND_REST, part) for part in (r"\1", r"\2")
-        )
+        code, rest = self.split_tags_in_graph(texts)
         codes = tf.ragged.boolean_mask(code[:, None], (code != "")[:, None])
-        pieces = tf.concat([codes, self.in_graph.pieces.tokenize(rest)], axis=1)
+        return tf.concat([codes, self.in_graph.pieces.tokenize(rest)], axis=1)
+
+    @refused_after_fork
+    def ids_in_graph(self, pieces: "tf.RaggedTensor") -> "tf.RaggedTensor":
+        """Returns the int32 id of each token of a ragged tensor, `unk_id` if it has none."""
+        import tensorflow as tf
+
         return tf.ragged.map_flat_values(self.in_graph.ids.lookup, pieces)
+
+    @refused_after_fork
+    def split_tags_in_graph(self, texts: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        """Splits language codes off a batch of texts in a TensorFlow graph, `(B,)` each."""
+        return split_code_in_graph(texts)
+
+    @refused_after_fork
+    def check_tags_in_graph(self, texts: "tf.Tensor") -> "tf.Operation":
+        """Returns an operation that fails where `check_tags` raises an error."""
+        import tensorflow as tf
+
+        code, _ = self.split_tags_in_graph(texts)
+        is_missing = tf.strings.regex_full_match(code, LANGUAGE)
+        is_missing &= self.in_graph.ids.lookup(code) == self.unk_id
+        message = "A text starts with a language code that the model does not have. "
+        message += f"{which_there_are(self.tokens)} Received:"
+        return tf.debugging.Assert(~tf.reduce_any(is_missing), [message, code[is_missing]])
 
     @refused_after_fork
     def detokenize_in_graph(self, ids: "tf.Tensor | tf.RaggedTensor") -> "tf.Tensor":
@@ -228,24 +279,14 @@ class MarianTokenizer:
         is_text = tf.ragged.map_flat_values(
             lambda flat: tf.reduce_all(flat[:, None] != skipped, axis=1), ids
         )
-        tokens = tf.gather(tf.constant(self.tokens), tf.ragged.boolean_mask(ids, is_text))
+        tokens = tf.gather(self._names_in_graph(), tf.ragged.boolean_mask(ids, is_text))
         texts = self.in_graph.pieces.detokenize(tokens)
         return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
 
+    def _names_in_graph(self) -> "tf.Tensor":
+        import tensorflow as tf
 
-def split_code(text: str) -> tuple[list[str], str]:
-    """Splits a leading language code off a text.
-
-    Returns:
-        A list of the code, or an empty list, and the remaining text.
-
-    Example:
-
-    >>> split_code(">>fra<< I am a student."), split_code("a << 2")
-    ((['>>fra<<'], ' I am a student.'), ([], 'a << 2'))
-    """
-    end = text.find("<<") + 2
-    return ([text[:end]], text[end:]) if text.startswith(">>") and end > 1 else ([], text)
+        return tf.constant([token.encode("utf-8", "surrogatepass") for token in self.tokens])
 
 
 def _check_ids(tokens: list[str], ids: dict[str, int], special_ids: dict[str, int]) -> None:

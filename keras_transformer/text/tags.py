@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 # As OPUS-MT writes a language, and as most other systems do. RE2, the syntax of TensorFlow, and
 # Python's syntax read this alike.
 TAG = r">>[A-Za-z0-9_-]+<<|<2[A-Za-z0-9_-]+>"
-TAGS_AND_REST = rf"(?s)^ *((?:{TAG})(?: *(?:{TAG}))*)?(.*)$"
+LEADING_TAGS = rf"^ *((?:{TAG})(?: *(?:{TAG}))*)"
 
 
 def split_tags(text: str) -> tuple[str, str]:
@@ -23,8 +23,8 @@ def split_tags(text: str) -> tuple[str, str]:
     >>> split_tags(">>fr<< I am a student."), split_tags("1 <2 and 3> 2")
     (('>>fr<<', ' I am a student.'), ('', '1 <2 and 3> 2'))
     """
-    tags, rest = re.match(TAGS_AND_REST, text).groups()
-    return (tags, rest) if tags else ("", text)
+    found = re.match(LEADING_TAGS, text)
+    return (found[1], text[found.end() :]) if found else ("", text)
 
 
 def split_tags_in_graph(texts: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
@@ -38,4 +38,14 @@ def split_tags_in_graph(texts: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
     """
     import tensorflow as tf
 
-    return tuple(tf.strings.regex_replace(texts, TAGS_AND_REST, group) for group in (r"\1", r"\2"))
+    # The rest is not matched: it may have bytes that are not UTF-8.
+    rest = tf.strings.regex_replace(texts, LEADING_TAGS, "", replace_global=False)
+    return tf.strings.strip(text_before(texts, rest)), rest
+
+
+def text_before(texts: "tf.Tensor", rest: "tf.Tensor") -> "tf.Tensor":
+    """Returns what stands before the rest of each text, strings `(B,)`."""
+    import tensorflow as tf
+
+    length = tf.strings.length(texts) - tf.strings.length(rest)
+    return tf.strings.substr(texts, tf.zeros_like(length), length)

@@ -12,7 +12,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import train_model, utf8
-from keras_transformer.text.tags import split_tags
+from keras_transformer.text.tags import split_tags, split_tags_in_graph
 from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 if TYPE_CHECKING:
@@ -192,6 +192,11 @@ class Tokenizer:
     def split_tags(self, text: str) -> tuple[str, str]:
         """Splits language tags such as ">>fr<<" or "<2fr>" off the start of a text."""
         return split_tags(text)
+
+    @refused_after_fork
+    def split_tags_in_graph(self, texts: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        """Splits language tags off a batch of texts in a TensorFlow graph, `(B,)` each."""
+        return split_tags_in_graph(texts)
 
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id. A space is written as U+2581.

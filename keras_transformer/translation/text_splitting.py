@@ -11,7 +11,8 @@ def split_text(text: str, count_tokens: Callable[[str], int], limit: int) -> lis
     """Splits a text into pieces of at most `limit` tokens.
 
     Splits between sentences; within a sentence that is too long, between words; within a word that
-    is too long, between characters. A single character is never split.
+    is too long, between characters. A single character is never split. What is split begins with a
+    piece of its own, as in an exported graph: its first words do not join the sentence before it.
 
     Args:
         text: Text to split.
@@ -46,7 +47,7 @@ def _merge_parts(parts: list[str], count_tokens: Callable[[str], int], limit: in
     for part in parts:
         first, *others = split_text(part, count_tokens, limit)
         merged = f"{pieces[-1]} {first}" if pieces else first
-        if pieces and count_tokens(merged) <= limit:
+        if pieces and not others and count_tokens(merged) <= limit:
             pieces[-1] = merged
         else:
             pieces.append(first)

@@ -30,6 +30,7 @@ from keras_transformer.translation.validation import (
     check_limits,
     check_positions,
     check_sampling,
+    check_tags,
     check_vocabularies,
 )
 
@@ -137,7 +138,8 @@ class Translator:
 
         Raises:
             ValueError: If a number is out of range; if the number of prefixes is not that of the
-                texts, or a prefix is too long; or if the model has too few learned positions.
+                texts, or a prefix is too long; if a text starts with a language code that an
+                imported Marian model lacks; or if the model has too few learned positions.
             TypeError: If `texts` or `prefixes` is not a list of strings, `sampling` is not a
                 `Sampling`, or a number is not an integer where one is expected.
         """
@@ -259,6 +261,8 @@ class Translator:
                 "`targets` must have one translation per source. "
                 f"Received: {len(targets)} targets for {len(sources)} sources"
             )
+        for number, text in enumerate(sources, 1):
+            check_tags(self.tokenizer, text, f"Source {number}")
         rows = [
             [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize(texts)] if texts else []
             for tokenizer, texts in ((self.tokenizer, sources), (self.target_tokenizer, targets))
@@ -349,6 +353,7 @@ class Translator:
         tokenized = self.tokenizer.tokenize(texts) if texts else []
         rows = zip(texts, tokenized, prefixes, strict=True)
         for index, (text, ids, prefix) in enumerate(rows, start):
+            check_tags(self.tokenizer, text, f"Text {index + 1}")
             pieces = [ids] if ids and text.strip() else []
             if len(ids) >= self.max_source_length:
                 pieces = self.tokenizer.tokenize(self.split(text))

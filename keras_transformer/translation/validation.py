@@ -119,6 +119,19 @@ def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
         )
 
 
+def check_tags(tokenizer, text: str, name: str) -> None:
+    """Raises a ValueError if a text asks for a language that the tokenizer knows to be missing.
+
+    Args:
+        tokenizer: Tokenizer of the source; those without a method `check_tags` know of none.
+        text: The text.
+        name: What the text is, for the error message.
+    """
+    check = getattr(tokenizer, "check_tags", None)
+    if check is not None:
+        check(text, name)
+
+
 def check_positions(model, longest: int, remedy: str) -> None:
     """Raises a ValueError if texts are longer than the learned positions of a model."""
     limit = model.max_positions

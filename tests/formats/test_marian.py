@@ -333,6 +333,19 @@ def replace(name, content):
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def change_table(names):
+    """Some tokens have other names."""
+
+    def change(folder):
+        table = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        changed = {names.get(token, token): id for token, id in table.items()}
+        assert len(changed) == len(table)
+        assert changed != table
+        reference.write_json(folder / "vocab.json", changed)
+
+    return change
+
+
 def cut(name, size):
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
 
@@ -438,6 +451,16 @@ DAMAGES = {
         change_config("vocab.json", cat=99),
         ValueError,
         "must give its 98 tokens, <unk> among them, the ids 0 to 97",
+    ),
+    "no end": (
+        change_table({"</s>": "</S>"}),
+        ValueError,
+        "vocab.json must give </s> the id 0, the eos_token_id of config.json, but lacks it",
+    ),
+    "another end": (
+        change_table({"</s>": "a", "a": "</s>"}),
+        ValueError,
+        "must give </s> the id 0, the eos_token_id of config.json, but gives it [1-9]",
     ),
     "a table of strings": (change_config("vocab.json", cat="97"), ValueError, "must give its 98"),
     "too many tokens": (

@@ -29,6 +29,7 @@ TEXTS = [
     ">><<",
     "ñandú ½ 😀",
     "bad \udcff bytes",
+    ">>fra<< bad \udcff bytes",
     "</s> <pad> a",
     "line\nfeed << >>",
 ]
@@ -85,6 +86,27 @@ def test_special_tokens_mean_nothing_inside_text(tokenizer):
     assert not {0, PAD} & set(tokenizer.tokenize("</s> <pad> </s>"))
 
 
+def test_a_code_that_the_table_lacks_is_refused_where_it_is_checked(tokenizer, model, tokens):
+    for text in (
+        ">>fra<< a",
+        ">> not a code << a",
+        " >>deu<< a",
+        "a >>deu<<",
+        ">>deu<",
+        "",
+        ">><<",
+    ):
+        tokenizer.check_tags(text)
+    with pytest.raises(ValueError, match=r"^Text 7 starts with >>deu<<.* It has >>fra<<\.$"):
+        tokenizer.check_tags(">>deu<<a", "Text 7")
+    many = [f">>{id}<<" if 5 < id < 20 else token for id, token in enumerate(tokens)]
+    with pytest.raises(ValueError, match=r"It has >>10<<, >>11<<,.*>>17<< and 7 more\.$"):
+        MarianTokenizer(model, many, **IDS).check_tags(">>deu<<")
+    none = MarianTokenizer(model, ["fra" if id == 2 else t for id, t in enumerate(tokens)], **IDS)
+    with pytest.raises(ValueError, match=r"It has none: leave the code out\.$"):
+        none.check_tags(">>fra<< a")
+
+
 def test_text_comes_back(tokenizer):
     texts = ["the red cat", "a cat ran in the street", ""]
     rows = [[PAD, *row, 0, PAD] for row in tokenizer.tokenize(texts)]
@@ -99,8 +121,8 @@ def test_text_comes_back(tokenizer):
 def test_a_graph_gives_the_same(tokenizer):
     tf = pytest.importorskip("tensorflow")
     pytest.importorskip("tensorflow_text")
-    texts = [text.encode("utf-8", "surrogateescape") for text in TEXTS if "\udcff" not in text]
-    rows = tokenizer.tokenize([text.decode() for text in texts])
+    texts = [text.encode("utf-8", "surrogateescape") for text in TEXTS]
+    rows = tokenizer.tokenize(TEXTS)
     tokenize = tf.function(tokenizer.tokenize_in_graph)
     detokenize = tf.function(tokenizer.detokenize_in_graph)
     found = tokenize(tf.constant(texts))
@@ -187,3 +209,6 @@ def test_a_table_with_half_a_character_comes_back(model, tokens, tmp_path):
     )
     odd.save(tmp_path / "odd")
     assert MarianTokenizer.load(tmp_path / "odd").fingerprint == odd.fingerprint
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow_text")
+    assert odd.tokenize_in_graph(tf.constant(["a"])).to_list() == [odd.tokenize("a")]

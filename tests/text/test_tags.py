@@ -36,6 +36,14 @@ def test_the_graph_splits_alike():
     assert [found[1][number] for number in tagged] == [rest[number] for number in tagged]
 
 
+def test_what_follows_need_not_be_utf8():
+    found = split_tags_in_graph(tf.constant([b" >>fr<< <2x> I \xff am", b"I \xff am"]))
+    assert [part.numpy().tolist() for part in found] == [
+        [b">>fr<< <2x>", b""],
+        [b" I \xff am", b"I \xff am"],
+    ]
+
+
 @pytest.mark.parametrize("kind", [Tokenizer, TokenizerAdapter])
 def test_every_tokenizer_knows_tags(kind):
     assert kind.split_tags(None, ">>fr<< I am") == (">>fr<<", " I am")

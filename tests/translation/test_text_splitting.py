@@ -81,3 +81,7 @@ def test_sentences_without_spaces_are_found(end):
 
 def test_one_character_is_never_cut():
     assert split_text("猫", lambda text: 4 * len(text), 3) == ["猫"]
+
+
+def test_a_sentence_that_is_split_begins_with_a_piece_of_its_own():
+    assert split_text("a. bb ccccc. d.", characters, 6) == ["a.", "bb", "ccccc.", "d."]

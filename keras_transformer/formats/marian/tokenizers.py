@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from keras_transformer.formats.marian.config import read_json
+from keras_transformer.formats.marian.config import CONFIG, read_json
 from keras_transformer.text import MarianTokenizer
 
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
-UNKNOWN = "<unk>"
+UNKNOWN, EOS = "<unk>", "</s>"
 
 
 def read_tokenizers(folder: Path, special_ids: dict[str, int]) -> list[MarianTokenizer]:
@@ -37,6 +37,12 @@ def _read_tokenizer(model: Path, vocabulary: Path, special_ids: dict[str, int]) 
         raise ValueError(
             f"{vocabulary} must give its {len(ids)} tokens, {UNKNOWN} among them, the ids 0 to "
             f"{len(ids) - 1}, but does not: it is damaged or another file. Copy it again."
+        )
+    if ids.get(EOS) != special_ids["eos_id"]:
+        raise ValueError(
+            f"{vocabulary} must give {EOS} the id {special_ids['eos_id']}, the eos_token_id of "
+            f"{CONFIG}, but {f'gives it {ids[EOS]}' if EOS in ids else 'lacks it'}: translations "
+            "would not end. It is damaged or of another checkpoint; copy it again."
         )
     ordered = [tokens[id] for id in range(len(tokens))]
     try:

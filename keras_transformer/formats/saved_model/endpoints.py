@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_transformer.formats.saved_model.text_splitter import TextSplitter
-from keras_transformer.text.tags import split_tags_in_graph
+from keras_transformer.formats.saved_model.text_splitter import PieceSplitter, TextSplitter
+from keras_transformer.text import MarianTokenizer
 
 # Texts that `str.strip` makes empty.
 BLANK = r"[\p{Z}\t-\r\x1c-\x1f\x{85}]*"
@@ -20,7 +20,7 @@ class Endpoints:
     """Endpoints of a translator: tokenization, splitting, search and detokenization in a graph.
 
     Args:
-        translator: A `Translator` whose tokenizers are `Tokenizer`s.
+        translator: A `Translator` whose tokenizers are `Tokenizer`s or `MarianTokenizer`s.
         search: `SearchInGraph` of the translator's model, or of a copy of it.
 
     Attributes:
@@ -36,7 +36,8 @@ class Endpoints:
         self.target_tokenizer = translator.target_tokenizer
         self.model = search.model
         limit = translator.max_source_length - 1  # without EOS
-        self.split = TextSplitter(translator.tokenizer, limit)
+        has_table = isinstance(translator.tokenizer, MarianTokenizer)
+        self.split = (PieceSplitter if has_table else TextSplitter)(translator.tokenizer, limit)
         rows = [tf.RaggedTensorSpec((None, None), tf.int32)]
         self.search = tf.function(search, input_signature=rows, autograph=False)
 
@@ -108,24 +109,31 @@ class Endpoints:
         """
         import tensorflow as tf
 
-        text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
-        rows, tags = self._split_tags(text, self.source_tokenizer.tokenize_in_graph(text))
+        with tf.control_dependencies(self._checks(text)):
+            text = tf.where(tf.strings.regex_full_match(text, BLANK), "", text)
+        rows, tags = self._split_tags(text, self.split.tokenize(text))
         pieces, owner = self.split(rows, tags.row_lengths())
+        pieces = self.split.ids(tf.concat([tf.gather(tags, owner), pieces], axis=1))
         eos = tf.fill((tf.shape(owner)[0], 1), self.source_tokenizer.eos_id)
-        parts = [tf.gather(tags, owner), pieces, tf.RaggedTensor.from_tensor(eos)]
-        return tf.concat(parts, axis=1), owner
+        return tf.concat([pieces, tf.RaggedTensor.from_tensor(eos)], axis=1), owner
+
+    def _checks(self, text):
+        """Returns the operations that refuse texts with a language code that the model lacks."""
+        if not isinstance(self.source_tokenizer, MarianTokenizer):
+            return []
+        return [self.source_tokenizer.check_tags_in_graph(text)]
 
     def _split_tags(self, text, rows):
         """Takes the tags off the over-long rows, to be put before each of their pieces.
 
         Returns:
-            Rows of ids, ragged `(N, None)`, and the ids of their tags, the same. Rows that are not
-            too long keep their tags.
+            Rows, ragged `(N, None)`, and the tokens of their tags, the same. Rows that are not too
+            long keep their tags.
         """
         import tensorflow as tf
 
-        tokenize = self.source_tokenizer.tokenize_in_graph
-        tags, rest = split_tags_in_graph(text)
+        tokenize = self.split.tokenize
+        tags, rest = self.source_tokenizer.split_tags_in_graph(text)
         is_long = rows.row_lengths() > self.split.limit
         count = tokenize(tf.where(is_long, tags, "")).row_lengths()
         is_split = (count > 0) & (count < self.split.limit)

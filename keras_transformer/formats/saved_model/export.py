@@ -20,7 +20,7 @@ from keras_transformer.formats.saved_model.graph_search import (
 )
 from keras_transformer.formats.saved_model.warmup import write_warmup
 from keras_transformer.io import output_folder
-from keras_transformer.text import Tokenizer
+from keras_transformer.text import MarianTokenizer, Tokenizer
 from keras_transformer.translation import TextGenerator
 from keras_transformer.translation.text_generator import MAX_LENGTH
 from keras_transformer.translation.validation import check_limits
@@ -72,7 +72,8 @@ def export_saved_model(
     token that fits, where `Translator` halves it; and the text is split after the tokenizer has
     normalized it, so that characters such as U+FF01 or zero-width spaces may count differently.
     Rarely, a text with repetitions has other ids in a graph (see `Tokenizer`), and then perhaps
-    another translation.
+    another translation. A text that starts with a language code, such as ">>fra<<", that an
+    imported Marian model lacks is an error of the whole request.
 
     That of a text generator has one, `generate`, also named `serving_default`. It takes `prompt`,
     strings `(N,)`, and returns `text`, strings `(N, top_beams)`, best first, which start with the
@@ -85,7 +86,8 @@ def export_saved_model(
     for every usual shape. The folder is written atomically.
 
     Args:
-        translator: A `Translator` or `TextGenerator` with a `Tokenizer`.
+        translator: A `Translator` or `TextGenerator` with a `Tokenizer`, or a `Translator` that
+            was imported by `import_marian`.
         folder: Folder to write, or its URL. It may exist if it is empty or was written by this
             function.
         beam_size: Number of beams; 1 is greedy search.
@@ -210,9 +212,10 @@ def _check_environment(translator) -> None:
             f"({error}): `pip install tensorflow-text`."
         ) from error
     for tokenizer in (translator.tokenizer, translator.target_tokenizer):
-        if not isinstance(tokenizer, Tokenizer):
+        if not isinstance(tokenizer, Tokenizer | MarianTokenizer):
             raise ValueError(
-                "Only SentencePiece tokenizers, `keras_transformer.Tokenizer`, can be part of a "
-                f"SavedModel. Received: {type(tokenizer).__name__}. Call `translator.model.export` "
-                "to export the model alone."
+                "Only SentencePiece tokenizers, `keras_transformer.Tokenizer` and those of "
+                "imported Marian models, can be part of a SavedModel. "
+                f"Received: {type(tokenizer).__name__}. Call `translator.model.export` to export "
+                "the model alone."
             )

@@ -5,6 +5,8 @@ import numpy as np
 ENDS_BEFORE_SPACE, ENDS_ANYWHERE = tuple(".!?…"), tuple("。！？")
 # Tokens of UTF-8 continuation bytes, before which a cut would break a character.
 INSIDE_CHARACTER = tuple(f"<0x{byte:02X}>" for byte in range(0x80, 0xC0))
+# The same of tokens that are strings in the graph.
+STARTS_WORD, IS_INSIDE_CHARACTER = r"(?s)▁.*", r"<0x[89AB][0-9A-F]>"
 
 
 class TextSplitter:
@@ -21,7 +23,18 @@ class TextSplitter:
     """
 
     def __init__(self, tokenizer, limit):
-        self.limit = limit
+        self.tokenizer, self.limit = tokenizer, limit
+        self._describe_tokens(tokenizer)
+
+    def tokenize(self, texts):
+        """Returns the rows to split: a ragged tensor of what `ids` takes, `(N, None)`."""
+        return self.tokenizer.tokenize_in_graph(texts)
+
+    def ids(self, rows):
+        """Returns the ids of rows, ragged int32 `(N, None)`."""
+        return rows
+
+    def _describe_tokens(self, tokenizer):
         tokens = [tokenizer.id_to_token(id) for id in range(tokenizer.vocabulary_size())]
         starts_word = [token.startswith("▁") for token in tokens]
         inside = [token in INSIDE_CHARACTER for token in tokens]
@@ -37,7 +50,7 @@ class TextSplitter:
         """Splits the rows.
 
         Args:
-            rows: Ragged int32 tensor, `(N, None)`.
+            rows: Ragged tensor of `tokenize`, `(N, None)`.
             reserved: Integers, `(N,)`: how many ids fewer than the limit a piece of each row has.
 
         Returns:
@@ -88,3 +101,29 @@ class TextSplitter:
         after_any_end = tf.roll(tf.gather(tf.constant(self.ends_anywhere), ids), 1, axis=0)
         between_sentences = ((after_end > 0) & (before == 2)) | (after_any_end > 0)
         return tf.where(between_sentences, 3, before)
+
+
+class PieceSplitter(TextSplitter):
+    """Splits rows of strings: of a `MarianTokenizer`, many of whose tokens may have no id."""
+
+    def tokenize(self, texts):
+        return self.tokenizer.pieces_in_graph(texts)
+
+    def ids(self, rows):
+        return self.tokenizer.ids_in_graph(rows)
+
+    def _describe_tokens(self, tokenizer):
+        """Nothing is known of tokens before they come."""
+
+    def _cut_priorities(self, pieces):
+        import tensorflow as tf
+
+        def ends_with(ends):
+            found = tf.strings.regex_full_match(pieces, rf"(?s).*[{''.join(ends)}]")
+            return tf.roll(found, 1, axis=0)
+
+        starts_word = tf.strings.regex_full_match(pieces, STARTS_WORD)
+        inside = tf.strings.regex_full_match(pieces, IS_INSIDE_CHARACTER)
+        before = tf.where(starts_word, 2, tf.where(inside, 0, 1))
+        after_end = ends_with(ENDS_BEFORE_SPACE) & starts_word
+        return tf.where(after_end | ends_with(ENDS_ANYWHERE), 3, before)
