@@ -56,7 +56,7 @@ def add_adapter(model: keras.Model, rank: int) -> None:
         raise ValueError(f"`rank` of an adapter must be an integer, at least 1. Received: {rank!r}")
     if adapted_layers(model):
         raise ValueError("The model has an adapter. Call `merge_adapter` before adding another.")
-    layers = [layer for layer in layers_of(model) if isinstance(layer, ADAPTED) and layer.built]
+    layers = _dense_layers(model)
     if not layers:
         raise ValueError(
             "An adapter needs dense layers, such as the projections of attention. Received: a "
@@ -100,6 +100,15 @@ def base_fingerprint(model: keras.Model) -> str:
     """Returns the SHA-256 of the weights of a model, without those of an adapter.
 
     It depends on their order, shapes and values, and not on the names that Keras numbers.
+
+    Args:
+        model: A built model.
+
+    Example:
+
+    ```python
+    base_fingerprint(Translator.load("runs/base").model)
+    ```
     """
     digest = hashlib.sha256()
     for variable in base_weights(model):
@@ -149,7 +158,8 @@ def load_adapter(model: keras.Model, path: str | Path) -> None:
     Training can go on from there. `merge_adapter` makes the result an ordinary model.
 
     Args:
-        model: The base model, built, with its own weights. An adapter that it has is replaced.
+        model: The base model, built, with its own weights. The adapter that it may have, of the
+            same rank, is replaced.
         path: A file written by `save_adapter`, such as `adapter.weights.h5` of a run.
 
     Raises:
@@ -172,20 +182,34 @@ def load_adapter(model: keras.Model, path: str | Path) -> None:
             "the run that it was trained from."
         )
     if not adapted_layers(model):
+        _check_shapes(path, matrices, _dense_layers(model), rank)
         add_adapter(model, rank)
-    variables = adapter_weights(model)
-    shapes = [tuple(matrix.shape) for matrix in matrices]
-    expected = [tuple(variable.shape) for variable in variables]
-    if shapes != expected:
-        differing = [pair for pair in zip(shapes, expected, strict=False) if pair[0] != pair[1]]
-        reason = (
-            "a matrix of shape {}, the model {}".format(*differing[0])
-            if differing
-            else (f"{len(shapes)} matrices, the model {len(expected)}")
-        )
-        raise AdapterError(f"{path} does not fit the model: it has {reason}. Copy the file again.")
-    for variable, matrix in zip(variables, matrices, strict=True):
+    else:
+        _check_shapes(path, matrices, adapted_layers(model), adapted_layers(model)[0].lora_rank)
+    for variable, matrix in zip(adapter_weights(model), matrices, strict=True):
         variable.assign(matrix)
+
+
+def _dense_layers(model: keras.Model) -> list:
+    """Returns the layers that an adapter is added to."""
+    return [layer for layer in layers_of(model) if isinstance(layer, ADAPTED) and layer.built]
+
+
+def _check_shapes(path: Path, matrices: list[np.ndarray], layers: list, rank: int) -> None:
+    """Raises an `AdapterError` if matrices do not fit dense layers."""
+    kernels = [tuple(base_kernel(layer).shape) for layer in layers]
+    expected = [shape for kernel in kernels for shape in ((*kernel[:-1], rank), (rank, kernel[-1]))]
+    shapes = [matrix.shape for matrix in matrices]
+    if shapes == expected:
+        return
+    pairs = zip(shapes, expected, strict=False)
+    differing = next((pair for pair in pairs if pair[0] != pair[1]), None)
+    found, wanted = f"{len(shapes)} matrices", len(expected)
+    if differing:
+        found, wanted = f"a matrix of shape {differing[0]}", differing[1]
+    raise AdapterError(
+        f"{path} does not fit the model: it has {found}, the model {wanted}. Copy the file again."
+    )
 
 
 def _read(path: Path) -> tuple[int, str, list[np.ndarray]]:
@@ -200,6 +224,7 @@ def _read(path: Path) -> tuple[int, str, list[np.ndarray]]:
     try:
         with h5py.File(path) as file:
             rank, base, version = (file.attrs[name] for name in ("rank", "base", "format"))
+            rank = int(rank)
             matrices = [np.asarray(file[name][key]) for name in sorted(file) for key in "ab"]
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
@@ -212,7 +237,7 @@ def _read(path: Path) -> tuple[int, str, list[np.ndarray]]:
             f"{path} has format {version}; this package reads {FORMAT}. Use the package version "
             "that wrote it."
         )
-    return int(rank), str(base), matrices
+    return rank, str(base), matrices
 
 
 @refused_after_fork
