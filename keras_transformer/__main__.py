@@ -1,5 +1,5 @@
 """Command line for finished runs: `python -m keras_transformer translate`, `generate`, `score`,
-`evaluate`, `export`, `import` and `illustrate`.
+`evaluate`, `export`, `import`, `adapt` and `illustrate`.
 """
 
 import os
@@ -60,6 +60,7 @@ COMMANDS = {
     "evaluate": evaluation.evaluate,
     "export": commands.export,
     "import": commands.import_,
+    "adapt": commands.adapt,
     "illustrate": commands.illustrate,
     "serve": serving.serve,
 }

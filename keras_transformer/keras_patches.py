@@ -54,6 +54,19 @@ def variable_index(optimizer, variable):
     return optimizer._get_variable_index(variable)
 
 
+def base_kernel(layer):
+    """Returns the kernel variable of a dense layer without what LoRA adds to it.
+
+    `layer.kernel` is the sum of both, and no variable, once `enable_lora` was called.
+    """
+    return layer._kernel
+
+
+def remove_variable(layer, variable):
+    """Removes a variable from a built layer. Keras itself does so as it quantizes."""
+    layer._untrack_variable(variable)
+
+
 def skip_gradient_all_reduce(optimizer):
     """Tells a Keras optimizer that its gradients are already summed over all replicas.
 

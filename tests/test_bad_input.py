@@ -373,6 +373,22 @@ TRAINING = {
         f"{PAIR} --init-from missing --output new",
         "missing does not exist, so it is not a finished run",
     ),
+    "an adapter of nothing": (
+        f"{PAIR} --lora-rank 8 --output new",
+        "lora_rank adapts a finished run. Received: lora_rank=8 without init_from.",
+    ),
+    "an adapter of a negative rank": (
+        f"{PAIR} --init-from run --lora-rank -8 --output new",
+        "lora_rank must be at least 0. Received: -8",
+    ),
+    "an adapter larger than the model": (
+        f"{PAIR} --init-from run --lora-rank 7 --output new",
+        "`rank` of an adapter must be at most 6, the smallest side of a matrix of this model.",
+    ),
+    "two learning rates": (
+        f"{PAIR} --learning-rate 0.1 --learning-rate-scale 2 --output new",
+        "Received: learning_rate=0.1 with learning_rate_scale. Leave one of the two out.",
+    ),
     "damaged start": (
         f"{PAIR} --init-from runs/cut_weights --output new",
         "model.weights.h5 is damaged or belongs to another model",
@@ -394,6 +410,14 @@ USING = {
     ),
     "a flag twice": (f"{TRANSLATE} --scores one --scores", "--scores is given twice. Leave one o"),
     "no command": ("", "translate"),
+    "no adapter": (
+        "adapt --run run --adapter missing.h5 --output new",
+        "There is no adapter missing.h5. Give the adapter.weights.h5 of a run",
+    ),
+    "weights for an adapter": (
+        "adapt --run run --adapter run/model.weights.h5 --output new",
+        "run/model.weights.h5 is damaged or not an adapter",
+    ),
     "unknown command": ("transalte --run run", "transalte"),
     "no run": ("translate", "run"),
     "missing run": ("translate --run missing one", "missing does not exist, so it is not"),

@@ -83,3 +83,17 @@ def test_a_model_knows_whether_it_is_distributed():
     assert not keras_patches.is_distributed(keras.Sequential())
     with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
         assert keras_patches.is_distributed(keras.Sequential())
+
+
+def test_a_dense_layer_with_lora_shows_the_sum_of_its_kernels():
+    """Were the variable public, or removed by Keras, `base_kernel` and more could go."""
+    layer = keras.layers.Dense(3)
+    layer.build((None, 5))
+    base = keras_patches.base_kernel(layer)
+    assert base is layer.kernel
+    layer.enable_lora(2)
+    assert keras_patches.base_kernel(layer) is base
+    assert not isinstance(layer.kernel, keras.Variable)
+    assert not [name for name in dir(layer) if "disable" in name or "merge_lora" in name]
+    keras_patches.remove_variable(layer, layer.lora_kernel_a)
+    assert [variable.name for variable in layer.variables] == ["kernel", "bias", "lora_kernel_b"]

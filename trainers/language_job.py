@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainers.architecture import with_architecture_of
+from trainers.fine_tuning import check_initial, resume_adapter, start_adapter
 from trainers.language_recipe import LanguageRecipe
 from trainers.recipe_file import write_recipe
 from trainers.remote_output import clear_remote, send_run
@@ -68,12 +69,14 @@ def start_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, state
     with devices.scope():
         initial = load_initial(recipe)
     if initial is not None:
+        check_initial(recipe, initial)
         recipe = with_architecture_of(recipe, initial.about)
     tokenizer = make_tokenizer(recipe, texts, devices, output, initial)
     batches = make_batches(recipe, texts.train, tokenizer, devices)
     recipe = recipe.completed(len(batches.cache.labels), batches.steps_per_epoch)
     with devices.scope():
         generator = make_generator(recipe, tokenizer, initial)
+        base = start_adapter(recipe, generator.model)
     recipe = dataclasses.replace(
         recipe,
         preset=recipe.preset if initial is None else given.preset,  # sizes are those of the run
@@ -81,7 +84,7 @@ def start_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, state
         precision=generator.model.dtype_policy.name,
     )
     generator.about |= describe_run(recipe, batches)
-    metadata = resume_metadata(given, recipe, texts, generator)
+    metadata = resume_metadata(given, recipe, texts, generator) | base
     if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
         clear_remote(recipe)
@@ -175,7 +178,8 @@ def resume_job(recipe: LanguageRecipe, texts: Texts, devices, output: Path, stat
             "replace it."
         )
     with devices.scope():
-        model = model_from_description(metadata["model"])
+        model = resume_adapter(recipe, metadata, load_initial)
+        model = model or model_from_description(metadata["model"])
         generator = TextGenerator(model, tokenizer, metadata["trained_length"], metadata["about"])
     progress = state.metadata["progress"]
     print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.", flush=True)

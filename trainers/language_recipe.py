@@ -8,6 +8,7 @@ from trainers.architecture import parse_architecture_options
 from trainers.option_checks import (
     INNER_RATES,
     check_at_least,
+    check_fine_tuning,
     check_optimizer,
     check_rates,
     check_tokenizer,
@@ -57,10 +58,14 @@ class LanguageRecipe:
             The architectures rotary and relative have their own.
         init_from: Finished run of a language model, or its URL, to start from; its weights,
             architecture, sizes, precision and tokenizer are used.
+        lora_rank: Rank of an adapter that is trained instead of the weights of init_from (LoRA);
+            0 trains all weights.
         epochs: Number of epochs; 0 chooses it by the size of the text.
         steps_per_epoch: Steps per epoch; 0 takes one pass over the text.
         tokens_per_batch: Positions of a batch, padding included.
         optimizer: adam, with the paper's schedule, or adafactor.
+        learning_rate: Highest learning rate, at the end of the warm-up, which replaces
+            learning_rate_scale: a small one, such as 0.0001, to train on from a finished run.
         learning_rate_scale: Factor on the paper's learning rate; 0 chooses it by the size of the
             text.
         warmup_steps: Steps over which the learning rate rises; 0 chooses them by the size of the
@@ -110,10 +115,12 @@ class LanguageRecipe:
     norm: Literal["post", "pre"] = "pre"
     positions: Literal["paper", "t2t", "learned"] = "paper"
     init_from: str | None = None
+    lora_rank: int = 0
     epochs: int = 0
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
     optimizer: Literal["adam", "adafactor"] = "adam"
+    learning_rate: float = 0.0
     learning_rate_scale: float = 0.0
     warmup_steps: int = 0
     label_smoothing: float = 0.0
@@ -137,11 +144,12 @@ class LanguageRecipe:
         least = {"max_length": 2, "tokens_per_batch": 1}
         least |= {"accumulate_steps": 1, "steps_per_execution": 1}
         zero = "vocabulary_size epochs steps_per_epoch learning_rate_scale warmup_steps devices "
-        zero += "checkpoint_steps averaged_checkpoints seed"
+        zero += "checkpoint_steps averaged_checkpoints seed learning_rate lora_rank"
         check_at_least(self, {**least, **dict.fromkeys([*zero.split(), *SIZES], 0)})
         check_optimizer(self)
         check_tokenizer(self)
         check_rates(self)
+        check_fine_tuning(self)
 
     def model_sizes(self) -> dict:
         """Returns the sizes of the model, those of the preset included."""

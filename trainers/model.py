@@ -1,5 +1,7 @@
 """The model of a recipe and its compilation: optimizer, loss and metrics."""
 
+import math
+
 from trainers.recipe import Recipe
 
 
@@ -50,5 +52,8 @@ def make_optimizer(recipe: Recipe, d_model: int):
 
     if recipe.optimizer == "adafactor":
         return Adafactor()
-    schedule = WarmupSchedule(d_model, recipe.warmup_steps, recipe.learning_rate_scale)
+    scale = recipe.learning_rate_scale or recipe.learning_rate * math.sqrt(
+        d_model * recipe.warmup_steps
+    )
+    schedule = WarmupSchedule(d_model, recipe.warmup_steps, scale)
     return keras.optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)

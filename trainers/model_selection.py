@@ -73,6 +73,6 @@ class ModelSelection:
                 return f"{average}, validation {self.bleu.describe(scores)}"
         if self.bleu is None:
             return "last epoch"
-        self.model.load_weights(self.best_path)
+        average_checkpoints(self.model, [self.best_path])
         scores, epoch = self.bleu.best
         return f"epoch {epoch}, validation {self.bleu.describe(scores)}"

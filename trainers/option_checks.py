@@ -34,6 +34,22 @@ def check_optimizer(recipe) -> None:
         )
 
 
+def check_fine_tuning(recipe) -> None:
+    """Raises a `ValueError` if there is nothing to adapt, or two learning rates contradict."""
+    if recipe.lora_rank and recipe.init_from is None:
+        raise ValueError(
+            f"lora_rank adapts a finished run. Received: lora_rank={recipe.lora_rank} without "
+            "init_from. Give --init-from RUN, or leave --lora-rank out."
+        )
+    others = [name for name in ("learning_rate_scale",) if getattr(recipe, name)]
+    others += ["optimizer=adafactor"] if recipe.optimizer == "adafactor" else []
+    if recipe.learning_rate and others:
+        raise ValueError(
+            f"learning_rate is an option of adam without learning_rate_scale. Received: "
+            f"learning_rate={recipe.learning_rate} with {others[0]}. Leave one of the two out."
+        )
+
+
 def check_tokenizer(recipe) -> None:
     """Raises a `ValueError` if options describe a tokenizer that is not to be trained."""
     if not recipe.tokenizer:

@@ -10,6 +10,7 @@ from trainers.architecture import parse_architecture_options
 from trainers.option_checks import (
     INNER_RATES,
     check_at_least,
+    check_fine_tuning,
     check_optimizer,
     check_rates,
     check_tokenizer,
@@ -84,12 +85,16 @@ class Recipe:
             architectures rotary and relative have their own.
         init_from: Finished run, or its URL, to start from; its weights, architecture, sizes,
             precision and tokenizer are used.
+        lora_rank: Rank of an adapter that is trained instead of the weights of init_from (LoRA);
+            0 trains all weights.
         epochs: Number of epochs; 0 chooses it by the size of the corpus.
         steps_per_epoch: Steps per epoch; 0 takes one pass over all pairs.
         tokens_per_batch: Positions on the longer side of a batch, padding included.
         max_shapes: Maximum number of different batch shapes; each is compiled once.
         optimizer: adam, with the paper's schedule, or adafactor, which needs less memory. Adafactor
             has its own step sizes and no warm-up: learning_rate_scale and warmup_steps must be 0.
+        learning_rate: Highest learning rate, at the end of the warm-up, which replaces
+            learning_rate_scale: a small one, such as 0.0001, to train on from a finished run.
         learning_rate_scale: Factor on the paper's learning rate; 0 chooses it by the size of the
             corpus.
         warmup_steps: Steps over which the learning rate rises; 0 chooses them by the size of the
@@ -159,11 +164,13 @@ class Recipe:
     norm: Literal["post", "pre"] = "post"
     positions: Literal["paper", "t2t", "learned"] = "paper"
     init_from: str | None = None
+    lora_rank: int = 0
     epochs: int = 0
     steps_per_epoch: int = 0
     tokens_per_batch: int = 4096
     max_shapes: int = 8
     optimizer: Literal["adam", "adafactor"] = "adam"
+    learning_rate: float = 0.0
     learning_rate_scale: float = 0.0
     warmup_steps: int = 0
     label_smoothing: float = 0.1
@@ -198,7 +205,8 @@ class Recipe:
         zero = (
             "vocabulary_size num_layers num_decoder_layers d_model num_heads d_ff epochs "
             "steps_per_epoch learning_rate_scale warmup_steps checkpoint_steps "
-            "averaged_checkpoints patience max_ratio seed devices packed_length"
+            "averaged_checkpoints patience max_ratio seed devices packed_length learning_rate "
+            "lora_rank"
         )
         check_at_least(self, {**at_least, **dict.fromkeys(zero.split(), 0)})
         if 0 < self.max_ratio < 1:
@@ -208,6 +216,7 @@ class Recipe:
         check_optimizer(self)
         check_tokenizer(self)
         check_rates(self)
+        check_fine_tuning(self)
 
     def _check_weights(self):
         for weight in self.train_weight:

@@ -8,8 +8,8 @@ from trainers.resume import state_folder
 from trainers.tokenizers import FILES as TOKENIZERS
 
 # In the order of sending: weights before the states that belong to them, `run.json` at the end.
-SENT = ("recipe.yaml", *TOKENIZERS, "held_out", "logs", "model.weights.h5", "checkpoints")
-SENT += ("run.json",)
+SENT = ("recipe.yaml", *TOKENIZERS, "held_out", "logs")
+SENT += ("model.weights.h5", "adapter.weights.h5", "checkpoints", "run.json")
 FINISHED = "{} holds a finished run. Give another --output, or --overwrite true to replace it."
 
 

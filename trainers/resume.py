@@ -109,12 +109,20 @@ def restore_recipe(recipe: Recipe, state) -> Recipe:
     return dataclasses.replace(chosen, **free)
 
 
-def rebuild_translator(state, tokenizers: tuple):
-    """Returns the translator of an interrupted run, whose weights are yet to be restored."""
+def rebuild_translator(state, tokenizers: tuple, model=None):
+    """Returns the translator of an interrupted run, whose weights are yet to be restored.
+
+    Args:
+        state: `SavedState`.
+        tokenizers: Tokenizers of source and target.
+        model: The model, if it has more than its description says, such as an adapter.
+    """
     from keras_transformer import Transformer, Translator, model_from_description
 
     metadata = state.metadata["run"]
-    if "class_name" in metadata["model"]:
+    if model is not None:
+        pass
+    elif "class_name" in metadata["model"]:
         model = model_from_description(metadata["model"])
     else:  # a state of an older package
         model = Transformer.from_config(metadata["model"])

@@ -13,7 +13,8 @@ from trainers.recipe import Recipe
 from trainers.remote_output import FINISHED, open_copy, send_run, working_copy
 from trainers.tokenizers import FILES as TOKENIZERS
 
-RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, "model.weights.h5", "held_out", "logs")
+WEIGHTS = ("model.weights.h5", "adapter.weights.h5")
+RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, *WEIGHTS, "held_out", "logs")
 
 
 @contextlib.contextmanager

@@ -24,10 +24,9 @@ def complete_schedule(recipe, steps_per_epoch: int, small: bool):
     warmup = max(1, min(full_warmup, epochs * steps_per_epoch // 4))
     if not recipe.warmup_steps:
         scale *= math.sqrt(warmup / full_warmup)
-    schedule = {
-        "warmup_steps": recipe.warmup_steps or warmup,
-        "learning_rate_scale": recipe.learning_rate_scale or scale,
-    }
+    schedule = {"warmup_steps": recipe.warmup_steps or warmup}
+    if not recipe.learning_rate:
+        schedule["learning_rate_scale"] = recipe.learning_rate_scale or scale
     return dataclasses.replace(
         recipe,
         preset=recipe.preset if recipe.preset != "auto" else ("tiny" if small else "base"),

@@ -15,6 +15,12 @@ from keras_transformer import cli
 from keras_transformer.io import local_path
 from trainers.architecture import with_architecture_of
 from trainers.batches import Data, parts_per_batch, prepare_data
+from trainers.fine_tuning import (
+    check_initial,
+    resume_adapter,
+    start_adapter,
+    with_languages_of,
+)
 from trainers.model import compile_model, make_model
 from trainers.model_selection import ModelSelection
 from trainers.recipe import Recipe
@@ -115,16 +121,19 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         initial = _load_initial(recipe)
     tokenizers = existing_tokenizers(recipe)
     if initial is not None:
+        check_initial(recipe, initial)
         recipe = with_architecture_of(recipe, initial.about)
+        corpora = with_languages_of(corpora, initial.about)
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
     print(round_trip_report(data.tokenizers, corpora), flush=True)
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
     with devices.scope():
         translator = make_translator(recipe, data, initial)
+        base = start_adapter(recipe, translator.model)
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
     translator.about |= describe_run(recipe, corpora, data)
-    metadata = resume_metadata(given, recipe, corpora, translator)
+    metadata = resume_metadata(given, recipe, corpora, translator) | base
     metadata["parts"] = parts_per_batch(recipe, devices)
     if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
@@ -153,7 +162,8 @@ def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> Trainin
         )
     data = prepare_data(recipe, corpora, load_tokenizers(output), devices, output)
     with devices.scope():
-        translator = rebuild_translator(state, data.tokenizers)
+        model = resume_adapter(recipe, state.metadata["run"], _load_initial)
+        translator = rebuild_translator(state, data.tokenizers, model)
     if data.batches.cache.fingerprint != translator.about["data_fingerprint"]:
         raise ValueError(
             f"{recipe.output} holds an interrupted run whose text is now tokenized differently. "

@@ -1,11 +1,13 @@
 """Checkpoint averaging: the mean of the weights of several checkpoints."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_transformer.checkpoints.adapter import adapted_layers, load_adapter
 from keras_transformer.forking import refused_after_fork
 
 
@@ -19,7 +21,8 @@ def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None
 
     Args:
         model: A built model of the same sizes as the checkpoints.
-        paths: Files written by `model.save_weights`, at least one.
+        paths: Files written by `model.save_weights`, at least one. For a model with an adapter,
+            files written by `save_adapter`, whose matrices are averaged.
 
     Raises:
         ValueError: `paths` is empty, or the weights of a file do not fit the model.
@@ -27,11 +30,12 @@ def average_checkpoints(model: keras.Model, paths: Sequence[str | Path]) -> None
     """
     if not paths:
         raise ValueError("There is no checkpoint to average. Expected at least one path.")
+    load = partial(load_adapter, model) if adapted_layers(model) else model.load_weights
     totals = None
     optimizer, model.optimizer = getattr(model, "optimizer", None), None  # files may hold its state
     try:
         for path in paths:
-            model.load_weights(path)
+            load(path)
             values = [np.asarray(value, "float64") for value in model.get_weights()]
             totals = values if totals is None else list(map(np.add, totals, values))
     finally:

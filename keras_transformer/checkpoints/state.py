@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.checkpoints.adapter import adapted_layers, base_weights
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 
@@ -184,10 +185,16 @@ def read_variables(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def variables_of(model: keras.Model, group: str) -> list:
-    """Returns the variables of a group, always in the same order."""
+    """Returns the variables of a group, always in the same order.
+
+    Those of a model with an adapter are without the frozen weights of its base.
+    """
     if group == "metrics":
         return model.metrics_variables
-    return (model if group == "model" else model.optimizer).variables
+    if group == "optimizer":
+        return model.optimizer.variables
+    frozen = {id(variable) for variable in base_weights(model)} if adapted_layers(model) else ()
+    return [variable for variable in model.variables if id(variable) not in frozen]
 
 
 @refused_after_fork

@@ -15,7 +15,14 @@ from keras_transformer.cli.streams import (
     read_pipes,
     read_standard_input,
 )
-from keras_transformer.io import has_file, local_path, locked_output, path_or_url, require_file
+from keras_transformer.io import (
+    has_file,
+    local_file,
+    local_path,
+    locked_output,
+    path_or_url,
+    require_file,
+)
 
 
 def score(
@@ -175,6 +182,24 @@ def illustrate(
     page(Translator.load(run), text, reference, beam_size, length_penalty).save(output)
 
 
+def adapt(run: str, adapter: str, output: str) -> None:
+    """Merges an adapter, trained with --lora-rank, into the run that it was trained from.
+
+    Args:
+        run: Folder of the finished run, or its URL, such as s3://bucket/run.
+        adapter: File adapter.weights.h5 of the run that was trained from it, or its URL.
+        output: Folder of the run to write, or its URL.
+    """
+    from keras_transformer import TextGenerator, Translator, load_adapter, merge_adapter
+
+    with _new_run(output, "adapt"):
+        kind = TextGenerator if holds_language_model(run) else Translator
+        loaded = kind.load(run)
+        load_adapter(loaded.model, local_file(path_or_url(adapter)))
+        merge_adapter(loaded.model)
+        loaded.save(output)
+
+
 def import_(checkpoint: str, output: str) -> None:
     """Converts a Marian checkpoint, such as an OPUS-MT model, to a run.
 
@@ -185,8 +210,15 @@ def import_(checkpoint: str, output: str) -> None:
     """
     from keras_transformer.formats import import_marian
 
+    with _new_run(output, "import"):
+        import_marian(checkpoint).save(output)
+
+
+@contextlib.contextmanager
+def _new_run(output: str, work: str):
+    """Returns a context manager that locks the folder of a run to write, which must be new."""
     output = path_or_url(output)
-    with locked_output(output, "import"):
+    with locked_output(output, work):
         if has_file(output, "run.json"):
             raise ValueError(f"{output} holds a finished run. Give another --output.")
-        import_marian(checkpoint).save(output)
+        yield

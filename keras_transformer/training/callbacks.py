@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import keras
 
+from keras_transformer.checkpoints.adapter import adapted_layers, save_adapter
 from keras_transformer.io import atomic_write, local_path
 from keras_transformer.training.bleu import make_bleu, says_little
 
@@ -15,7 +16,10 @@ SUFFIX = ".weights.h5"
 
 
 def save_checkpoint(model: keras.Model, path: Path) -> None:
-    """Saves the weights of a model with an atomic write."""
+    """Saves the weights of a model, or those of its adapter alone, with an atomic write."""
+    if adapted_layers(model):
+        save_adapter(model, path)
+        return
     with atomic_write(path) as scratch:
         model.save_weights(scratch)
 

@@ -11,6 +11,13 @@ from pathlib import Path
 
 import keras
 
+from keras_transformer.checkpoints.adapter import (
+    ADAPTER,
+    adapted_layers,
+    base_fingerprint,
+    merged_adapter,
+    save_adapter,
+)
 from keras_transformer.io import (
     RemoteError,
     RemoteFolder,
@@ -40,7 +47,7 @@ PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
 FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
-RESERVED_KEYS += ("quantization", "special_ids", "versions", "kind", "trained_length")
+RESERVED_KEYS += ("quantization", "special_ids", "versions", "kind", "trained_length", "adapter")
 # Keys of `run.json`; all others are `Translator.about`.
 KINDS = {  # by the key `kind` of `run.json`, which runs of translators do not have
     "translator": "a translator: use `Translator.load`, or `python -m keras_transformer translate`",
@@ -56,9 +63,10 @@ class RunError(ValueError):
 def save_run(translator, folder: str | os.PathLike) -> None:
     """Saves a translator or a text generator to a run folder.
 
-    Tokenizers and weights come first and `run.json` last. Every file is written atomically. An
-    existing `run.json` is deleted first, so that an interrupted save never leaves a loadable
-    mixture of two runs.
+    Tokenizers and weights come first and `run.json` last. An adapter of the model is saved as
+    `adapter.weights.h5`, and merged into the weights, so that the run is complete. Every file is
+    written atomically. An existing `run.json` is deleted first, so that an interrupted save never
+    leaves a loadable mixture of two runs.
 
     Args:
         translator: `Translator` or `TextGenerator` to save.
@@ -77,12 +85,14 @@ def save_run(translator, folder: str | os.PathLike) -> None:
                 f"`keras_transformer.Tokenizer`. Received: {type(tokenizer).__name__}. Save this "
                 "tokenizer in a file yourself, and the model with `model.save_weights`."
             )
+    adapter = describe_adapter(translator.model)
     modes = read_modes(translator.model)
     description = {
         **{key: value for key, value in translator.about.items() if key not in RESERVED_KEYS},
         "format_version": FORMAT_VERSION,
         "model": describe_model(translator.model),
         **({"quantization": modes} if modes else {}),
+        **({"adapter": adapter} if adapter else {}),
         **translator.run_settings(),
         "special_ids": {name: getattr(translator.target_tokenizer, name) for name in SPECIAL_IDS},
         "versions": package_versions(PACKAGES),
@@ -97,18 +107,27 @@ def save_run(translator, folder: str | os.PathLike) -> None:
         remote.check_writable()
         with tempfile.TemporaryDirectory() as local:
             _write_files(translator, Path(local), content)
-            remote.replace(Path(local), DESCRIPTION, outdated=[TARGET_TOKENIZER])
+            remote.replace(Path(local), DESCRIPTION, outdated=[TARGET_TOKENIZER, ADAPTER])
 
 
 def _write_files(translator, folder: Path, description: bytes) -> None:
-    for name in (DESCRIPTION, TARGET_TOKENIZER):
+    for name in (DESCRIPTION, TARGET_TOKENIZER, ADAPTER):
         (folder / name).unlink(missing_ok=True)
     translator.tokenizer.save(folder / TOKENIZER)
     if translator.target_tokenizer is not translator.tokenizer:
         translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
-    save_weights(translator.model, folder / WEIGHTS)
+    if adapted_layers(translator.model):
+        save_adapter(translator.model, folder / ADAPTER)
+    with merged_adapter(translator.model):
+        save_weights(translator.model, folder / WEIGHTS)
     with atomic_write(folder / DESCRIPTION) as scratch:
         scratch.write_bytes(description)
+
+
+def describe_adapter(model) -> dict | None:
+    """Returns the rank of an adapter and the fingerprint of its base; `None` without one."""
+    layers = adapted_layers(model)
+    return {"rank": layers[0].lora_rank, "base": base_fingerprint(model)} if layers else None
 
 
 def save_weights(model, path: Path) -> None:
