@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from keras_transformer import Tokenizer, Transformer, Translator
+from keras_transformer import Tokenizer, Transformer, Translator, add_adapter, save_adapter
 from keras_transformer.__main__ import main as use
+from keras_transformer.formats import import_marian
+from tests.formats import marian_reference, marian_release
 from trainers.translation import main as train
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +107,12 @@ def write_runs():
     for name, do_damage in damage.items():
         shutil.copytree("run", f"runs/{name}")
         do_damage(Path("runs") / name)
+    add_adapter(model, 3)
+    save_adapter(model, "other_base.h5")
+    marian_reference.write_checkpoint(Path("checkpoint"))
+    import_marian("checkpoint").save("imported")
+    marian_release.write_release(Path("release"))
+    cut(marian_release.model_of(Path("release")))
 
 
 def change(run, model=None, **changes):
@@ -417,6 +425,18 @@ USING = {
     "weights for an adapter": (
         "adapt --run run --adapter run/model.weights.h5 --output new",
         "run/model.weights.h5 is damaged or not an adapter",
+    ),
+    "an adapter of another base": (
+        "adapt --run imported --adapter other_base.h5 --output new",
+        "other_base.h5 is the adapter of another base: of weights ",
+    ),
+    "a language that a model lacks": (
+        "translate --run imported >>fra<<dog >>deu<<dog",
+        "Text 2 starts with >>deu<<, a language code that the model does not have. It has >>fra<<.",
+    ),
+    "half a release": (
+        "import --from release --output new",
+        "is not a complete .npz file of numbers (File is not a zip file): it is truncated, damaged",
     ),
     "unknown command": ("transalte --run run", "transalte"),
     "no run": ("translate", "run"),

@@ -64,7 +64,11 @@ def translator(imported):
 
 @pytest.fixture(scope="module")
 def translations(translator, texts):
-    return translator.translate(texts, **SEARCH)
+    """Which end, and differ, as those of a trained model."""
+    found = translator.translate(texts, **SEARCH)
+    assert sum(one.finished for one in found) > 0.9 * len(texts)
+    assert len({one.text for one in found}) > 0.5 * len(texts)
+    return found
 
 
 def test_a_client_without_the_package_is_served_the_same(
@@ -113,7 +117,7 @@ def test_ctranslate2_finds_the_same(imported, translator, texts, capsys):
               f"{worse} less probable ones, other scores at most {far:.1e} apart")  # fmt: skip
     assert far < 1e-4
     assert ties < len(texts) / 50
-    assert worse < len(texts) / 2
+    assert worse < len(texts) / 4
 
 
 def test_transformers_finds_the_same_greedily(checkpoint, translator, texts, tmp_path, capsys):
