@@ -255,7 +255,7 @@ def assert_it_scores_as_the_reference_does(translator):
 
 @pytest.mark.slow
 def test_it_translates_to_what_its_search_finds(translator):
-    texts = [text for text in TEXTS if text]
+    texts = [text for text in TEXTS if text and not text.startswith(">>deu<<")]  # is refused
     sources = [[*row, EOS] for row in translator.tokenizer.tokenize(texts)]
     ids, log_probs, finished = found_by(translator, 4, sources, min_length=0)
     translations = translator.translate(texts, 4, length_penalty=0.0, max_length=ROOM)
