@@ -19,7 +19,7 @@ from tests.formats import marian_reference as reference
 
 NAMES = ("en-mg", "fr-en")
 LANGUAGES = (">>fra<<", ">>ita<<")  # which the releases do not have
-BIAS = 52.0  # of the end of a sentence: most translations have 5 to 40 tokens
+BIAS = 52.0  # of the end of a sentence: most translations have 5 to 40 tokens; 6 at full size
 SMALLER = 8  # times as wide, and two layers
 TEXTS = {
     "KERAS_TRANSFORMER_MULTI30K": ("val.en", "val.fr", "val.de"),
@@ -81,7 +81,7 @@ def with_languages(folder, name):
     reference.write_json(folder / "config.json", {**config, **sizes, **ids, "bad_words_ids": None})
 
 
-def write_checkpoint(folder, name, smaller=SMALLER, layers=2):
+def write_checkpoint(folder, name, smaller=SMALLER, layers=2, bias=BIAS):
     """Writes a whole checkpoint of random weights, whose translations end sooner or later."""
     with_languages(folder, name)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -93,13 +93,13 @@ def write_checkpoint(folder, name, smaller=SMALLER, layers=2):
     reference.write_json(folder / "config.json", config)
     tensors = reference.tensors(config)
     table = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    make_sentences_end(tensors, config)
+    make_sentences_end(tensors, config, bias)
     tensors["final_logits_bias"][0, [table["<unk>"], table["<pad>"]]] = -1000.0
     reference.write_safetensors(folder / "model.safetensors", tensors)
     return folder
 
 
-def make_sentences_end(tensors, config):
+def make_sentences_end(tensors, config, bias):
     """Makes few tokens probable, as in a trained model, and the end of a sentence at last.
 
     One feature of the decoder has only the position: no token and no sublayer adds to it. The end
@@ -124,7 +124,7 @@ def make_sentences_end(tensors, config):
     tokens *= 0.5
     tokens[:, feature] = 0
     tokens[config["eos_token_id"]] = np.where(np.arange(config["d_model"]) == feature, 20, 0)
-    tensors["final_logits_bias"][0, config["eos_token_id"]] = BIAS
+    tensors["final_logits_bias"][0, config["eos_token_id"]] = bias
 
 
 def ask_transformers(folder, scratch, **request):

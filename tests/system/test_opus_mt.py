@@ -45,8 +45,8 @@ def checkpoint(request, tmp_path_factory):
 
 
 def sizes():
-    """How many times smaller than the release, and how many layers: "1,6" is the release itself."""
-    return map(int, os.environ.get("KERAS_TRANSFORMER_OPUS_MT_SIZES", "8,2").split(","))
+    """How many times smaller than the release, layers, bias of the end: "1,6,6" for a release."""
+    return map(int, os.environ.get("KERAS_TRANSFORMER_OPUS_MT_SIZES", "8,2,52").split(","))
 
 
 @pytest.fixture(scope="module")
