@@ -55,7 +55,7 @@ def translators(folders):
 
 @pytest.fixture(scope="module")
 def others(folders, tmp_path_factory):
-    """What CTranslate2's own converter makes of the releases."""
+    """The releases after CTranslate2's own converter."""
     converters = pytest.importorskip("ctranslate2.converters")
     ctranslate2 = pytest.importorskip("ctranslate2")
     found = {}
@@ -129,7 +129,7 @@ def padded(rows, pad=PAD):
 
 @pytest.fixture(scope="module")
 def converted(folders, tmp_path_factory):
-    """What Transformers' own converter makes of the releases, in a process of its own."""
+    """Logits after Transformers' own converter, in a process of its own."""
     if not Path(TRANSFORMERS).is_file():
         pytest.skip("KERAS_TRANSFORMER_MARIAN_PYTHON names no Python that has transformers 4.46")
     folder = tmp_path_factory.mktemp("converted")

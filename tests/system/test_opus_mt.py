@@ -45,7 +45,7 @@ def checkpoint(request, tmp_path_factory):
 
 
 def sizes():
-    """How many times smaller than the release, layers, bias of the end: "1,6,6" for a release."""
+    """Reduction of the widths, number of layers, bias of the end; "1,6,6" is the release."""
     return map(int, os.environ.get("KERAS_TRANSFORMER_OPUS_MT_SIZES", "8,2,52").split(","))
 
 
@@ -64,7 +64,7 @@ def translator(imported):
 
 @pytest.fixture(scope="module")
 def translations(translator, texts):
-    """Which end, and differ, as those of a trained model."""
+    """They end, and differ, as those of a trained model."""
     found = translator.translate(texts, **SEARCH)
     assert sum(one.finished for one in found) > 0.9 * len(texts)
     assert len({one.text for one in found}) > 0.5 * len(texts)
