@@ -41,12 +41,12 @@ def check_fine_tuning(recipe) -> None:
             f"lora_rank adapts a finished run. Received: lora_rank={recipe.lora_rank} without "
             "init_from. Give --init-from RUN, or leave --lora-rank out."
         )
-    others = [name for name in ("learning_rate_scale",) if getattr(recipe, name)]
-    others += ["optimizer=adafactor"] if recipe.optimizer == "adafactor" else []
-    if recipe.learning_rate and others:
+    is_adafactor = recipe.optimizer == "adafactor"
+    if recipe.learning_rate and (recipe.learning_rate_scale or is_adafactor):
+        other = "optimizer=adafactor" if is_adafactor else "learning_rate_scale"
         raise ValueError(
             f"learning_rate is an option of adam without learning_rate_scale. Received: "
-            f"learning_rate={recipe.learning_rate} with {others[0]}. Leave one of the two out."
+            f"learning_rate={recipe.learning_rate} with {other}. Leave one of the two out."
         )
 
 

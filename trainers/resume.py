@@ -120,11 +120,9 @@ def rebuild_translator(state, tokenizers: tuple, model=None):
     from keras_transformer import Transformer, Translator, model_from_description
 
     metadata = state.metadata["run"]
-    if model is not None:
-        pass
-    elif "class_name" in metadata["model"]:
+    if model is None and "class_name" in metadata["model"]:
         model = model_from_description(metadata["model"])
-    else:  # a state of an older package
+    elif model is None:  # a state of an older package
         model = Transformer.from_config(metadata["model"])
         model.build()
     source, target = tokenizers

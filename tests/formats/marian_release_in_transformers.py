@@ -1,4 +1,4 @@
-"""What `convert_marian_to_pytorch` of Transformers makes of releases. Run by its interpreter:
+"""Logits of releases after `convert_marian_to_pytorch` of Transformers. Run by its interpreter:
 
 python marian_release_in_transformers.py REQUEST.json ANSWER.json
 

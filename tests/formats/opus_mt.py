@@ -128,7 +128,7 @@ def make_sentences_end(tensors, config, bias):
 
 
 def ask_transformers(folder, scratch, **request):
-    """What the Transformers library answers, in a process of its own."""
+    """Returns ids and translations of the Transformers library, from a process of its own."""
     python = os.environ.get("KERAS_TRANSFORMER_PEERS_PYTHON", "")
     if not Path(python).is_file():
         pytest.skip("KERAS_TRANSFORMER_PEERS_PYTHON names no Python that has transformers")

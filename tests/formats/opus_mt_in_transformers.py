@@ -1,4 +1,4 @@
-"""What the Transformers library makes of an OPUS-MT model. Run by its own interpreter:
+"""Ids and translations of an OPUS-MT model by Transformers. Run by its own interpreter:
 
 python opus_mt_in_transformers.py REQUEST.json ANSWER.json
 """
