@@ -18,6 +18,14 @@ from keras_transformer.cli.search_commands import (
 )
 from keras_transformer.io import has_file, is_url, local_path, path_or_url
 
+DEFAULTS = {  # of `evaluate`
+    "beam_size": BEAM_SIZE,
+    "length_penalty": 0.6,
+    "bleu_tokenizer": "auto",
+    "engine": "keras",
+    "compute_type": "float32",
+}
+
 
 def evaluate(
     run: str,
@@ -61,22 +69,14 @@ def evaluate(
     from keras_transformer.training.bleu import make_bleu
 
     output = _json_path(json, [source, reference, *(against or [])], [run, *(against or [])])
-    if holds_language_model(run):
-        options = {
-            "source": source,
-            "words": words,
-            "beam-size": beam_size != BEAM_SIZE,
-            "length-penalty": length_penalty != 0.6,
-            "moses": moses,
-            "bleu-tokenizer": bleu_tokenizer != "auto",
-            "against": against,
-            "engine": engine != "keras",
-            "compute-type": compute_type != "float32",
-        }
-        refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
-        return _measure(run, reference, output)
     engines = {"engine": engine, "compute_type": compute_type}
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
+    if holds_language_model(run):
+        options = {"source": source, "words": words, "moses": moses, "against": against}
+        for name, value in {**search, "bleu_tokenizer": bleu_tokenizer, **engines}.items():
+            options[name.replace("_", "-")] = value != DEFAULTS[name]
+        refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
+        return _measure(run, reference, output)
     if moses:
         evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
     compared_words = [word.strip() for word in words.split(",") if word.strip()]
