@@ -107,13 +107,15 @@ def _encoder(sizes):
 def _decoder(sizes):
     """Returns a block that attends to the encoder, and others on top of it."""
     dtype, count = sizes["dtype"], sizes["num_decoder_layers"]
-    bottom = _block(sizes, AdditiveAttention(sizes["d_model"], dtype=dtype))
-    others = [_block(sizes) for _ in range((sizes["num_layers"] if count is None else count) - 1)]
-    return DecoderStack([bottom, *others], _final_norm(sizes), dtype=dtype, name="decoder")
+    count = sizes["num_layers"] if count is None else count
+    blocks = [_block(sizes, attends=number == 0) for number in range(count)]
+    return DecoderStack(blocks, _final_norm(sizes), dtype=dtype, name="decoder")
 
 
-def _block(sizes, cross_attention=None):
-    return RecurrentBlock(_cell(sizes), cross_attention, **_block_sizes(sizes))
+def _block(sizes, attends=False):
+    cell = _cell(sizes)  # in the order of the block's parts: initializers draw their seeds
+    attention = AdditiveAttention(sizes["d_model"], dtype=sizes["dtype"]) if attends else None
+    return RecurrentBlock(cell, attention, **_block_sizes(sizes))
 
 
 def _block_sizes(sizes):

@@ -102,7 +102,7 @@ def test_every_position_sees_its_whole_sentence_and_no_other():
         other = INPUTS.copy()
         other[:, t] += 100
         changed = (np.array(block(other, positions=PACKED)) != output).any(axis=-1)
-        np.testing.assert_array_equal(changed, SEGMENTS == SEGMENTS[:, t : t + 1])
+        np.testing.assert_array_equal(changed, SEGMENTS[:, t : t + 1] == SEGMENTS)
 
 
 def test_it_computes_in_bfloat16_where_it_is_told_to():
