@@ -98,8 +98,9 @@ def _embedding(sizes, side, use_bias):
 
 def _encoder(sizes):
     """Returns a bidirectional block, and unidirectional ones on top of it."""
-    bottom = BidirectionalRecurrentBlock(_cell(sizes), _cell(sizes), **_block_sizes(sizes))
-    others = [_block(sizes) for _ in range(sizes["num_layers"] - 1)]
+    cells = [_cell(sizes, "cell"), _cell(sizes, "backward_cell")]
+    bottom = BidirectionalRecurrentBlock(*cells, **_block_sizes(sizes), name="block_0")
+    others = [_block(sizes, number) for number in range(1, sizes["num_layers"])]
     dtype = sizes["dtype"]
     return EncoderStack([bottom, *others], _final_norm(sizes), dtype=dtype, name="encoder")
 
@@ -108,29 +109,35 @@ def _decoder(sizes):
     """Returns a block that attends to the encoder, and others on top of it."""
     dtype, count = sizes["dtype"], sizes["num_decoder_layers"]
     count = sizes["num_layers"] if count is None else count
-    blocks = [_block(sizes, attends=number == 0) for number in range(count)]
+    blocks = [_block(sizes, number, attends=number == 0) for number in range(count)]
     return DecoderStack(blocks, _final_norm(sizes), dtype=dtype, name="decoder")
 
 
-def _block(sizes, attends=False):
-    cell = _cell(sizes)  # in the order of the block's parts: initializers draw their seeds
-    attention = AdditiveAttention(sizes["d_model"], dtype=sizes["dtype"]) if attends else None
-    return RecurrentBlock(cell, attention, **_block_sizes(sizes))
+def _block(sizes, number, attends=False):
+    cell = _cell(sizes, "cell")  # in the order of the block's parts: initializers draw their seeds
+    attention = None
+    if attends:
+        attention = AdditiveAttention(
+            sizes["d_model"], dtype=sizes["dtype"], name="cross_attention"
+        )
+    return RecurrentBlock(cell, attention, **_block_sizes(sizes), name=f"block_{number}")
 
 
 def _block_sizes(sizes):
     return {name: sizes[name] for name in ("dropout_rate", "norm", "epsilon", "dtype")}
 
 
-def _cell(sizes):
-    return keras.layers.LSTMCell(sizes["d_model"], dtype=sizes["dtype"])
+def _cell(sizes, name):
+    return keras.layers.LSTMCell(sizes["d_model"], dtype=sizes["dtype"], name=name)
 
 
 def _final_norm(sizes):
     """Returns the normalization of the output of a stack of pre-normalized blocks, else `None`."""
     if sizes["norm"] != "pre":
         return None
-    return keras.layers.LayerNormalization(epsilon=sizes["epsilon"], dtype=sizes["dtype"])
+    return keras.layers.LayerNormalization(
+        epsilon=sizes["epsilon"], dtype=sizes["dtype"], name="final_normalization"
+    )
 
 
 def _check(sizes):
