@@ -76,6 +76,13 @@ def test_padding_a_source_changes_nothing():
     np.testing.assert_allclose(model(IDS)[1:2, :3], alone, atol=1e-5)
 
 
+def test_padding_is_what_the_model_is_told():
+    model, other = made(), made(pad_id=22)
+    other.set_weights(model.get_weights())
+    ids = {**IDS, "source": np.where(SOURCE == 0, 22, SOURCE)}
+    np.testing.assert_allclose(other(ids), model(IDS), atol=1e-5)
+
+
 def test_a_prefix_knows_nothing_of_what_follows():
     model = made()
     logits = np.array(model(IDS))
