@@ -16,7 +16,6 @@ from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
 from keras_transformer.models.transformer import Transformer
 
-IGNORED = ("num_heads", "d_ff", "max_length")  # presets and recipes always have them
 MEANINGLESS = {
     "positions": "the order of words is in the states",
     "activation": "it has no feed-forward networks",
@@ -44,11 +43,12 @@ def recurrent(**sizes):
     layer of the decoder attends to the encoder by the attention of
     [Bahdanau et al., 2015](https://arxiv.org/abs/1409.0473).
 
-    Three things differ from GNMT. The layers above the bottom one of the decoder get the attention
+    It differs from GNMT in that the layers above the bottom one of the decoder get the attention
     context through the residual connections, where GNMT gives it to each of them beside its input.
     The bottom layer asks with its output of the same step, not of the one before, and so never gets
-    the context itself: all steps of a known target attend at once. Every layer is normalized, and
-    the embeddings are shared with the output layer, as in the Transformer.
+    the context itself: all steps of a known target attend at once. Every layer has a residual
+    connection and is normalized, and the embeddings are also the output layer, as in the
+    Transformer.
 
     Args:
         **sizes: Arguments of `Transformer`. `num_heads`, `d_ff` and `max_length` have no effect.
