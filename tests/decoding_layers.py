@@ -493,6 +493,13 @@ ROWS = {
     "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
     "recurrent block, GRU, rotated cross-attention": recurrent(keras.layers.GRUCell, rotary),
+    "recurrent block, LSTM, additive attention": recurrent(
+        keras.layers.LSTMCell, lambda dtype: kt.AdditiveAttention(D, units=11, dtype=dtype)
+    ),
+    "block, additive cross-attention": LayerRow(
+        lambda dtype: block(dtype, cross_attention=kt.AdditiveAttention(D, dtype=dtype)),
+        attends=True,
+    ),
     "stack of alternating blocks": LayerRow(alternating_stack, attends=True),
     "stack of local and memory-compressed attention": LayerRow(local_and_compressed_stack),
     "decoder": LayerRow(
@@ -503,6 +510,8 @@ ROWS = {
     "rotary": ModelRow(architecture("rotary")),
     "relative": ModelRow(architecture("relative", {"max_distance": 2})),
     "multi-query": ModelRow(architecture("multi_query", norm="pre")),
+    "recurrent": ModelRow(architecture("recurrent")),
+    "recurrent, pre": ModelRow(architecture("recurrent", norm="pre", num_decoder_layers=3)),
     "model of parts": ModelRow(model_of_parts),
     "language model": LanguageModelRow(language_model),
     "language model of local and memory-compressed attention": LanguageModelRow(
@@ -519,6 +528,7 @@ QUICK = [
     "block, convolution",
     "recurrent block, LSTM, pre, attends",
     "Transformer",
+    "recurrent",
     "language model",
 ]
 
@@ -550,6 +560,9 @@ COMBINED = [
     "block, cross-attention by distance",
     "block, previous input in both slots",
     "recurrent block, GRU",
+    "recurrent block, LSTM, additive attention",
+    "block, additive cross-attention",
+    "recurrent, pre",
     "stack of alternating blocks",
     "decoder",
     "Transformer pre, learned positions",

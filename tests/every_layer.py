@@ -121,16 +121,26 @@ def _attention_in_itself(make):
     return Case(make, ((B, H, S, D),), {"query": query, "key": key, "value": value})
 
 
-def _recurrent_block(cell, **arguments):
+def _recurrent_block(cell, attention_class=None, **arguments):
     """Of a cell, which has the dtype of its block, and perhaps attention to an encoder."""
 
     def make(dtype=None):
-        attends = "encoder_output" in arguments
-        attention = kt.MultiHeadAttention(D, H, dtype=dtype) if attends else None
+        attention = None
+        if "encoder_output" in arguments:
+            sizes = (D, 11) if attention_class else (D, H)
+            attention = (attention_class or kt.MultiHeadAttention)(*sizes, dtype=dtype)
         return kt.RecurrentBlock(cell(D, dtype=dtype), attention, dtype=dtype)
 
     build = ((B, T, D), (B, S, D)) if "encoder_output" in arguments else ((B, T, D),)
     return Case(make, build, {"inputs": TARGET, **arguments})
+
+
+def _bidirectional_block(norm, **arguments):
+    def make(dtype=None):
+        cells = [keras.layers.LSTMCell(11, dtype=dtype), keras.layers.GRUCell(5, dtype=dtype)]
+        return kt.BidirectionalRecurrentBlock(*cells, norm=norm, dtype=dtype)
+
+    return Case(make, ((B, S, D),), {"inputs": SOURCE, **arguments})
 
 
 def _transformer(inputs=IDS, **settings):
@@ -194,6 +204,11 @@ CASES = {
         build=((B, T, D), (B, S, D)),
         arguments={"query": TARGET, "value": SOURCE, "attention_mask": ATTENTION_MASK},
     ),
+    "AdditiveAttention": Case(
+        lambda **options: kt.AdditiveAttention(D, units=11, **options),
+        build=((B, T, D), (B, S, D)),
+        arguments={"query": TARGET, "value": SOURCE, "attention_mask": ATTENTION_MASK},
+    ),
     "RotaryEmbedding": Case(
         lambda **options: kt.RotaryEmbedding(**options),
         build=((B, H, T, 8),),
@@ -251,6 +266,13 @@ CASES = {
         memory_mask=SOURCE_MASK,
         positions=SEGMENTS["target_positions"],
     ),
+    "RecurrentBlock with additive attention": _recurrent_block(
+        keras.layers.GRUCell, kt.AdditiveAttention, encoder_output=SOURCE, memory_mask=SOURCE_MASK
+    ),
+    "BidirectionalRecurrentBlock": _bidirectional_block("post", attention_mask=SOURCE_MASK),
+    "BidirectionalRecurrentBlock of packed rows": _bidirectional_block(
+        "pre", attention_mask=SOURCE_MASK, positions=SEGMENTS["source_positions"]
+    ),
     "Encoder post": _encoder("post"),
     "Encoder pre": _encoder("pre"),
     "Decoder post": _decoder("post"),
@@ -285,6 +307,14 @@ CASES = {
         ),
         build=(),
         arguments={"inputs": IDS},
+        float32_output=True,
+    ),
+    "EncoderDecoder of the architecture recurrent": Case(
+        lambda **options: kt.create_model(
+            "recurrent", vocabulary_size=V, num_layers=2, d_model=D, norm="pre", **options
+        ),
+        build=(),
+        arguments={"inputs": {**IDS, **SEGMENTS}},
         float32_output=True,
     ),
     "LanguageModel": Case(

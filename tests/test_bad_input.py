@@ -323,6 +323,20 @@ TRAINING = {
         "The architecture rotary has positions in its self-attentions and none in its embeddings: "
         "leave out `positions`. Received: positions='learned'",
     ),
+    "positions of a recurrent model": (
+        f"{PAIR} --architecture recurrent --positions learned --output new",
+        "`positions` has no meaning in the architecture recurrent: the order of words is in the "
+        "states. Leave it out. Received: positions='learned'",
+    ),
+    "scores dropped by a recurrent model": (
+        f"{PAIR} --architecture recurrent --attention-dropout-rate 0.1 --output new",
+        "`attention_dropout_rate` has no meaning in the architecture recurrent: it drops outputs",
+    ),
+    "an option of a recurrent model": (
+        f"{PAIR} --architecture recurrent --architecture-options cell=gru --output new",
+        "The architecture recurrent has no option cell. Its options, with their default values: "
+        "none. Received: cell=",
+    ),
     "heads that do not divide": (
         f"{PAIR} --d-model 15 --num-heads 4 --output new",
         "Received: d_model=15, num_heads=4",

@@ -25,7 +25,8 @@ class Attention:
     The scores are those that `Transformer.attention` returns for one row of a batch, after the
     softmax. Each row of scores belongs to the attending token and adds up to 1.
 
-    For an encoder alone, give only `source` and `encoder`.
+    For an encoder alone, give only `source` and `encoder`. A stack without self-attention has no
+    layers.
 
     Args:
         source: The S source tokens.
@@ -86,19 +87,21 @@ class Attention:
         blocks = np.zeros((self.encoder.shape[1], S + T, S + T), "float32")
         if layer < len(self.encoder):
             blocks[:, :S, :S] = self.encoder[layer]
-        if layer < len(self.decoder):
+        if layer < len(self.cross):
             blocks[:, S:, :S] = self.cross[layer]
+        if layer < len(self.decoder):
             blocks[:, S:, S:] = self.decoder[layer]
         return blocks
 
     def kinds(self) -> dict[str, str]:
         """Returns the available kinds of attention and their labels."""
-        return KINDS if len(self.decoder) else {"inp_inp": KINDS["inp_inp"]}
+        kinds = [kind for kind in KINDS if kind != "all" and self.layers(kind)]
+        return {kind: KINDS[kind] for kind in (*kinds, *(["all"] if len(kinds) > 1 else []))}
 
     def layers(self, kind: str) -> int:
         """Returns the number of layers of a kind."""
-        counts = {"inp_inp": [self.encoder], "all": [self.encoder, self.decoder]}
-        return max(len(scores) for scores in counts.get(kind, [self.decoder]))
+        parts = {"inp_inp": [self.encoder], "inp_out": [self.cross], "out_out": [self.decoder]}
+        return max(map(len, parts.get(kind, [self.encoder, self.cross, self.decoder])))
 
     def texts(self, kind: str) -> tuple[list[str], list[str]]:
         """Returns the tokens that are attended to (left) and the attending ones (right)."""
@@ -155,7 +158,10 @@ def in_levels(scores: np.ndarray, levels: int = LEVELS) -> np.ndarray:
 
 
 def attention_figure(
-    attention: Attention, layer: int | None = None, kind: str = "inp_inp", token: int | None = None
+    attention: Attention,
+    layer: int | None = None,
+    kind: str | None = None,
+    token: int | None = None,
 ) -> Figure:
     """Draws attention scores as lines between two columns of tokens, one colour per head.
 
@@ -170,7 +176,8 @@ def attention_figure(
     Args:
         attention: `Attention`.
         layer: Index of the layer that is shown first; `None` for the top layer.
-        kind: `"inp_inp"`, `"inp_out"`, `"out_out"` or `"all"`. The kind that is shown first.
+        kind: `"inp_inp"`, `"inp_out"`, `"out_out"` or `"all"`. The kind that is shown first;
+            `None` for the first of these that the model has.
         token: Index of the token in the right column that is highlighted first, or `None`.
 
     Returns:
@@ -180,6 +187,7 @@ def attention_figure(
         ValueError: `kind`, `layer` or `token` does not exist.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
+    kind = next(iter(attention.kinds()), None) if kind is None else kind
     if kind not in attention.kinds():
         expected = ", ".join(attention.kinds())
         raise ValueError(f"`kind` must be one of {expected}. Received: {kind!r}")
@@ -210,6 +218,7 @@ def packed(attention: Attention) -> dict:
         "written": list(attention.written),
         "read": list(attention.read),
         "heads": attention.encoder.shape[1],
-        "layers": {"encoder": len(attention.encoder), "decoder": len(attention.decoder)},
+        "layers": {name: len(scores) for name, scores in levels.items()},
+        "kinds": list(attention.kinds()),
         **{name: base64.b64encode(x.tobytes()).decode("ascii") for name, x in levels.items()},
     }

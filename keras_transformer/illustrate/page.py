@@ -22,7 +22,8 @@ def page(
     """Draws the figures of *The Illustrated Transformer* for a sentence, in the order of data flow.
 
     All numbers come from the model. The sentence is never split: if it is longer than the sentences
-    that the model was trained on, the page says so.
+    that the model was trained on, the page says so. It also says so if the encoder has no
+    self-attention.
 
     Args:
         translator: `Translator`.
@@ -39,11 +40,13 @@ def page(
 
     Returns:
         A `Figure`. Its `data` are those of the single figures, under `"positions"`, `"steps"`,
-        `"attention"`, `"search"` and `"distributions"`.
+        `"attention"`, `"search"` and `"distributions"`; there are no `"steps"` if the encoder has
+        no self-attention.
 
     Raises:
         ValueError: The text is empty; `token`, `layer` or `head` does not exist; the sentence
-            needs more positions than the model has learned; or a search option is out of range.
+            needs more positions than the model has learned; a search option is out of range; or the
+            model has no attention scores.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     from keras_transformer.illustrate import extraction, word_order
@@ -55,7 +58,7 @@ def page(
     known = extraction.known_ids(translator.target_tokenizer, written)
     labels = extraction.ids_of(translator, "", reference)[1] if reference.strip() else known
     attention = extraction.attention_of(translator, source, written)
-    selection = choose(attention, token, layer, head)
+    selection = choose(attention, token, layer, head)  # `None` without self-attention
     figures = {
         **_encoder_figures(translator, source, attention, selection),
         **_decoder_figures(translator, source, labels, search, beam_size),
@@ -68,14 +71,17 @@ def page(
         source=list(zip(attention.source, source, strict=True)),
         written=list(zip(attention.written, written, strict=True)),
         d_model=translator.model.d_model,
-        layers=(len(attention.encoder), len(attention.decoder)),
+        layers=(len(translator.model.encoder.blocks), len(translator.model.decoder.blocks)),
+        attending=len(attention.cross),
         heads=attention.encoder.shape[1],
         limit=translator.max_source_length,
         beam_size=beam_size,
         seed=translator.about.get("seed"),
         compressed=bool(extraction.compressions_of(translator.model)),
         order=word_order.word_order_of(translator.model),
-        selected={
+        others=word_order.other_layers_of(translator.model),
+        selected=selection
+        and {
             "token": attention.source[selection[0]],
             "layer": selection[1],
             "head": selection[2],
@@ -89,10 +95,13 @@ def _encoder_figures(translator, source: list[int], attention: Attention, select
     """Draws positions, self-attention step by step, and the attention view."""
     from keras_transformer.illustrate import extraction, word_order
 
+    positions = {"positions": word_order.word_order_figure(translator.model, source)}
+    if selection is None:
+        return {**positions, "attention": attention_figure(attention)}
     token, layer, head = selection
     parts = extraction.self_attention_of(translator, source, layer, head)
     return {
-        "positions": word_order.word_order_figure(translator.model, source),
+        **positions,
         "steps": attention_steps_figure(attention.source, token=token, **parts),
         "attention": attention_figure(attention, layer, token=token),
     }
@@ -119,15 +128,19 @@ def _decoder_figures(translator, source: list[int], labels: list[int], search, b
 
 def choose(
     attention: Attention, token: int | None, layer: int | None, head: int | None
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int] | None:
     """Selects the token, layer and head of the encoder whose attention is shown step by step.
 
     Those that are `None` are selected by the greatest score between two different words; the token
-    is the word "it" if there is one.
+    is the word "it" if there is one. There is nothing to select, `None`, if the encoder has no
+    self-attention.
     """
     scores = attention.encoder
-    sizes = (scores.shape[2], *scores.shape[:2])
     given = ("token", token), ("layer", layer), ("head", head)
+    if not len(scores):
+        _check_nothing_is_selected(given)
+        return None
+    sizes = (scores.shape[2], *scores.shape[:2])
     for (name, value), size in zip(given, sizes, strict=True):
         if value is not None and not 0 <= value < size:
             raise ValueError(f"`{name}` must be at least 0 and less than {size}. Received: {value}")
@@ -142,6 +155,16 @@ def choose(
             scores = np.where(np.expand_dims(others, [a for a in range(4) if a != axis]), 0, scores)
     layer, head, token, _ = np.unravel_index(scores.argmax(), scores.shape)
     return int(token), int(layer), int(head)
+
+
+def _check_nothing_is_selected(given) -> None:
+    """Raises a ValueError if a token, layer or head is given."""
+    for name, value in given:
+        if value is not None:
+            raise ValueError(
+                "The encoder of this model has no self-attention that could be shown step by step. "
+                f"Leave out `{name}`. Received: {name}={value}"
+            )
 
 
 def _index_of_it(tokens: list[str]) -> int | None:

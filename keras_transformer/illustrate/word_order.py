@@ -14,7 +14,12 @@ from keras_transformer.illustrate.distances import (
 from keras_transformer.illustrate.extraction import positions_of, queries_of
 from keras_transformer.illustrate.figure import Figure
 from keras_transformer.illustrate.positions import positions_figure
-from keras_transformer.layers import DotProductAttention, RelativeAttention, RotaryEmbedding
+from keras_transformer.layers import (
+    DotProductAttention,
+    MultiHeadAttention,
+    RelativeAttention,
+    RotaryEmbedding,
+)
 
 COUNT = 20  # positions, and distances on either side, that are shown
 SMALL_WIDTH = 4  # of the sinusoids that are printed, as in the article
@@ -48,6 +53,13 @@ def word_order_of(model) -> WordOrder:
         ", ".join(sorted(others)),
         ", ".join(sorted(limits)),
     )
+
+
+def other_layers_of(model) -> str:
+    """Returns the names of the layers in the place of the encoder's self-attentions."""
+    layers = [getattr(block, "self_attention", block) for block in model.encoder.blocks]
+    others = [layer for layer in layers if not isinstance(layer, MultiHeadAttention)]
+    return ", ".join(sorted({type(layer).__name__ for layer in others}))
 
 
 def word_order_figure(model, source: list[int]) -> Figure:

@@ -1,10 +1,12 @@
 """Layers of the Transformer, the boxes of Figure 1, and pure functions such as masks."""
 
 from keras_transformer.layers.add_and_norm import AddAndNorm
+from keras_transformer.layers.additive_attention import AdditiveAttention
 from keras_transformer.layers.attention import (
     DotProductAttention,
     dot_product_attention,
 )
+from keras_transformer.layers.bidirectional_recurrent_block import BidirectionalRecurrentBlock
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.distance_bias import DistanceBias, LinearBias
@@ -30,7 +32,9 @@ from keras_transformer.layers.separable_convolution import SeparableConvolution
 
 __all__ = [
     "AddAndNorm",
+    "AdditiveAttention",
     "AttentionMask",
+    "BidirectionalRecurrentBlock",
     "DecoderBlock",
     "DecodingStep",
     "DistanceBias",

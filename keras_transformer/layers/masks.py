@@ -6,6 +6,7 @@ Shape letters: B batch, S source length, T target length.
 import dataclasses
 import functools
 
+import keras
 from keras import ops
 
 
@@ -126,6 +127,25 @@ def expand_mask(mask, query_length):
     if isinstance(mask, AttentionMask):
         return mask.expand(query_length)
     return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
+
+
+def check_attention_mask(mask):
+    """Raises a ValueError if a mask is no `AttentionMask` and not booleans of three axes."""
+    if mask is None or isinstance(mask, AttentionMask):
+        return
+    if len(mask.shape) != 3:
+        raise ValueError(
+            "`attention_mask` must have three axes, (B or 1, T or 1, S). Expand a padding "
+            "mask of shape (B, S) by `mask[:, None, :]`. Received: shape "
+            f"{tuple(mask.shape)}"
+        )
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "`attention_mask` must be boolean, True = may be attended to. Convert an "
+            "additive mask (0 = may be attended to) by `mask == 0`. Received: dtype "
+            f"{dtype}"
+        )
 
 
 def key_positions(mask):

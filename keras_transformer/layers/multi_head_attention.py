@@ -8,7 +8,7 @@ from keras import ops
 from keras_transformer.layers.attention import DotProductAttention
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer, with_scores
-from keras_transformer.layers.masks import AttentionMask, prompt_padding
+from keras_transformer.layers.masks import AttentionMask, check_attention_mask, prompt_padding
 from keras_transformer.layers.parts import TakesParts
 
 
@@ -220,7 +220,7 @@ class MultiHeadAttention(TakesParts, Layer):
             key_value = self.project_key_value(value, key, key_positions)
         if key_positions is None and not is_self_attention:  # tells it from self-attention
             key_positions = ops.arange(ops.shape(key_value[0])[2], dtype="int32")[None]
-        self._check_mask(attention_mask)
+        check_attention_mask(attention_mask)
         output, scores = self.attend(
             query, key_value, attention_mask, positions, key_positions, return_attention_scores
         )
@@ -331,24 +331,6 @@ class MultiHeadAttention(TakesParts, Layer):
         if positions is None:
             positions = ops.arange(ops.shape(x)[2], dtype="int32")[None]
         return self.position_encoder(x, positions)
-
-    def _check_mask(self, mask):
-        """Raises a ValueError if a mask is no `AttentionMask` and not booleans of three axes."""
-        if mask is None or isinstance(mask, AttentionMask):
-            return
-        if len(mask.shape) != 3:
-            raise ValueError(
-                "`attention_mask` must have three axes, (B or 1, T or 1, S). Expand a padding "
-                "mask of shape (B, S) by `mask[:, None, :]`. Received: shape "
-                f"{tuple(mask.shape)}"
-            )
-        dtype = keras.backend.standardize_dtype(mask.dtype)
-        if keras.backend.is_float_dtype(dtype):
-            raise ValueError(
-                "`attention_mask` must be boolean, True = may be attended to. Convert an "
-                "additive mask (0 = may be attended to) by `mask == 0`. Received: dtype "
-                f"{dtype}"
-            )
 
     def _split_heads(self, x, num_heads):
         B, T, _ = ops.shape(x)

@@ -8,8 +8,12 @@ from keras_transformer.layers.cross_attention import AttendsToEncoder
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.masks import key_positions, prompt_padding, require_parts
 from keras_transformer.layers.parts import TakesParts
-
-START, PADDING = 1, -1  # marks of positions: the first one of a sentence, and padding
+from keras_transformer.layers.recurrence import (
+    Recurrence,
+    check_cell,
+    initial_state,
+    output_width,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -18,7 +22,8 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
 
     The sequence-to-sequence models before the Transformer were stacks of such layers. Each of the
     two sub-layers has an "Add & Norm" box. The block has the methods of `DecoderBlock`. As in a
-    unidirectional RNN, a position sees itself and the positions before it, in an encoder too.
+    unidirectional RNN, a position sees itself and the positions before it, in an encoder too; a
+    `BidirectionalRecurrentBlock` sees those after it as well.
 
     In packed rows the state starts anew with each sentence; at padding it is left as it is.
 
@@ -91,19 +96,14 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
     @property
     def d_model(self):
         """Width of the output of the cell."""
-        size = getattr(self.cell, "output_size", None)
-        return keras.tree.flatten(self.cell.state_size)[0] if size is None else size
+        return output_width(self.cell)
 
     def build(self, inputs_shape, encoder_output_shape=None):
         self._check_cell(inputs_shape)
         self.build_part("cell", (inputs_shape[0], inputs_shape[-1]))
         self.cell_residual.build(inputs_shape)
-        dtype = self.dtype_policy
-        cell = _RestartingCell(self.cell, dtype=dtype)
-        self.recurrence = keras.layers.RNN(
-            cell, return_sequences=True, return_state=True, dtype=dtype
-        )
-        self.recurrence.build((*inputs_shape[:-1], inputs_shape[-1] + 1))
+        self.recurrence = Recurrence(self.cell, dtype=self.dtype_policy)
+        self.recurrence.build(inputs_shape)
         if self.cross_attention is not None:
             if self.cross_attention_residual is None:  # the part was assigned later
                 self.cross_attention_residual = self._residual()
@@ -111,27 +111,14 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
             self.cross_attention_residual.build(inputs_shape)
 
     def _check_cell(self, inputs_shape):
-        cell = type(self.cell).__name__
-        if isinstance(self.cell, keras.layers.RNN) or not hasattr(self.cell, "state_size"):
-            raise ValueError(
-                "`cell` must be a Keras RNN cell, such as keras.layers.LSTMCell(d_model), which "
-                f"computes a single position. Received: {cell}"
-            )
+        check_cell(self.cell, self)
         if self.d_model != inputs_shape[-1]:
+            cell = type(self.cell).__name__
             raise ValueError(
                 "The output of the cell of a RecurrentBlock is added to the inputs, so it must be "
                 f"as wide: create the {cell} with {inputs_shape[-1]} units. Received: a cell with "
                 f"{self.d_model} units and inputs of shape {tuple(inputs_shape)}"
             )
-        for single in _single_cells(self.cell):
-            rates = [getattr(single, rate, 0.0) for rate in ("dropout", "recurrent_dropout")]
-            if any(isinstance(rate, float) and rate > 0 for rate in rates):
-                raise ValueError(
-                    "A cell in a RecurrentBlock must have no dropout of its own: create the "
-                    f"{type(single).__name__} with dropout=0 and recurrent_dropout=0, and the "
-                    f"block with `dropout_rate`. Received: dropout={rates[0]}, "
-                    f"recurrent_dropout={rates[1]}"
-                )
 
     def call(
         self,
@@ -144,7 +131,7 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
     ):
         mask = require_parts(attention_mask, positions, self)
         x = self.cell_residual.preprocess(inputs)
-        outputs, _ = self._recur(x, mask.padding, positions)
+        outputs, _ = self.recurrence.run(x, mask.padding, positions)
         x = self.cell_residual(inputs, outputs)
         memory = self.project_memory(encoder_output, key_positions(memory_mask))
         x, cross = self.apply_cross_attention(
@@ -152,23 +139,12 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
         )
         return (x, self._scores(cross)) if return_attention_scores else x
 
-    def _recur(self, x, padding, positions):
-        """Returns the outputs of the cell at all positions, and its last states, in a list."""
-        B, T, _ = ops.shape(x)
-        if positions is None:
-            positions = ops.arange(T, dtype="int32")[None]
-        marks = ops.cast(ops.broadcast_to(ops.equal(positions, 0), (B, T)), x.dtype)
-        if padding is not None:
-            marks = ops.where(padding, marks, ops.cast(PADDING, x.dtype))
-        outputs, *states = self.recurrence(ops.concatenate([x, marks[:, :, None]], axis=-1))
-        return outputs, keras.tree.flatten(states)
-
     def init_cache(self, batch_size, num_beams, length):
         """Returns the state of the cell before the first position, `(B, W, ...)` each."""
         shape = (batch_size, num_beams)
         return keras.tree.map_structure(
             lambda state: ops.broadcast_to(state[:, None], (*shape, *state.shape[1:])),
-            _initial_state(self.cell, 1),
+            initial_state(self.cell, 1),
         )
 
     def prefill(self, inputs, attention_mask=None, positions=None, memory=(), memory_mask=None):
@@ -183,10 +159,10 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
         self.build_if_needed(inputs.shape)
         padding = prompt_padding(attention_mask, inputs)
         x = self.cell_residual.preprocess(inputs)
-        outputs, states = self._recur(x, padding, positions)
+        outputs, states = self.recurrence.run(x, padding, positions)
         x = self.cell_residual(inputs, outputs)
         x, _ = self.apply_cross_attention(x, memory, memory_mask, positions, False)
-        return x, keras.tree.pack_sequence_as(_initial_state(self.cell, 1), states)
+        return x, keras.tree.pack_sequence_as(initial_state(self.cell, 1), states)
 
     def step(
         self,
@@ -209,7 +185,7 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
             inherited = at.inherit(state, initial[:, None])
             return ops.reshape(inherited, (B * W, *state.shape[2:]))
 
-        initial = _initial_state(self.cell, 1) if prompt is None else prompt
+        initial = initial_state(self.cell, 1) if prompt is None else prompt
         states = keras.tree.map_structure(of_parent, cache, initial)
         x = ops.reshape(self.cell_residual.preprocess(inputs), (B * W, D))
         outputs, states = self.cell(x, states)
@@ -231,48 +207,3 @@ class RecurrentBlock(AttendsToEncoder, TakesParts, Layer):
             "norm": self.norm,
             "epsilon": self.epsilon,
         }
-
-
-def _single_cells(cell):
-    """Returns a cell in a list, or the cells of `StackedRNNCells`."""
-    stacked = getattr(cell, "cells", None)
-    return [cell] if stacked is None else [one for part in stacked for one in _single_cells(part)]
-
-
-def _initial_state(cell, batch_size):
-    """Returns the state of a cell before the first position, in the dtype it computes in."""
-    if hasattr(cell, "get_initial_state"):
-        states = cell.get_initial_state(batch_size=batch_size)
-    else:
-        states = [ops.zeros((batch_size, size)) for size in keras.tree.flatten(cell.state_size)]
-    states = states if keras.tree.is_nested(states) else [states]
-    return keras.tree.map_structure(lambda state: ops.cast(state, cell.compute_dtype), states)
-
-
-class _RestartingCell(keras.layers.Layer):
-    """A cell with a mark beside its input, by which its state starts anew or is left as it is.
-
-    Keras' own argument for padding, `mask`, would stay on the outputs as a hidden attribute.
-    """
-
-    def __init__(self, cell, **kwargs):
-        super().__init__(**kwargs)
-        self.cell = cell
-        self.state_size = cell.state_size
-        self.output_size = getattr(cell, "output_size", None)
-
-    def get_initial_state(self, batch_size=None):
-        return _initial_state(self.cell, batch_size)
-
-    def call(self, inputs, states):
-        x, mark = inputs[:, :-1], inputs[:, -1:]
-        states = _choose(ops.equal(mark, START), self.get_initial_state(ops.shape(x)[0]), states)
-        outputs, new_states = self.cell(x, states)
-        return outputs, _choose(ops.equal(mark, PADDING), states, new_states)
-
-
-def _choose(condition, states, other_states):
-    """Returns states, in the structure of `states`, or others where a condition is false."""
-    pairs = zip(keras.tree.flatten(states), keras.tree.flatten(other_states), strict=True)
-    chosen = [ops.where(condition, state, other) for state, other in pairs]
-    return keras.tree.pack_sequence_as(states, chosen)

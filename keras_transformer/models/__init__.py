@@ -1,6 +1,7 @@
 """Stacks of blocks, and the models composed of them."""
 
 from keras_transformer.models import catalog as catalog  # registers its architectures
+from keras_transformer.models import recurrent as recurrent  # registers it
 from keras_transformer.models.architectures import (
     complete_architecture_options,
     create_model,

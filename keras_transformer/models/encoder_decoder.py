@@ -157,7 +157,9 @@ class EncoderDecoder(TokenModel):
     def attention(self, source, target):
         """Returns the attention scores of all blocks for sentences and their translations.
 
-        The functions of `keras_transformer.illustrate` display them. Dropout is not applied. Row
+        The functions of `keras_transformer.illustrate` display them. Dropout is not applied. Blocks
+        without cross-attention are left out, and so is self-attention if no block has any: its
+        array has no layers. Row
         `t` of the decoder's scores belongs to the position whose input is `target[:, t]`.
 
         Args:
@@ -170,11 +172,12 @@ class EncoderDecoder(TokenModel):
             `(B, layers, H, T, S)`.
 
         Raises:
-            ValueError: If a block has no attention scores.
+            ValueError: If no block has cross-attention, or some have self-attention and others do
+                not.
         """
         inputs = {"source": ops.convert_to_tensor(source), "target": ops.convert_to_tensor(target)}
         _, scores = self(inputs, training=False, return_attention_scores=True)
-        return stack_scores(scores)
+        return {name: ops.convert_to_numpy(one) for name, one in stack_scores(scores).items()}
 
     @refused_after_fork
     def encode(self, source):

@@ -195,7 +195,7 @@ class LanguageModel(TokenModel):
         """
         inputs = {"target": ops.convert_to_tensor(target)}
         _, scores = self(inputs, training=False, return_attention_scores=True)
-        return stack_scores(scores)
+        return {name: ops.convert_to_numpy(one) for name, one in stack_scores(scores).items()}
 
     @refused_after_fork
     def encode(self, source):

@@ -4,6 +4,7 @@ import contextlib
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.keras_patches import is_distributed
@@ -145,38 +146,56 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
         raise ValueError(f"`inputs` must be a dict of token ids, {expected}. Received: {received}")
 
 
-def check_scores(name, blocks):
-    """Raises a ValueError if a block has no attention scores, `None` in a list of scores.
+def scores_of(name, blocks):
+    """Returns the attention scores of the blocks that have any, `(B, H, T, S)` each, in a list.
 
-    Or if they differ in shape, which cannot be stacked.
+    Args:
+        name: `"encoder"`, `"decoder"` or `"cross"`: which scores they are.
+        blocks: List of the scores of each block, `None` for a block without any. In self-attention,
+            either all blocks have scores or none has; the cross-attention may be in some blocks.
+
+    Raises:
+        ValueError: Some blocks lack self-attention, or scores differ in shape, so that they cannot
+            be stacked.
     """
-    for number, scores in enumerate(blocks):
-        if scores is None:
-            raise ValueError(
-                f"Attention scores need attention in every block. Received: a model whose {name} "
-                f"has none in block {number}"
-            )
-    shapes = {tuple(scores.shape[1:]) for scores in blocks}
+    found = [scores for scores in blocks if scores is not None]
+    if name != "cross" and 0 < len(found) < len(blocks):
+        number = next(number for number, scores in enumerate(blocks) if scores is None)
+        raise ValueError(
+            f"Attention scores need attention in every block, or in none. Received: a model whose "
+            f"{name} has none in block {number}"
+        )
+    shapes = {tuple(scores.shape[1:]) for scores in found}
     if len(shapes) > 1 and not any(None in shape for shape in shapes):
         raise ValueError(
             f"Attention scores of blocks with other numbers of heads or keys do not fit into one "
             "array: call the model with `return_attention_scores=True`, which returns a list. "
             f"Received: a model whose {name} has the shapes (heads, queries, keys) {sorted(shapes)}"
         )
+    return found
 
 
 def stack_scores(scores):
-    """Returns scores of all blocks as NumPy arrays, `(B, layers, H, T, S)`, by name.
+    """Returns the scores of all blocks that have any, stacked: `(B, layers, H, T, S)`, by name.
+
+    Where no block has scores, the array has no layers, and as many heads as that of the
+    cross-attention.
 
     Raises:
-        ValueError: A block has no attention scores, or they differ in shape.
+        ValueError: There are no scores at all, or `scores_of` raises one.
     """
-    for name, blocks in scores.items():
-        check_scores(name, blocks)
-    return {
-        name: np.stack([keras.ops.convert_to_numpy(block) for block in blocks], axis=1)
-        for name, blocks in scores.items()
-    }
+    found = {name: scores_of(name, blocks) for name, blocks in scores.items()}
+    if not (found["cross"] if "cross" in found else found["decoder"]):
+        raise ValueError(
+            "The model has no attention whose scores can be shown. Received: no scores of any block"
+        )
+    stacked = {name: ops.stack(blocks, axis=1) for name, blocks in found.items() if blocks}
+    if len(stacked) < len(found):
+        B, _, H, T, S = ops.shape(stacked["cross"])
+        lengths = {"encoder": S, "decoder": T}
+        for name in found.keys() - stacked.keys():
+            stacked[name] = ops.zeros((B, 0, H, lengths[name], lengths[name]), "float32")
+    return {name: stacked[name] for name in found}
 
 
 def outputs_and_scores(outputs, return_attention_scores):

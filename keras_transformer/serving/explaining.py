@@ -95,8 +95,8 @@ def explanation_answer(explainer: Explainer, explained: Explanation) -> ExplainA
 
 
 def _attention(attention: Attention | None) -> dict | None:
-    """Returns what the attention view draws, beginning with the last layer of the decoder."""
+    """Returns what the attention view draws, beginning with the last cross-attention."""
     if attention is None:
         return None
-    start = {"layer": len(attention.decoder) - 1, "kind": "inp_out", "token": None}
+    start = {"layer": len(attention.cross) - 1, "kind": "inp_out", "token": None}
     return {**packed(attention), "start": start}

@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_transformer.forking import refused_after_fork
-from keras_transformer.models.token_model import check_scores
+from keras_transformer.models.token_model import stack_scores
 
 
 def shift_right(target, bos_id):
@@ -63,15 +63,14 @@ def target_attention(model, source, target, *, bos_id):
         bos_id: As in `score_targets`.
 
     Returns:
-        Float32 tensor of shape `(B, layers, H, T, S)`.
+        Float32 tensor of shape `(B, layers, H, T, S)`, of the blocks with cross-attention.
 
     Raises:
-        ValueError: If a block of the decoder has no such scores.
+        ValueError: If no block of the decoder has such scores.
     """
     inputs = {"source": source, "target": shift_right(target, bos_id)}
     _, scores = model(inputs, training=False, return_attention_scores=True)
-    check_scores("cross", scores["cross"])
-    return ops.stack(scores["cross"], axis=1)
+    return stack_scores({"cross": scores["cross"]})["cross"]
 
 
 @refused_after_fork
@@ -93,13 +92,12 @@ def all_attention(model, source, target, *, bos_id, with_positions=False):
         `(B, layers, H, T, T)`, and of the cross-attention, `(B, layers, H, T, S)`.
 
     Raises:
-        ValueError: If a block has no such scores.
+        ValueError: As `EncoderDecoder.attention`.
     """
     inputs = {"source": source, "target": shift_right(target, bos_id)}
     if with_positions:
         for name, ids in list(inputs.items()):
             inputs[f"{name}_positions"] = ops.arange(ids.shape[1], dtype="int32")[None]
     _, scores = model(inputs, training=False, return_attention_scores=True)
-    for name, blocks in scores.items():
-        check_scores(name, blocks)
-    return tuple(ops.stack(scores[name], axis=1) for name in ("encoder", "decoder", "cross"))
+    stacked = stack_scores(scores)
+    return tuple(stacked[name] for name in ("encoder", "decoder", "cross"))

@@ -390,6 +390,13 @@ def test_a_subclass_is_refused_by_its_name(tokenizer, tmp_path):
         export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
 
 
+def test_a_recurrent_model_is_refused_by_its_name(tokenizer, tmp_path):
+    model = create_model("recurrent", vocabulary_size=307, **SIZES)
+    with pytest.raises(ValueError, match=r"computes the paper's .*Received: an? EncoderDecoder at"):
+        export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
+    assert not (tmp_path / "ct2").exists()
+
+
 def test_the_configuration_names_how_sentences_start_and_end(make_translator, tmp_path):
     export_ctranslate2(make_translator(), tmp_path / "ct2")
     config = json.loads((tmp_path / "ct2" / "config.json").read_text())

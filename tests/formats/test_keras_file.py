@@ -19,7 +19,7 @@ from keras_transformer.layers import (
     RelativeAttention,
     RotaryEmbedding,
 )
-from keras_transformer.models import DecoderStack
+from keras_transformer.models import DecoderStack, create_model
 from keras_transformer.text import TokenizerAdapter
 from tests.translation.conftest import sentences
 from tests.weights import randomize
@@ -52,6 +52,19 @@ def test_it_loads_in_safe_mode_with_equal_logits(tokenizer, tmp_path, changes):
     beside = Tokenizer.load(tmp_path / "new" / "mine" / "tokenizer.model")
     assert beside.fingerprint == tokenizer.fingerprint
     assert Translator(loaded, beside).tokenizer is beside
+
+
+@pytest.mark.parametrize("changes", [{}, {"norm": "pre", "dtype": "mixed_bfloat16"}])
+def test_a_recurrent_model_has_equal_logits(tokenizer, tmp_path, changes):
+    """From its `.keras` file, and from its run folder."""
+    model = create_model("recurrent", vocabulary_size=307, **SIZES, **changes)
+    model.build()
+    translator = Translator(randomize(model), tokenizer)
+    export_keras(translator, tmp_path / "file")
+    loaded = keras.saving.load_model(tmp_path / "file" / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(IDS), model(IDS))
+    translator.save(tmp_path / "run")
+    np.testing.assert_array_equal(Translator.load(tmp_path / "run").model(IDS), model(IDS))
 
 
 def language_model(make_attention):

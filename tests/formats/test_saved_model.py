@@ -15,10 +15,12 @@ from keras_transformer.formats import export_saved_model
 from keras_transformer.formats.saved_model import export, graph_search
 from keras_transformer.formats.saved_model.text_splitter import TextSplitter
 from keras_transformer.layers import DotProductAttention
+from keras_transformer.models import create_model
 from keras_transformer.text import TokenizerAdapter
 from keras_transformer.translation.scoring import score_targets
 from tests.conftest import ROOT, searches_without_xla
 from tests.translation.conftest import BYTES, make_model, sentences
+from tests.weights import randomize
 
 pytest.importorskip("tensorflow_text")
 
@@ -515,6 +517,30 @@ def with_a_part(tokenizer):
     model.set_weights([3 * weight for weight in model.get_weights()])
     with searches_without_xla():
         yield Translator(model, tokenizer, max_source_length=LIMIT)
+
+
+@pytest.mark.slow  # a graph of its own
+def test_a_recurrent_model_is_in_the_saved_model_with_its_attention(tokenizer, tmp_path):
+    """Which its bottom block alone has."""
+    model = create_model("recurrent", vocabulary_size=307, num_layers=2, d_model=12)
+    model.build()
+    with searches_without_xla():
+        recurrent = Translator(randomize(model), tokenizer, max_source_length=LIMIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_search, "SIZES", SIZES)
+        export_saved_model(recurrent, tmp_path / "1", beam_size=2, top_beams=2, max_length=11)
+    texts = sentences(7, seed=2, longest=5)
+    served = tf.saved_model.load(str(tmp_path / "1"))
+    options = {"beam_size": 2, "top_beams": 2, "max_length": 11, "return_attention": True}
+    wanted = recurrent.translate(texts, **options)
+    answer = ask(served, texts)
+    assert_same({name: answer[name] for name in ("translation", "score")}, wanted)
+    attention = ask(served, texts, "translate_with_attention")["attention"]
+    assert attention.shape[1:3] == (1, 1)
+    for scores, one in zip(attention, wanted, strict=True):
+        expected = one.hypotheses[0].attention
+        _, _, T, S = expected.shape
+        np.testing.assert_allclose(scores[:, :, :T, :S], expected, atol=1e-5)
 
 
 @pytest.mark.slow  # a graph of its own

@@ -100,7 +100,7 @@ def test_layers_are_counted_from_0_and_the_view_begins_at_the_top():
     attention = random_attention(6, 8, ["The", "animal"], ["L'", "animal", "</s>"])
     data = embedded(attention_figure(attention))
     assert data["start"] == {"layer": 5, "kind": "inp_inp", "token": None}
-    assert data["layers"] == {"encoder": 6, "decoder": 6}
+    assert data["layers"] == {"encoder": 6, "decoder": 6, "cross": 6}
     assert data["heads"] == 8
     assert KINDS["inp_inp"] == "Input - Input"
 

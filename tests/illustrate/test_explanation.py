@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_transformer import Translator
+from keras_transformer import SeparableConvolution, Transformer, Translator
 from keras_transformer.illustrate import extraction
 from keras_transformer.illustrate.explanation import Explainer
 from keras_transformer.illustrate.search_view import candidates
@@ -83,8 +83,23 @@ def of_architecture(make, translator):
     return Translator(randomize(model), translator.tokenizer, max_source_length=16)
 
 
-def test_a_model_with_blocks_without_attention_shows_its_search(translator):
+def test_a_model_without_self_attention_shows_its_cross_attention(translator):
     explainer = explainer_of(of_architecture(convolutional, translator), beam_size=2)
+    assert explainer.prepare() == 2
+    found = explainer.explain("six two")
+    shapes = [getattr(found.attention, name).shape[:2] for name in ("encoder", "decoder", "cross")]
+    assert shapes == [(0, 3), (0, 3), (2, 3)]
+    assert found.steps
+
+
+def partly_convolutional(**sizes):
+    model = Transformer(**sizes)
+    model.encoder.blocks[1].self_attention = SeparableConvolution(12, causal=False)
+    return model
+
+
+def test_a_model_with_some_blocks_without_attention_shows_its_search(translator):
+    explainer = explainer_of(of_architecture(partly_convolutional, translator), beam_size=2)
     assert explainer.prepare() == 1
     found = explainer.explain("six two")
     assert found.attention is None

@@ -102,6 +102,17 @@ def test_the_same_command_goes_on(desk, undisturbed, capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_recurrent_run_goes_on_too(at, tmp_path):
+    """Bit for bit, with dropout."""
+    command = [*once(*OPTIONS, "--architecture", "recurrent"), "--output"]
+    assert main([*command, str(tmp_path / "undisturbed")]) == 0
+    with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
+        main([*command, str(tmp_path / "run")])
+    assert main([*command, str(tmp_path / "run")]) == 0
+    is_as_undisturbed(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
 def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys):
     output = tmp_path / "run"
     command = [*OPTIONS, "--output", str(output)]

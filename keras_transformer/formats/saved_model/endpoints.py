@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.formats.saved_model.text_splitter import PieceSplitter, TextSplitter
+from keras_transformer.models.token_model import stack_scores
 from keras_transformer.text import MarianTokenizer
 
 # Texts that `str.strip` makes empty.
@@ -186,5 +187,6 @@ class Endpoints:
         bos = tf.fill((tf.shape(target)[0], 1), self.target_tokenizer.bos_id)
         inputs = {"source": source, "target": tf.concat([bos, target[:, :-1]], axis=1)}
         _, scores = self.model(inputs, training=False, return_attention_scores=True)
+        cross = stack_scores({"cross": scores["cross"]})["cross"]
         mask = self._is_real(target)[:, :, None] & self._is_real(source)[:, None, :]
-        return tf.where(mask[:, None, None], tf.stack(scores["cross"], axis=1), 0.0)
+        return tf.where(mask[:, None, None], cross, 0.0)

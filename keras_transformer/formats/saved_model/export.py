@@ -62,8 +62,8 @@ def export_saved_model(
       are "" and -inf.
     - `translate_with_attention` returns the best `translation` and its `score`, `(N,)`; `parts`,
       `(N,)`, the number of pieces; `source_tokens` `(N, S)` and `target_tokens` `(N, T)`, strings,
-      EOS included, padded with ""; and `attention`, `(N, layers, heads, T, S)`. Tokens and
-      attention are those of the first piece.
+      EOS included, padded with ""; and `attention`, `(N, layers, heads, T, S)`, of the layers
+      with cross-attention. Tokens and attention are those of the first piece.
 
     Translations are those of `Translator.translate`. The translation of an empty text is empty and
     has the score 0. Bytes that are not UTF-8 are read as U+FFFD. An over-long text is split into

@@ -38,7 +38,7 @@ function Scores(data) {
     return layer < data.layers.encoder ? parts.encoder[((layer * H + head) * S + query) * S + key] : 0;
   }
   function cross(layer, head, query, key) {
-    return layer < data.layers.decoder ? parts.cross[((layer * H + head) * T + query) * S + key] : 0;
+    return layer < data.layers.cross ? parts.cross[((layer * H + head) * T + query) * S + key] : 0;
   }
   function decoder(layer, head, query, key) {
     if (layer >= data.layers.decoder) return 0;
@@ -48,12 +48,12 @@ function Scores(data) {
   }
   this.kinds = {
     inp_inp: { left: data.source, right: data.source, layers: data.layers.encoder, weight: encoder },
-    inp_out: { left: data.source, right: data.written, layers: data.layers.decoder, weight: cross },
+    inp_out: { left: data.source, right: data.written, layers: data.layers.cross, weight: cross },
     out_out: { left: data.read, right: data.written, layers: data.layers.decoder, weight: decoder },
     all: {
       left: data.source.concat(data.read),
       right: data.source.concat(data.written),
-      layers: Math.max(data.layers.encoder, data.layers.decoder),
+      layers: Math.max(data.layers.encoder, data.layers.cross, data.layers.decoder),
       weight: function (layer, head, query, key) {
         if (query < S) return key < S ? encoder(layer, head, query, key) : 0;
         return key < S ? cross(layer, head, query - S, key) : decoder(layer, head, query - S, key - S);
@@ -277,6 +277,7 @@ function View(figure, data) {
   }
 
   makeHeads();
+  for (const option of [...control("kind").options]) if (!data.kinds.includes(option.value)) option.remove();
   control("kind").value = data.start.kind;
   fillLayers(data.start.layer);
   control("kind").addEventListener("change", () => { fillLayers(layer()); redraw(); });

@@ -142,7 +142,7 @@ class Answer {
     this.find(".replay").hidden = false;
     this.replay = new SearchReplay(this.find(".replay"), found);
     if (!found.attention) {
-      this.note("This model has no attention in some of its blocks, so there is no picture of it.");
+      this.note("This model has no attention scores that can be shown, so there is no picture of them.");
       return;
     }
     const figure = byId("attention").content.cloneNode(true).firstElementChild;
