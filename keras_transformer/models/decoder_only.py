@@ -138,7 +138,8 @@ class DecoderOnly(DecoderModel):
         own = [block and block.get("self") for block in scores]
         parts = [(None,) * 3 if one is None else joint.scores(one) for one in own]
         names = ("encoder", "decoder", "cross")
-        return joint.of_target(hidden), dict(zip(names, map(list, zip(*parts)), strict=True))
+        by_name = {name: [one[number] for one in parts] for number, name in enumerate(names)}
+        return joint.of_target(hidden), by_name
 
     def _join(self, inputs):
         """Returns how source and target make one sequence."""
