@@ -60,7 +60,8 @@ class DecoderOnly(DecoderModel):
         Logits of the target, shape `(B, T, V)`, float32. If `return_attention_scores=True`, a tuple
         of the logits and a dict of lists as that of `EncoderDecoder`: `"encoder"` has the scores of
         source positions, `"decoder"` those of the target for itself, and `"cross"` those of the
-        target for the source; the last two are parts of the same rows, which add up to 1.
+        target for the source; the last two are parts of the same rows, which add up to 1. Scores of
+        groups of tokens (`MemoryCompressedAttention`) are divided among their tokens.
 
     Raises:
         ValueError: When called, if `inputs` lacks `"source"` or `"target"`, or both together are
@@ -135,11 +136,22 @@ class DecoderOnly(DecoderModel):
         hidden, scores = self._joint_hidden(inputs, joint, training, return_attention_scores)
         if not return_attention_scores:
             return joint.of_target(hidden), None
-        own = [block and block.get("self") for block in scores]
+        own = self._scores_of_tokens(scores, joint.arrange(*self._positions(inputs)))
         parts = [(None,) * 3 if one is None else joint.scores(one) for one in own]
         names = ("encoder", "decoder", "cross")
         by_name = {name: [one[number] for one in parts] for number, name in enumerate(names)}
         return joint.of_target(hidden), by_name
+
+    def _scores_of_tokens(self, scores, positions):
+        """Returns the scores of each block, those of groups of tokens divided among them."""
+        own = []
+        for block, block_scores in zip(self.decoder.blocks, scores, strict=True):
+            of_block = block_scores and block_scores.get("self")
+            attention = getattr(block, "self_attention", None)
+            if of_block is not None and hasattr(attention, "scores_of_tokens"):
+                of_block = attention.scores_of_tokens(of_block, positions)
+            own.append(of_block)
+        return own
 
     def _join(self, inputs):
         """Returns how source and target make one sequence."""
