@@ -16,6 +16,7 @@ from keras import ops
 import keras_transformer as kt
 from keras_transformer.layers import AttentionMask
 from keras_transformer.models import (
+    DecoderOnly,
     DecoderStack,
     EncoderDecoder,
     EncoderStack,
@@ -237,6 +238,21 @@ class LanguageModelRow(ModelRow):
         return model({"target": inputs, "target_segments": segments, "target_positions": positions})
 
 
+@dataclasses.dataclass(frozen=True)
+class DecoderOnlyRow(ModelRow):
+    """A decoder-only translator, which reads each source before the first step."""
+
+    def memory(self, model):
+        source = ops.convert_to_tensor(SOURCE_IDS)
+        return model.encode(source), source
+
+    def whole(self, model, inputs, memory):
+        return model({"source": memory[1], "target": inputs})
+
+    def step(self, model, inputs, cache, at, memory):
+        return super().step(model, inputs, cache, at, memory[0])
+
+
 def attention(dtype, attention=None, position_encoder=None, num_heads=H, **options):
     return kt.MultiHeadAttention(
         D,
@@ -361,7 +377,7 @@ def transformer(**settings):
 def architecture(name, options=None, **settings):
     """A model of the catalogue, whose heads have an even width."""
     sizes = {"vocabulary_size": V, "num_layers": 2, "d_model": 12, "num_heads": 2, "d_ff": F}
-    return lambda dtype: create_model(name, options, **sizes, **settings, dtype=dtype)
+    return lambda dtype: create_model(name, options, **{**sizes, **settings}, dtype=dtype)
 
 
 def model_of_parts(dtype):
@@ -397,6 +413,12 @@ def language_model(dtype):
         ),
         dtype=dtype,
     )
+
+
+def decoder_only(dtype):
+    """A decoder-only translator of blocks of all kinds."""
+    plain = language_model(dtype)
+    return DecoderOnly(plain.embedding, plain.decoder, dtype=dtype)
 
 
 def long_language_model(dtype):
@@ -513,6 +535,10 @@ ROWS = {
     "recurrent": ModelRow(architecture("recurrent")),
     "recurrent, pre": ModelRow(architecture("recurrent", norm="pre", num_decoder_layers=3)),
     "model of parts": ModelRow(model_of_parts),
+    "decoder-only translator": DecoderOnlyRow(decoder_only),
+    "decoder-only translator of local and memory-compressed attention": DecoderOnlyRow(
+        architecture("memory_compressed", {"block_length": 5}, num_layers=3)
+    ),
     "language model": LanguageModelRow(language_model),
     "language model of local and memory-compressed attention": LanguageModelRow(
         long_language_model
@@ -524,6 +550,7 @@ PROMPTED = [name for name, row in ROWS.items() if isinstance(row, LayerRow) and 
 
 # Those that every backend goes through in the quick tests.
 QUICK = [
+    "decoder-only translator",
     "attention with all parts",
     "block, convolution",
     "recurrent block, LSTM, pre, attends",
@@ -534,6 +561,7 @@ QUICK = [
 
 # Those that no quick test compiles, since other rows have the same parts.
 COMBINED = [
+    "decoder-only translator of local and memory-compressed attention",
     "local attention, no block before",
     "local attention, three blocks before, rotated",
     "memory-compressed attention",

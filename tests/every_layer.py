@@ -154,6 +154,15 @@ def _transformer(inputs=IDS, **settings):
     )
 
 
+def _decoder_only(inputs):
+    def make(**options):
+        blocks = [kt.DecoderBlock(**SIZES, cross_attention=False, **options) for _ in range(2)]
+        embedding = kt.PositionalEmbedding(V, D, **options)
+        return kt.DecoderOnly(embedding, kt.DecoderStack(blocks, **options), **options)
+
+    return Case(make, build=(), arguments={"inputs": inputs}, float32_output=True)
+
+
 CASES = {
     "AddAndNorm post": Case(
         lambda **options: kt.AddAndNorm(0.1, **options),
@@ -329,6 +338,8 @@ CASES = {
         arguments={"inputs": {"target": IDS["target"]}},
         float32_output=True,
     ),
+    "DecoderOnly": _decoder_only(IDS),
+    "DecoderOnly of packed rows": _decoder_only({**IDS, **SEGMENTS}),
     "Transformer": _transformer(),
     "Transformer pre, t2t": _transformer(norm="pre", positions="t2t"),
     "Transformer of two vocabularies": _transformer(target_vocabulary_size=31, positions="learned"),

@@ -337,6 +337,19 @@ TRAINING = {
         "The architecture recurrent has no option cell. Its options, with their default values: "
         "none. Received: cell=",
     ),
+    "an encoder and a decoder of a model with a decoder alone": (
+        f"{PAIR} --architecture decoder_only --num-layers 2 --num-decoder-layers 3 --output new",
+        "leave out `num_decoder_layers`. Received: num_decoder_layers=3",
+    ),
+    "two vocabularies of one sequence": (
+        f"{PAIR} --architecture memory_compressed --shared-vocabulary false --output new",
+        "with one vocabulary: use a shared tokenizer",
+    ),
+    "a group of a single token": (
+        f"{PAIR} --architecture memory_compressed --architecture-options compression=1 "
+        "--num-layers 2 --output new",
+        "`compression` must be at least 2. Received: compression=1",
+    ),
     "heads that do not divide": (
         f"{PAIR} --d-model 15 --num-heads 4 --output new",
         "Received: d_model=15, num_heads=4",

@@ -12,6 +12,7 @@ from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
 from keras_transformer.layers import DotProductAttention, MemoryCompressedAttention, sinusoids
 from keras_transformer.layers.attention import masked_softmax, scale
+from keras_transformer.models import DecoderOnly
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
 
@@ -46,7 +47,12 @@ def attention_of(translator, source: list[int], target: list[int]) -> Attention:
 
 
 def compressions_of(model) -> dict[int, int]:
-    """Returns how many tokens become one key in blocks of the decoder, by layer."""
+    """Returns how many tokens become one key in blocks of the decoder, by layer.
+
+    A `DecoderOnly` has scores of single tokens in any case.
+    """
+    if isinstance(model, DecoderOnly):
+        return {}
     attentions = enumerate(getattr(one, "self_attention", None) for one in model.decoder.blocks)
     return {
         layer: attention.compression

@@ -44,9 +44,9 @@ def page(
         no self-attention.
 
     Raises:
-        ValueError: The text is empty; `token`, `layer` or `head` does not exist; the sentence
-            needs more positions than the model has learned; a search option is out of range; or the
-            model has no attention scores.
+        ValueError: The text is empty; the model has no encoder, or no attention scores; `token`,
+            `layer` or `head` does not exist; the sentence needs more positions than the model has
+            learned; or a search option is out of range.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     from keras_transformer.illustrate import extraction, word_order
@@ -189,7 +189,13 @@ def _with_eos(ids, eos_id: int) -> list[int]:
 
 
 def _check(translator, text: str) -> None:
-    """Raises ValueError for an empty text, or one that needs more positions than were learned."""
+    """Raises ValueError for a text that is empty or too long, or a model without an encoder."""
+    if not hasattr(translator.model, "encoder"):
+        raise ValueError(
+            "The page shows an encoder step by step, and this model has none: draw "
+            "`attention_figure` of its scores instead. Received: a "
+            f"{type(translator.model).__name__}"
+        )
     if not isinstance(text, str) or not text.strip() or not translator.tokenizer.tokenize(text):
         raise ValueError(
             f"`text` must be a sentence, with at least one token. Received: {text!r:.80}"

@@ -112,8 +112,11 @@ class LocalAttention(DotProductAttention):
                 return None
             before, after = before + 1, 0 if mask.causal else 1
         B, _, T, _ = ops.shape(query)
-        is_short = isinstance(T, int) and (before + 1 + after) * self.block_length >= T
-        return None if is_short else RowWindows(B, T, self.block_length, before, after)
+        if isinstance(T, int) and (before + 1 + after) * self.block_length >= T:
+            return None
+        # A row of unknown length may be shorter than a block, and is not to be filled up to one.
+        length = self.block_length if isinstance(T, int) else ops.minimum(self.block_length, T)
+        return RowWindows(B, T, length, before, after)
 
     def get_config(self):
         return {

@@ -152,6 +152,25 @@ class MemoryCompressedAttention(MultiHeadAttention):
         )
         return output, scores, (cache, window[:, :, 1:])
 
+    def scores_of_tokens(self, scores, positions):
+        """Divides the scores of groups of tokens among their tokens, in equal parts.
+
+        Args:
+            scores: Those of a call with `positions`, `(B, H, T, T)`: the score of a group stands at
+                the last of its tokens.
+            positions: Integer tensor of shape `(B or 1, T)`.
+
+        Returns:
+            Tensor of the same shape, whose rows have the same sums.
+        """
+        T = ops.shape(scores)[3]
+        to_end = self.compression - 1 - positions % self.compression
+        places = ops.minimum(ops.arange(T, dtype="int32") + to_end, T - 1)
+        is_whole = ops.equal(ops.take_along_axis(positions, places, axis=1), positions + to_end)
+        of_group = ops.take_along_axis(scores, places[:, None, None], axis=3) / self.compression
+        of_first = ops.where(ops.equal(positions, 0)[:, None, None], scores, 0.0)
+        return ops.where(is_whole[:, None, None], of_group, 0.0) + of_first
+
     def _memory(self, x, positions):
         """Returns what is attended to, `(B, S, D)`, and the positions of it, `(B or 1, S)`."""
         if positions is None:

@@ -20,7 +20,7 @@ class RowWindows:
     Attributes:
         batch_size: Integer or scalar tensor, B.
         length: Integer or scalar tensor, T.
-        block_length: Integer.
+        block_length: Integer or scalar tensor.
         before: Integer. How many blocks of the window stand before the block.
         after: Integer. How many stand after it.
 
@@ -35,7 +35,7 @@ class RowWindows:
 
     batch_size: object
     length: object
-    block_length: int
+    block_length: object
     before: int = 0
     after: int = 0
 

@@ -1,6 +1,7 @@
 """Stacks of blocks, and the models composed of them."""
 
 from keras_transformer.models import catalog as catalog  # registers its architectures
+from keras_transformer.models import decoder_catalog as decoder_catalog
 from keras_transformer.models import recurrent as recurrent  # registers it
 from keras_transformer.models.architectures import (
     complete_architecture_options,
@@ -8,6 +9,7 @@ from keras_transformer.models.architectures import (
     register_architecture,
 )
 from keras_transformer.models.decoder import Decoder
+from keras_transformer.models.decoder_only import DecoderOnly
 from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.description import describe_model, model_from_description
 from keras_transformer.models.encoder import Encoder
@@ -20,6 +22,7 @@ from keras_transformer.models.transformer import Transformer
 __all__ = [
     "PRESETS",
     "Decoder",
+    "DecoderOnly",
     "DecoderStack",
     "Encoder",
     "EncoderDecoder",

@@ -13,6 +13,7 @@ from keras_transformer.layers import (
     SeparableConvolution,
 )
 from keras_transformer.models.architectures import register_architecture
+from keras_transformer.models.decoder_only import DecoderOnly
 from keras_transformer.models.transformer import Transformer
 
 
@@ -122,13 +123,13 @@ def grouped_query(*, num_key_value_heads=2, base=Transformer, **sizes):
 
 
 @register_architecture
-def memory_compressed(*, block_length=256, compression=3, base=Transformer, **sizes):
-    """Returns a model whose decoder sees long texts, with two kinds of blocks in turns.
+def memory_compressed(*, block_length=256, compression=3, base=DecoderOnly.from_sizes, **sizes):
+    """Returns a `DecoderOnly` that sees long texts, with two kinds of blocks in turns.
 
     The first, third and so on attend to the tokens nearby (`LocalAttention`), the others to all
-    that is past, compressed (`MemoryCompressedAttention`), as in
-    [Liu et al., 2018](https://arxiv.org/abs/1801.10198), section 4.2, where a language model has
-    five blocks in this order. An encoder stays as it is.
+    that is past, compressed (`MemoryCompressedAttention`): the T-DMCA of
+    [Liu et al., 2018](https://arxiv.org/abs/1801.10198), section 4.2.4, which has five blocks.
+    With another base, it is the decoder of that model which has such blocks.
 
     Args:
         block_length: Integer. Number of tokens of a block of local attention, in which each token

@@ -10,8 +10,9 @@ from keras_transformer.layers import DecoderBlock, PositionalEmbedding
 from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.masks import AttentionMask, padding_mask
+from keras_transformer.models.decoder_model import DecoderModel
 from keras_transformer.models.decoder_stack import DecoderStack
-from keras_transformer.models.token_model import TokenModel, outputs_and_scores, stack_scores
+from keras_transformer.models.token_model import outputs_and_scores, stack_scores
 
 
 class Prompt(NamedTuple):
@@ -30,7 +31,7 @@ class Prompt(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LanguageModel(TokenModel):
+class LanguageModel(DecoderModel):
     """A decoder-only model of any embedding and stack, which continues texts.
 
     It is trained, searched and saved as `EncoderDecoder`. A prompt takes the place of the source:
@@ -72,17 +73,7 @@ class LanguageModel(TokenModel):
     (1, 3, 11)
     """
 
-    PARTS = ("embedding", "decoder")
     INPUTS = ("target",)
-
-    def __init__(self, embedding, decoder, pad_id=0, **kwargs):
-        super().__init__(**kwargs)
-        self.embedding = embedding
-        self.decoder = decoder
-        self.pad_id = pad_id
-        self.d_model = embedding.d_model
-        self.vocabulary_size = embedding.vocabulary_size
-        self.target_vocabulary_size = None
 
     @classmethod
     def from_sizes(
@@ -150,18 +141,9 @@ class LanguageModel(TokenModel):
         return cls(embedding, DecoderStack(blocks, final, dtype=dtype), **kwargs)
 
     @property
-    def target_embedding(self):
-        """The embedding, by the name that it has in `EncoderDecoder`."""
-        return self.embedding
-
-    @property
     def max_positions(self):
         """Maximum length of a text, prompt included; `None` means any length."""
         return self.embedding.max_positions
-
-    def build_parts(self):
-        self.build_part("embedding", (None, None))
-        self.build_part("decoder", (None, None, self.d_model))
 
     def hidden_and_scores(self, inputs, training, return_attention_scores):
         self.check_inputs(inputs)
@@ -259,6 +241,3 @@ class LanguageModel(TokenModel):
             prompt=memory.blocks,
         )
         return self.embedding.logits(hidden, output_weights), scores, cache
-
-    def get_config(self):
-        return {**super().get_config(), "pad_id": self.pad_id}

@@ -240,36 +240,39 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
             regularizers, enter the sum multiplied by the number of tokens.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if training and sample_weight is None and self._can_project():
-            total, count = self._projected_sums(x, y)
-        else:
-            logits = self(x, training=training)
-            total, count = self.loss.sums(y, logits, sample_weight)
-            self.compute_metrics(x, y, logits, sample_weight)
+        total, count = self.batch_sums(x, y, sample_weight, training)
         for loss in self.losses:
             total = total + loss * count
         loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
         loss_tracker.update_state(keras.ops.divide_no_nan(total, count), sample_weight=count)
         return total, count
 
+    def batch_sums(self, x, y, sample_weight, training):
+        """Returns the sums of the loss alone for a batch, and updates the metrics of `compile`."""
+        if training and sample_weight is None and self.can_project():
+            return self._projected_sums(x, y)
+        logits = self(x, training=training)
+        self.compute_metrics(x, y, logits, sample_weight)
+        return self.loss.sums(y, logits, sample_weight)
+
     def _projected_sums(self, x, y):
         """Computes the sums with the output projection fused into the loss, which saves memory."""
         hidden = keras.ops.cast(self.hidden(x, training=True), "float32")
         total, count, statistics = self.loss.projected_sums(y, hidden, self.output_vectors())
-        for metric in self._compiled_metrics():
+        for metric in self.token_metrics():
             metric.update_from_statistics(y, statistics)
         return total, count
 
-    def _can_project(self):
+    def can_project(self):
         """Returns whether model, loss and all metrics support a step without logits."""
-        parts = [self, self.loss, *self._compiled_metrics()]
+        parts = [self, self.loss, *self.token_metrics()]
         return (
             self.built
             and all(getattr(part, "projects_loss", False) for part in parts)
             and self.output_vectors() is not None
         )
 
-    def _compiled_metrics(self):
+    def token_metrics(self):
         """Returns the metrics given to `compile` or, until they are built, their container."""
         containers = [metric for metric in self.metrics if metric.name == "compile_metrics"]
         return [

@@ -41,10 +41,13 @@ def trained(folder, backend, **environment):
 
 
 @pytest.mark.parametrize("backend", ["on_tensorflow", "on_jax"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "decoder_only"])
 @pytest.mark.parametrize("case", ["one-{}-4", "two-{}-1", "two-{}-4"])
 def test_devices_and_micro_batches_change_nothing(backend, case, optimizer, request):
-    """With unequal numbers of tokens on each and clipping; see `toy_run.batches`."""
+    """With unequal numbers of tokens on each and clipping; see `toy_run.batches`.
+
+    The decoder-only translator, whose loss is that of the source too, learns with Adam.
+    """
     folder = request.getfixturevalue(backend)
     wanted, facts = read(folder, f"one-{optimizer}-1")
     weights, found = read(folder, case.format(optimizer))

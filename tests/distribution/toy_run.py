@@ -50,9 +50,10 @@ def data():
     return dataset_of(endless, [BatchShape(ROWS, LENGTH, LENGTH)])
 
 
-def make_model(dropout_rate=0.0):
+def make_model(kind=kt.Transformer, dropout_rate=0.0):
     random.seed(1)  # Keras' seeds come from it; `set_random_seed` would import TensorFlow
-    model = kt.Transformer(V, 1, 8, 2, 17, dropout_rate=dropout_rate)
+    sizes = {"num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 17}
+    model = kind(vocabulary_size=V, dropout_rate=dropout_rate, **sizes)
     model.build()
     return model
 
@@ -65,9 +66,9 @@ class PlainMean(keras.losses.Loss):
         return total / count
 
 
-def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None):
+def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None, kind=kt.Transformer):
     with devices.scope():
-        model = make_model()
+        model = make_model(kind)
         before = [np.array(variable.numpy()) for variable in model.trainable_variables]
         model.compile(
             OPTIMIZERS[optimizer](),
@@ -94,6 +95,9 @@ def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None):
 def train_on(folder, devices, name):
     for optimizer, N in itertools.product(OPTIMIZERS, (1, 4)):
         train(folder, f"{name}-{optimizer}-{N}", devices, optimizer, N)
+    for N in (1, 4):
+        case = f"{name}-decoder_only-{N}"
+        train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
 
 
 def dropped_on_two(devices):

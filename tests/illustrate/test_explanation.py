@@ -76,9 +76,9 @@ def test_what_a_rule_forbids_is_no_candidate(translator):
             assert len(set(one.ids)) == len(one.ids)
 
 
-def of_architecture(make, translator):
+def of_architecture(make, translator, **options):
     sizes = {"num_layers": 2, "d_model": 12, "num_heads": 3, "d_ff": 17}
-    model = make(vocabulary_size=277, **sizes)
+    model = make(vocabulary_size=277, **sizes, **options)
     model.build()
     return Translator(randomize(model), translator.tokenizer, max_source_length=16)
 
@@ -106,12 +106,15 @@ def test_a_model_with_some_blocks_without_attention_shows_its_search(translator)
     assert found.steps
 
 
-def test_scores_of_compressed_memory_are_divided_here_too(translator):
-    other = of_architecture(memory_compressed, translator)
+@pytest.mark.parametrize("options", [{"base": Transformer}, {}], ids=["encoder", "decoder only"])
+def test_scores_of_compressed_memory_are_divided_here_too(translator, options):
+    other = of_architecture(memory_compressed, translator, **options)
     found = explainer_of(other, beam_size=1).explain("six two")
     target = list(found.hypotheses[0]["ids"])
     wanted = extraction.attention_of(other, found.source, target)
-    np.testing.assert_allclose(found.attention.decoder, wanted.decoder, atol=1e-5)
+    for name in ("encoder", "decoder", "cross"):
+        scores = getattr(found.attention, name)
+        np.testing.assert_allclose(scores, getattr(wanted, name), atol=1e-5)
     assert len(target) > 3
 
 

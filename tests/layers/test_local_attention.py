@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import keras
 import numpy as np
@@ -116,6 +117,27 @@ def test_it_is_seen_if_a_tensor_grows_with_the_square_of_the_length():
         largest_tensor(DotProductAttention(), {}, (B, H, length, K)) for length in (29, 4 * 29)
     ]
     assert sizes[1] == 16 * sizes[0] == B * H * 116 * 116
+
+
+@pytest.mark.parametrize("dynamic", [False, True], ids=["known", "open"])
+@pytest.mark.parametrize("look_back", [0, 1])
+def test_a_row_shorter_than_a_block_is_not_filled_up_to_one(dynamic, look_back):
+    """Neither where its length is known as the graph is made, nor where it is not."""
+    layer, x = LocalAttention(257, look_back), heads(7)
+    length = None if dynamic else 7
+    compiled = tf.function(
+        lambda *x: layer(*x, attention_mask=AttentionMask(causal=True)),
+        input_signature=[tf.TensorSpec((None, H, length, K))] * 3,
+        jit_compile=True,
+    )
+    expected = DotProductAttention()(*x, attention_mask=AttentionMask(causal=True))
+    np.testing.assert_allclose(compiled(*x), expected, atol=1e-5)
+    program = compiled.experimental_get_compiler_ir(*x)(stage="hlo")
+    sizes = {
+        int(size) for shape in re.findall(r"\[([\d,]+)\]", program) for size in shape.split(",")
+    }
+    assert 7 in sizes
+    assert max(sizes) < 257
 
 
 def test_a_multi_head_attention_hands_it_the_parts_of_the_mask():

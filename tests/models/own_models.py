@@ -107,12 +107,19 @@ def long_memories(dtype):
     return model
 
 
+def decoder_only(dtype):
+    plain = kt.LanguageModel.from_sizes(V, 2, D, H, F, norm="pre", dtype=dtype)
+    plain.decoder.blocks[0].self_attention.attention = Distances(dtype=dtype)
+    return kt.DecoderOnly(plain.embedding, plain.decoder, dtype=dtype)
+
+
 MODELS = {
     "a subclass": subclass,
     "assigned parts": assigned,
     "a composed model": composed,
     "another embedding": other_embedding,
     "long memories": long_memories,
+    "a decoder alone": decoder_only,
 }
 
 

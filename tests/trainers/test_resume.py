@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer import StateFolder, Tokenizer, Translator
+from keras_transformer import DecoderOnly, StateFolder, Tokenizer, Translator
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.conftest import ROOT
 from tests.trainers.conftest import TINY, once
@@ -183,6 +183,23 @@ def test_a_run_from_another_goes_on_without_it(desk, undisturbed, tmp_path):
     shutil.rmtree(desk / "start")
     assert main(command) == 0
     is_as_undisturbed(desk / "new", desk / "once")
+
+
+@pytest.mark.slow
+def test_a_decoder_only_translator_goes_on_bit_for_bit(at, tmp_path):
+    """Of local and memory-compressed attention, in packed rows, whose loss is of the source too."""
+    options = ["--architecture", "memory_compressed", "--packed", "true"]
+    options += ["--architecture-options", "block_length=7"]
+    runs = tmp_path / "run", tmp_path / "undisturbed"
+    commands = [
+        [*once(*OPTIONS, "--num-layers", "3"), *options, "--output", str(run)] for run in runs
+    ]
+    with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
+        main(commands[0])
+    for command in commands:
+        assert main(command) == 0
+    is_as_undisturbed(*runs)
+    assert type(Translator.load(runs[0]).model) is DecoderOnly
 
 
 def state_of(arguments):
