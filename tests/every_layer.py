@@ -254,9 +254,7 @@ CASES = {
     "SeparableConvolution causal": _convolution(causal=True),
     "SeparableConvolution centred": _convolution(causal=False),
     "SeparableConvolution of groups, dilated, of wider inputs": Case(
-        lambda **options: kt.SeparableConvolution(
-            9, dilation=2, groups=3, input_dim=D, **options
-        ),
+        lambda **options: kt.SeparableConvolution(9, dilation=2, groups=3, input_dim=D, **options),
         build=((B, S, D),),
         arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
     ),

@@ -55,9 +55,7 @@ class ConvolutionStep(Layer):
         self.normalization.build((*inputs_shape[:-1], self.convolution.d_model))
 
     def call(self, inputs, attention_mask=None, positions=None, return_attention_scores=False):
-        x = self.convolution(
-            ops.relu(inputs), attention_mask=attention_mask, positions=positions
-        )
+        x = self.convolution(ops.relu(inputs), attention_mask=attention_mask, positions=positions)
         x = self.normalization(x)
         return (x, None) if return_attention_scores else x
 

@@ -6,7 +6,7 @@ from keras_transformer.layers import (
     InputOutputMixer,
     PositionalEmbedding,
 )
-from keras_transformer.models.architectures import register_architecture
+from keras_transformer.models.architectures import SIZES, register_architecture
 from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
@@ -99,7 +99,7 @@ def _known(sizes):
     """Returns the sizes that mean something here.
 
     Raises:
-        ValueError: A size has a value other than the only one that SliceNet knows.
+        ValueError: A size is invalid, or has a value other than the only one that SliceNet knows.
     """
     for name, value in ONLY.items():
         received = sizes.get(name, value)
@@ -108,6 +108,15 @@ def _known(sizes):
                 f"The architecture slicenet has {name}={value!r} only: leave out `{name}`. "
                 f"Received: {name}={received!r}"
             )
+    unknown = sorted(sizes.keys() - SIZES)
+    if unknown:
+        raise ValueError(
+            "The architecture slicenet takes its options and the arguments of `Transformer`. "
+            f"Received: {', '.join(unknown)}"
+        )
+    for name in ("num_layers", "num_decoder_layers", "d_model"):
+        if sizes.get(name) is not None and sizes[name] < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={sizes[name]}")
     meaningless = {*ONLY, "num_heads", "d_ff", "max_length"}
     return {name: value for name, value in sizes.items() if name not in meaningless}
 
