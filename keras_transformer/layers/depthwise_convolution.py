@@ -9,9 +9,10 @@ def depthwise_convolution(x, kernel, before, dilation=1):
     """Convolves every channel over positions with a kernel of its own.
 
     Rows are cut into blocks. Each block is the product of what its kernels meet, the block itself
-    and some positions around it, with the kernel of the channel written as a Toeplitz matrix. On CPUs,
-    XLA computes such products, and their gradients, many times as fast as sums of shifted rows or
-    its own depthwise convolutions, and compiles them in a time that no kernel size changes.
+    and some positions around it, with the kernel of the channel written as a Toeplitz matrix. On
+    CPUs, XLA computes such products, and their gradients, many times as fast as sums of shifted
+    rows or its own depthwise convolutions, and compiles them as fast for large kernels as for
+    small ones.
 
     Args:
         x: Tensor of shape `(B, T, D)`.

@@ -45,7 +45,9 @@ def test_ctranslate2_does_not_compute_it(translator, tmp_path):
 
 def test_its_search_is_illustrated(translator):
     with searches_without_xla():
-        found = Explainer(translator, 13, max_length=5, beam_size=2).explain("six two")
+        explainer = Explainer(translator, 13, max_length=5, beam_size=2)
+        explainer.prepare()
+        found = explainer.explain("six two")
     assert found.steps
 
 
@@ -60,8 +62,9 @@ def test_a_saved_model_translates_as_it_does_with_its_attention(translator, tmp_
     texts = sentences(7, seed=2, longest=5)
     options = {"beam_size": 2, "top_beams": 2, "max_length": 11, "return_attention": True}
     wanted = translator.translate(texts, **options)
-    answer = served.signatures["translate_with_attention"](text=tf.constant(texts))
-    attention = answer["attention"].numpy()
+    answer = served.signatures["serving_default"](text=tf.constant(texts))
+    attending = served.signatures["translate_with_attention"](text=tf.constant(texts))
+    attention = attending["attention"].numpy()
     assert attention.shape[1:3] == (2, 1)
     for n, one in enumerate(wanted):
         best = one.hypotheses[0]
