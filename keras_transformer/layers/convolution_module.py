@@ -77,14 +77,26 @@ class ConvolutionModule(ComposedSteps):
         self.causal = causal
         self.dropout_rate = dropout_rate
         self.convolution_steps = [
-            ConvolutionStep(d_model, size, causal, dilation, count, dtype=self.dtype_policy)
-            for size, dilation, count in zip(kernel_sizes, dilations, itertools.cycle(groups))
+            ConvolutionStep(
+                d_model,
+                size,
+                causal,
+                dilation,
+                count,
+                dtype=self.dtype_policy,
+                name=f"step_{number}",
+            )
+            for number, (size, dilation, count) in enumerate(
+                zip(kernel_sizes, dilations, itertools.cycle(groups))
+            )
         ]
         self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy) if dropout_rate else None
 
     def build(self, inputs_shape):
         for step in self.convolution_steps:
             step.build(inputs_shape)
+        if self.dropout is not None:
+            self.dropout.build(inputs_shape)
 
     def steps(self):
         return self.convolution_steps

@@ -46,9 +46,18 @@ class ConvolutionStep(Layer):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.convolution = SeparableConvolution(
-            d_model, kernel_size, causal, dilation, groups, input_dim, dtype=dtype
+            d_model,
+            kernel_size,
+            causal,
+            dilation,
+            groups,
+            input_dim,
+            dtype=dtype,
+            name="convolution",
         )
-        self.normalization = keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype)
+        self.normalization = keras.layers.LayerNormalization(
+            epsilon=EPSILON, dtype=dtype, name="normalization"
+        )
 
     def build(self, inputs_shape):
         self.convolution.build(inputs_shape)

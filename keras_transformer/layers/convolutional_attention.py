@@ -61,9 +61,14 @@ class ConvolutionalAttention(AttendingSteps):
         self.groups = list(groups)
         self.convolution_steps = [
             ConvolutionStep(
-                d_model, KERNEL_SIZE, dilation=dilation, groups=count, dtype=self.dtype_policy
+                d_model,
+                KERNEL_SIZE,
+                dilation=dilation,
+                groups=count,
+                dtype=self.dtype_policy,
+                name=f"step_{number}",
             )
-            for dilation, count in zip(DILATIONS, itertools.cycle(groups))
+            for number, (dilation, count) in enumerate(zip(DILATIONS, itertools.cycle(groups)))
         ]
 
     def build(self, inputs_shape, encoder_output_shape=None):

@@ -38,8 +38,10 @@ class InputOutputMixer(AttendingSteps):
         self.d_model = d_model
         self.groups = list(groups)
         dtype = self.dtype_policy
-        self.cross_attention = ConvolutionalAttention(d_model, groups, dtype=dtype)
-        self.mixing = ConvolutionStep(d_model, 3, input_dim=2 * d_model, dtype=dtype)
+        self.cross_attention = ConvolutionalAttention(
+            d_model, groups, dtype=dtype, name="cross_attention"
+        )
+        self.mixing = ConvolutionStep(d_model, 3, input_dim=2 * d_model, dtype=dtype, name="mixing")
 
     def build(self, inputs_shape, encoder_output_shape=None):
         self.cross_attention.build(inputs_shape, encoder_output_shape)
@@ -94,9 +96,17 @@ class AttendingConvolutionModule(AttendingSteps):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.module = ConvolutionModule(
-            d_model, kernel_sizes, dilations, groups, dropout_rate=dropout_rate, dtype=dtype
+            d_model,
+            kernel_sizes,
+            dilations,
+            groups,
+            dropout_rate=dropout_rate,
+            dtype=dtype,
+            name="module",
         )
-        self.cross_attention = ConvolutionalAttention(d_model, groups, dtype=dtype)
+        self.cross_attention = ConvolutionalAttention(
+            d_model, groups, dtype=dtype, name="cross_attention"
+        )
 
     def build(self, inputs_shape, encoder_output_shape=None):
         self.module.build(inputs_shape)

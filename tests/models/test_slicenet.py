@@ -119,6 +119,7 @@ def test_each_block_of_the_decoder_has_a_head_of_scores_and_no_other_block_has_a
         np.testing.assert_array_equal(of_block[1, :, :, 3:], 0)
 
 
+@pytest.mark.slow
 def test_what_is_generated_has_the_score_that_the_model_gives_it():
     """By beams and greedily, step by step against the whole sentence."""
     model = made()
