@@ -334,6 +334,9 @@ def convolution(dtype, kernel_size=5):
     return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
 
 
+MODULE = {"kernel_sizes": (3, 5), "dilations": (2, 1), "groups": (2, 7), "dropout_rate": 0.1}
+
+
 def recurrent(cell, cross_attention_of=None, **options):
     """A row for a recurrent block around a cell, perhaps with cross-attention."""
     attends = cross_attention_of is not None
@@ -487,6 +490,20 @@ ROWS = {
     "convolution": LayerRow(convolution),
     "convolution of a single position": LayerRow(lambda dtype: convolution(dtype, 1)),
     "convolution wider than the cache": LayerRow(lambda dtype: convolution(dtype, 29)),
+    "convolution in groups, dilated": LayerRow(
+        lambda dtype: kt.SeparableConvolution(D, 3, dilation=2, groups=7, dtype=dtype)
+    ),
+    "convolution step": LayerRow(lambda dtype: kt.ConvolutionStep(D, 5, groups=2, dtype=dtype)),
+    "convolution module": LayerRow(lambda dtype: kt.ConvolutionModule(D, **MODULE, dtype=dtype)),
+    "convolutional attention": LayerRow(
+        lambda dtype: kt.ConvolutionalAttention(D, (2, 7), dtype=dtype), attends=True
+    ),
+    "input-output mixer": LayerRow(
+        lambda dtype: kt.InputOutputMixer(D, (7, 2), dtype=dtype), attends=True
+    ),
+    "attending convolution module": LayerRow(
+        lambda dtype: kt.AttendingConvolutionModule(D, **MODULE, dtype=dtype), attends=True
+    ),
     "block post": LayerRow(block, attends=True),
     "block pre": LayerRow(lambda dtype: block(dtype, norm="pre"), attends=True),
     "block of a language model": LayerRow(
@@ -534,6 +551,9 @@ ROWS = {
     "multi-query": ModelRow(architecture("multi_query", norm="pre")),
     "recurrent": ModelRow(architecture("recurrent")),
     "recurrent, pre": ModelRow(architecture("recurrent", norm="pre", num_decoder_layers=3)),
+    "slicenet": ModelRow(
+        architecture("slicenet", {"kernels": "3-5", "dilations": "2-1", "groups": "2-3"})
+    ),
     "model of parts": ModelRow(model_of_parts),
     "decoder-only translator": DecoderOnlyRow(decoder_only),
     "decoder-only translator of local and memory-compressed attention": DecoderOnlyRow(
@@ -562,6 +582,11 @@ QUICK = [
 # Those that no quick test compiles, since other rows have the same parts.
 COMBINED = [
     "decoder-only translator of local and memory-compressed attention",
+    "convolution in groups, dilated",
+    "convolution step",
+    "convolution module",
+    "convolutional attention",
+    "input-output mixer",
     "local attention, no block before",
     "local attention, three blocks before, rotated",
     "memory-compressed attention",

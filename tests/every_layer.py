@@ -115,6 +115,17 @@ def _convolution(causal):
     )
 
 
+MODULE = {"kernel_sizes": (3, 7), "dilations": (2, 1), "groups": (2, 3)}
+
+
+def _attending_convolutions(make):
+    return Case(
+        make,
+        build=((B, T, D), (B, S, D)),
+        arguments={"inputs": TARGET, "encoder_output": SOURCE, "memory_mask": SOURCE_MASK},
+    )
+
+
 def _attention_in_itself(make):
     """What is between the projections, for queries, keys and values of the same row."""
     query, key, value = (random(B, H, S, D, seed=seed) for seed in (5, 6, 7))
@@ -266,6 +277,37 @@ CASES = {
     ),
     "SeparableConvolution causal": _convolution(causal=True),
     "SeparableConvolution centred": _convolution(causal=False),
+    "SeparableConvolution of groups, dilated, of wider inputs": Case(
+        lambda **options: kt.SeparableConvolution(9, dilation=2, groups=3, input_dim=D, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    ),
+    "GroupedDense": Case(
+        lambda **options: kt.GroupedDense(9, 3, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "ConvolutionStep": Case(
+        lambda **options: kt.ConvolutionStep(D, 5, dilation=2, groups=3, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "positions": SEGMENTS["source_positions"]},
+    ),
+    "ConvolutionModule": Case(
+        lambda **options: kt.ConvolutionModule(
+            D, **MODULE, causal=False, dropout_rate=0.1, **options
+        ),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    ),
+    "ConvolutionalAttention": _attending_convolutions(
+        lambda **options: kt.ConvolutionalAttention(D, (2, 3), **options)
+    ),
+    "InputOutputMixer": _attending_convolutions(
+        lambda **options: kt.InputOutputMixer(D, (2, 3), **options)
+    ),
+    "AttendingConvolutionModule": _attending_convolutions(
+        lambda **options: kt.AttendingConvolutionModule(D, **MODULE, dropout_rate=0.1, **options)
+    ),
     "RecurrentBlock of an encoder": _recurrent_block(
         keras.layers.GRUCell, attention_mask=TARGET_MASK
     ),

@@ -292,6 +292,21 @@ TRAINING = {
         "architecture_options must be of the form name=value, or a mapping in a recipe. Received: "
         "kernel_size",
     ),
+    "a width that the groups of SliceNet do not divide": (
+        f"{PAIR} --architecture slicenet --d-model 128 --output new",
+        "d_model must be a multiple of all groups of the architecture slicenet, here 2-3, such as "
+        "192 for 2-3; groups=1 takes any width. Received: d_model=128",
+    ),
+    "more kernels than dilations of SliceNet": (
+        f"{PAIR} --architecture slicenet --architecture-options kernels=3-5 --output new",
+        "must be as many, an even number, such as kernels=3-3-15-15 and dilations=1-1-1-8. "
+        "Received: kernels=3-5, dilations=1-1-1-1",
+    ),
+    "positions of SliceNet": (
+        f"{PAIR} --architecture slicenet --positions learned --output new",
+        "The architecture slicenet has positions='paper' only: leave out `positions`. Received: "
+        "positions='learned'",
+    ),
     "an option of an architecture twice": (
         f"{PAIR} --architecture-options kernel_size=5 kernel_size=7 --output new",
         "architecture_options has kernel_size twice: 5 and 7. Leave one out.",

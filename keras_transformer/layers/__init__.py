@@ -7,12 +7,20 @@ from keras_transformer.layers.attention import (
     dot_product_attention,
 )
 from keras_transformer.layers.bidirectional_recurrent_block import BidirectionalRecurrentBlock
+from keras_transformer.layers.convolution_module import ConvolutionModule
+from keras_transformer.layers.convolution_step import ConvolutionStep
+from keras_transformer.layers.convolutional_attention import ConvolutionalAttention
+from keras_transformer.layers.convolutional_blocks import (
+    AttendingConvolutionModule,
+    InputOutputMixer,
+)
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.distance_bias import DistanceBias, LinearBias
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.grouped_dense import GroupedDense
 from keras_transformer.layers.local_attention import LocalAttention
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
 from keras_transformer.layers.masks import (
@@ -33,8 +41,12 @@ from keras_transformer.layers.separable_convolution import SeparableConvolution
 __all__ = [
     "AddAndNorm",
     "AdditiveAttention",
+    "AttendingConvolutionModule",
     "AttentionMask",
     "BidirectionalRecurrentBlock",
+    "ConvolutionModule",
+    "ConvolutionStep",
+    "ConvolutionalAttention",
     "DecoderBlock",
     "DecodingStep",
     "DistanceBias",
@@ -42,6 +54,8 @@ __all__ = [
     "Dropout",
     "EncoderBlock",
     "FeedForward",
+    "GroupedDense",
+    "InputOutputMixer",
     "LinearBias",
     "LocalAttention",
     "LocalAttention2D",

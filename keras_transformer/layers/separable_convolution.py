@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_transformer.layers.depthwise_convolution import depthwise_convolution
+from keras_transformer.layers.grouped_dense import GroupedDense
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.masks import prompt_ends, prompt_padding, require_parts
 
@@ -16,18 +18,25 @@ class SeparableConvolution(Layer):
     translates with such convolutions. The layer fits `self_attention` and `feed_forward` of
     `EncoderBlock` and `DecoderBlock`. It has no attention scores.
 
+    With `groups`, the convolution is super-separable (section 2.2 there): each group of channels
+    has a separable convolution of its own, and groups never mix. Layers that follow each other
+    should have numbers of groups without a common divisor, such as 2 and 3.
+
     In packed rows the kernel stops at the start and at the end of a sentence; padding counts as
     zeros, like what lies outside the row.
 
     Args:
-        d_model: Integer. Width of the input and of the output.
+        d_model: Integer. Width of the output, a multiple of `groups`.
         kernel_size: Integer. Number of positions that an output depends on.
         causal: Boolean. Whether these are the position itself and those before it, as a decoder
             needs it. `False`, for encoders, means as many on both sides: `kernel_size` must then
             be odd, and the layer cannot decode.
+        dilation: Integer. Distance between the positions that the kernel meets.
+        groups: Integer. Number of groups of channels.
+        input_dim: Integer. Width of the input, a multiple of `groups`. `None` means `d_model`.
 
     Call arguments:
-        inputs: Tensor of shape `(B, T, d_model)`.
+        inputs: Tensor of shape `(B, T, input_dim)`.
         attention_mask: `AttentionMask`, or the padding mask, a boolean tensor of shape `(B, T)`,
             `True` at real tokens. `None` means no padding.
         positions: Integer tensor of shape `(B or 1, T)`: position of each token in its sentence.
@@ -49,13 +58,18 @@ class SeparableConvolution(Layer):
     ((3, 7, 8), 112)
     """
 
-    def __init__(self, d_model, kernel_size=3, causal=True, **kwargs):
+    def __init__(
+        self,
+        d_model,
+        kernel_size=3,
+        causal=True,
+        dilation=1,
+        groups=1,
+        input_dim=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if d_model < 1 or kernel_size < 1:
-            raise ValueError(
-                "`d_model` and `kernel_size` must be at least 1. "
-                f"Received: d_model={d_model}, kernel_size={kernel_size}"
-            )
+        self._check(d_model, kernel_size, dilation, groups, input_dim)
         if not causal and kernel_size % 2 == 0:
             raise ValueError(
                 "`kernel_size` must be odd if `causal=False`, so that as many positions count "
@@ -64,16 +78,40 @@ class SeparableConvolution(Layer):
         self.d_model = d_model
         self.kernel_size = kernel_size
         self.causal = causal
-        self.pointwise = keras.layers.Dense(d_model, dtype=self.dtype_policy, name="pointwise")
+        self.dilation = dilation
+        self.groups = groups
+        self.input_dim = d_model if input_dim is None else input_dim
+        self.span = (kernel_size - 1) * dilation
+        options = {"dtype": self.dtype_policy, "name": "pointwise"}
+        self.pointwise = (
+            keras.layers.Dense(d_model, **options)
+            if groups == 1
+            else GroupedDense(d_model, groups, **options)
+        )
+
+    def _check(self, d_model, kernel_size, dilation, groups, input_dim):
+        sizes = f"d_model={d_model}, kernel_size={kernel_size}, dilation={dilation}"
+        if min(d_model, kernel_size, dilation, groups) < 1:
+            raise ValueError(
+                "`d_model`, `kernel_size`, `dilation` and `groups` must be at least 1. "
+                f"Received: {sizes}, groups={groups}"
+            )
+        if d_model % groups or (input_dim or d_model) % groups:
+            raise ValueError(
+                "`d_model` and `input_dim` must be multiples of `groups`, so that groups of "
+                f"channels have equal widths. Received: d_model={d_model}, input_dim={input_dim}, "
+                f"groups={groups}"
+            )
 
     def build(self, inputs_shape):
-        if inputs_shape[-1] != self.d_model:
+        if inputs_shape[-1] != self.input_dim:
+            name = "d_model" if self.input_dim == self.d_model else "input_dim"
             raise ValueError(
-                f"Inputs of this SeparableConvolution must be as wide as `d_model={self.d_model}`. "
-                f"Received: inputs of shape {tuple(inputs_shape)}"
+                f"Inputs of this SeparableConvolution must be as wide as `{name}={self.input_dim}`."
+                f" Received: inputs of shape {tuple(inputs_shape)}"
             )
         self.depthwise_kernel = self.add_weight(
-            shape=(self.kernel_size, self.d_model),
+            shape=(self.kernel_size, self.input_dim),
             initializer="lecun_uniform",  # the fan-in is `kernel_size`, so variance is kept
             name="depthwise_kernel",
         )
@@ -89,11 +127,19 @@ class SeparableConvolution(Layer):
         x = inputs
         if mask.padding is not None:
             x = ops.where(mask.padding[:, :, None], x, ops.zeros((), x.dtype))
-        outputs = self._convolve(self._taps(x, positions))
+        if positions is None:
+            kernel = ops.cast(self.depthwise_kernel, x.dtype)
+            x = depthwise_convolution(x, kernel, self._before(), self.dilation)
+        else:
+            x = self._weigh(self._taps(x, positions))
+        outputs = self.pointwise(x)
         return (outputs, None) if return_attention_scores else outputs
 
     def init_cache(self, batch_size, num_beams, length):
-        """Returns the window of the `kernel_size - 1` inputs before the first position: zeros.
+        """Returns the window of the inputs before the first position, zeros.
+
+        Its shape is `(B, W, span, input_dim)`, where the span of the kernel is
+        `(kernel_size - 1) * dilation`.
 
         Raises:
             ValueError: `causal=False`.
@@ -103,34 +149,33 @@ class SeparableConvolution(Layer):
                 "A SeparableConvolution with `causal=False` sees later positions, which decoding "
                 "does not know yet. Create it with `causal=True` in a decoder."
             )
-        shape = (batch_size, num_beams, self.kernel_size - 1, self.d_model)
+        shape = (batch_size, num_beams, self.span, self.input_dim)
         return ops.zeros(shape, dtype=self.compute_dtype)
 
     def prefill(self, inputs, attention_mask=None, positions=None):
         """Reads prompts in one pass.
 
         Args:
-            inputs: Tensor of shape `(B, P, d_model)`.
+            inputs: Tensor of shape `(B, P, input_dim)`.
             attention_mask: The padding mask of the prompts, boolean `(B, P)`. Padding follows the
                 real tokens; a prompt may be empty. `None` means no padding.
             positions: Integer tensor of shape `(B or 1, P)`. `None` means 0 to P - 1.
 
         Returns:
-            A tuple of the outputs, `(B, P, d_model)`, and the window of the `kernel_size - 1`
-            inputs at the end of each prompt, `(B, kernel_size - 1, d_model)`, for `step`.
+            A tuple of the outputs, `(B, P, d_model)`, and the window of the inputs at the end of
+            each prompt, `(B, span, input_dim)`, for `step`.
         """
         self.build_if_needed(inputs.shape)
         padding = prompt_padding(attention_mask, inputs)
-        window = prompt_ends(inputs, padding, self.kernel_size - 1)
+        window = prompt_ends(inputs, padding, self.span)
         return self(inputs, attention_mask=padding, positions=positions), window
 
     def step(self, inputs, cache, at, return_attention_scores=False, prompt=None):
         """Processes one new position of each beam, given the window of the inputs before it.
 
         Args:
-            inputs: Tensor of shape `(B, W, d_model)`: the new position of each beam.
-            cache: The window, `(B, W, kernel_size - 1, d_model)`, from `init_cache` or the
-                previous step.
+            inputs: Tensor of shape `(B, W, input_dim)`: the new position of each beam.
+            cache: The window, from `init_cache` or the previous step.
             at: `DecodingStep`.
             return_attention_scores: Boolean. Without effect.
             prompt: The window at the end of what stands before the first step, from `prefill`.
@@ -142,27 +187,33 @@ class SeparableConvolution(Layer):
         self.build_if_needed(inputs.shape)
         initial = 0.0 if prompt is None else prompt[:, None]
         window = ops.concatenate([at.inherit(cache, initial), inputs[:, :, None]], axis=2)
-        outputs = self._convolve(window[:, :, i] for i in range(self.kernel_size))
-        return outputs, None, window[:, :, 1:]
+        taps = (window[:, :, i * self.dilation] for i in range(self.kernel_size))
+        return self.pointwise(self._weigh(taps)), None, window[:, :, 1:]
+
+    def _before(self):
+        """Returns how many positions the kernel reaches back."""
+        return self.span if self.causal else self.span // 2
 
     def _taps(self, x, positions):
-        """Yields, for each place of the kernel, what it meets at every position, `(B, T, D)`."""
-        before = self.kernel_size - 1 if self.causal else self.kernel_size // 2
-        around = (before, self.kernel_size - 1 - before)
+        """Yields, for each place of the kernel, what it meets in packed rows, `(B, T, D)`."""
+        before = self._before()
+        around = (before, self.span - before)
         T = ops.shape(x)[1]
         padded = ops.pad(x, ((0, 0), around, (0, 0)))
-        others = None if positions is None else ops.pad(positions, ((0, 0), around))
-        for i in range(self.kernel_size):
+        others = ops.pad(positions, ((0, 0), around))
+        for i in range(0, self.span + 1, self.dilation):
+            same_sentence = ops.equal(others[:, i : i + T], positions + (i - before))
             tap = padded[:, i : i + T]
-            if others is not None:
-                same_sentence = ops.equal(others[:, i : i + T], positions + (i - before))
-                tap = ops.where(same_sentence[:, :, None], tap, ops.zeros((), x.dtype))
-            yield tap
+            yield ops.where(same_sentence[:, :, None], tap, ops.zeros((), x.dtype))
 
-    def _convolve(self, taps):
+    def _weigh(self, taps):
+        """Returns the sum of what the kernel meets, each times its weight."""
         # `step` runs outside of `__call__`, where Keras does not cast weights.
         kernel = ops.cast(self.depthwise_kernel, self.compute_dtype)
-        return self.pointwise(sum(tap * kernel[i] for i, tap in enumerate(taps)))
+        return sum(tap * kernel[i] for i, tap in enumerate(taps))
+
+    def compute_output_shape(self, inputs_shape, *other_shapes, **named_shapes):
+        return (*inputs_shape[:-1], self.d_model)
 
     def get_config(self):
         return {
@@ -170,4 +221,7 @@ class SeparableConvolution(Layer):
             "d_model": self.d_model,
             "kernel_size": self.kernel_size,
             "causal": self.causal,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "input_dim": self.input_dim,
         }

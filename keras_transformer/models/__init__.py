@@ -17,6 +17,7 @@ from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
 from keras_transformer.models.language_model import LanguageModel
 from keras_transformer.models.presets import PRESETS
+from keras_transformer.models.slicenet import slicenet as slicenet  # registers it
 from keras_transformer.models.transformer import Transformer
 
 __all__ = [

@@ -373,3 +373,15 @@ def test_no_option_is_forgotten():
         *FREE_OPTIONS,
         *TEXT_OPTIONS,
     }
+
+
+@pytest.mark.slow
+def test_a_run_of_convolutions_goes_on_too(at, tmp_path):
+    """Bit for bit, with dropout."""
+    options = ["--architecture", "slicenet", "--d-model", "24"]
+    command = [*once(*OPTIONS, *options), "--output"]
+    assert main([*command, str(tmp_path / "undisturbed")]) == 0
+    with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
+        main([*command, str(tmp_path / "run")])
+    assert main([*command, str(tmp_path / "run")]) == 0
+    is_as_undisturbed(tmp_path / "run", tmp_path / "undisturbed")
