@@ -37,7 +37,7 @@ class DecoderOnly(DecoderModel):
     Training minimizes the loss of all tokens, those of the source too, divided by their number.
     BOS is not predicted, nor is the first token of a source, before which nothing stands. Metrics,
     and the loss of `evaluate`, are of the target alone, as in Tensor2Tensor. Weights of tokens
-    apply to the target; the tokens of the source then have the weight 1, or that of their sentence.
+    apply to the target; those of sentences apply to the source, too.
 
     For translation, the source is read in one pass, and all beams share what the decoder keeps of
     it.
@@ -48,6 +48,8 @@ class DecoderOnly(DecoderModel):
         decoder: `DecoderStack` of blocks without cross-attention, or another layer with the same
             methods.
         pad_id: Integer. The padding id.
+        source_weight: Float. Weight of the tokens of the source in training; those of the target
+            have 1. 0 trains on the target alone.
 
     Call arguments:
         inputs: Dict of integer tensors: `"source"` of shape `(B, S)`, ending with EOS, then
@@ -64,9 +66,10 @@ class DecoderOnly(DecoderModel):
         groups of tokens (`MemoryCompressedAttention`) are divided among their tokens.
 
     Raises:
-        ValueError: When called, if `inputs` lacks `"source"` or `"target"`, or both together are
-            longer than the number of learned positions; when compiled, if the loss provides no
-            `sums`, or a subclass overrides `call` or `compute_loss`.
+        ValueError: If `source_weight` is negative; when called, if `inputs` lacks `"source"` or
+            `"target"`, or both together are longer than the number of learned positions; when
+            compiled, if the loss provides no `sums`, or a subclass overrides `call` or
+            `compute_loss`.
 
     Example:
 
@@ -79,6 +82,12 @@ class DecoderOnly(DecoderModel):
 
     INPUTS = ("source", "target")
 
+    def __init__(self, embedding, decoder, pad_id=0, source_weight=1.0, **kwargs):
+        super().__init__(embedding, decoder, pad_id, **kwargs)
+        if not source_weight >= 0:
+            raise ValueError(f"`source_weight` must be at least 0. Received: {source_weight}")
+        self.source_weight = source_weight
+
     @classmethod
     def from_sizes(
         cls,
@@ -87,6 +96,7 @@ class DecoderOnly(DecoderModel):
         max_length=1024,
         num_decoder_layers=None,
         target_vocabulary_size=None,
+        source_weight=1.0,
         **sizes,
     ):
         """Returns a decoder-only translator of the paper's blocks, without cross-attention.
@@ -97,6 +107,7 @@ class DecoderOnly(DecoderModel):
             num_decoder_layers: `None`, since all blocks are the decoder's; their number is
                 `num_layers`.
             target_vocabulary_size: `None`, since both languages share a vocabulary.
+            source_weight: As in the constructor.
             **sizes: Other arguments of `LanguageModel.from_sizes`.
 
         Raises:
@@ -121,9 +132,8 @@ class DecoderOnly(DecoderModel):
             )
         name = sizes.pop("name", None)
         plain = LanguageModel.from_sizes(vocabulary_size, max_length=2 * max_length, **sizes)
-        return cls(
-            plain.embedding, plain.decoder, plain.pad_id, dtype=plain.dtype_policy, name=name
-        )
+        options = {"dtype": plain.dtype_policy, "name": name}
+        return cls(plain.embedding, plain.decoder, plain.pad_id, source_weight, **options)
 
     @property
     def max_positions(self):
@@ -201,7 +211,8 @@ class DecoderOnly(DecoderModel):
         hidden, _ = self._joint_hidden(x, joint, True, False)
         if sample_weight is None and self.can_project():
             hidden = ops.cast(hidden, "float32")
-            *sums, statistics = self.loss.projected_sums(labels, hidden, self.output_vectors())
+            projection = hidden, self.output_vectors()
+            *sums, statistics = self.loss.projected_sums(labels, *projection, weights)
             for metric in self.token_metrics():
                 metric.update_from_statistics(labels, statistics, is_target)
             return tuple(sums)
@@ -214,7 +225,8 @@ class DecoderOnly(DecoderModel):
         source, segments = x["source"], _segments(x)
         real = padding_mask(source, self.pad_id)
         following = next_tokens(source, real, segments, self.loss.pad_id)
-        ones, is_source = ops.ones(ops.shape(source)), ops.zeros(ops.shape(source))
+        is_source = ops.zeros(ops.shape(source))
+        source_weight = ops.full(ops.shape(source), float(self.source_weight))
         weight = ops.ones(ops.shape(y))
         is_target = joint.arrange(is_source, weight)
         if sample_weight is not None:
@@ -222,9 +234,9 @@ class DecoderOnly(DecoderModel):
             if len(given.shape) == 1:
                 given = given[:, None]
             if given.shape[1] == 1:
-                ones = ones * given
+                source_weight = source_weight * given
             weight = weight * given
-        return joint.arrange(following, y), joint.arrange(ones, weight), is_target
+        return joint.arrange(following, y), joint.arrange(source_weight, weight), is_target
 
     def _check_compiled(self):
         super()._check_compiled()
@@ -307,6 +319,9 @@ class DecoderOnly(DecoderModel):
             prompt=memory.blocks,
         )
         return self.embedding.logits(hidden, output_weights), scores, cache
+
+    def get_config(self):
+        return {**super().get_config(), "source_weight": self.source_weight}
 
 
 def _segments(inputs):

@@ -91,19 +91,20 @@ class TokenCrossEntropy(RefusedAfterFork, DeclaresCapabilities, keras.losses.Los
         losses = smoothed_cross_entropy(labels, logits, self.label_smoothing)
         return ops.sum(losses * real), ops.sum(real)
 
-    def projected_sums(self, y_true, hidden, vectors):
+    def projected_sums(self, y_true, hidden, vectors, sample_weight=None):
         """Computes `sums` from hidden states and output vectors, without the logits of the batch.
 
         Args:
             y_true: Integer tensor of shape `(B, T)`.
             hidden: Float32 tensor of shape `(B, T, d_model)`.
             vectors: Float32 tensor of shape `(V, d_model)`.
+            sample_weight: As in `sums`.
 
         Returns:
             Tuple of the sum of the token losses, the number of real tokens, and the
             `LogitStatistics` that metrics need.
         """
-        real = token_weights(y_true, self.pad_id)
+        real = token_weights(y_true, self.pad_id, sample_weight)
         labels = mask_label_ids(y_true, self.pad_id)
         total, statistics = projected_cross_entropy(
             labels, hidden, vectors, real, self.label_smoothing

@@ -48,7 +48,9 @@ def rows():
 
 def language_model_of(model):
     """A language model with the same weights."""
-    plain = kt.LanguageModel.from_config(model.get_config())
+    config = model.get_config()
+    del config["source_weight"]
+    plain = kt.LanguageModel.from_config(config)
     plain.build()
     plain.set_weights(model.get_weights())
     return plain
@@ -111,6 +113,22 @@ def test_the_loss_is_that_of_all_tokens_and_metrics_are_those_of_the_target(mode
         assert logs["perplexity"] == pytest.approx(np.exp(targets.mean()), rel=1e-5)
         hits = np.argmax(ops.convert_to_numpy(model(IDS)), -1)[LABELS > 0] == LABELS[LABELS > 0]
         assert logs["accuracy"] == pytest.approx(hits.mean())
+
+
+@pytest.mark.parametrize("metrics", [None, ["sparse_categorical_accuracy"]])
+@pytest.mark.parametrize("weight", [0.0, 0.25])
+def test_the_source_may_have_another_weight(weight, metrics):
+    model = make("compressed", source_weight=weight)
+    logs = compiled(model, metrics).train_on_batch(IDS, LABELS, return_dict=True)
+    source, target = (np.concatenate(side) for side in zip(*by_hand(model), strict=True))
+    total, count = weight * source.sum() + target.sum(), weight * len(source) + len(target)
+    assert logs["loss"] == pytest.approx(total / count, rel=1e-5)
+    assert DecoderOnly.from_config(model.get_config()).source_weight == weight
+
+
+def test_a_weight_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"`source_weight` must be at least 0. Received: -1.0"):
+        create_model("decoder_only", {"source_weight": -1.0}, vocabulary_size=V, **SIZES)
 
 
 def test_evaluation_counts_the_target_alone(model):

@@ -1,0 +1,145 @@
+"""Finds and translates the marked sentence of a long document, with memory-compressed attention.
+
+    python -m benchmarks.documents --run runs/family/memory_compressed --output runs/documents
+
+A document has 200 sentences of the phrasebook, some 2,000 tokens, of which one stands between two
+marks: its translation is the target. The model of `--run`, which translates single sentences, goes
+on to longer and longer documents, stage after stage (`--sentences`, `--steps`). After each it
+translates documents of held-out sentences, greedily; the share of exact translations is printed.
+The weights of each stage are kept in `--output`, and a finished stage is not trained again.
+
+The tokens of the document have the weight `--source-weight` in training: the target is a few tokens
+of some 2,000, and predicting random sentences says little about it.
+
+Then a training step on documents of the last stage is timed, and so is the same model with full
+attention, `decoder_only`: each in a separate process, in turns, with nothing else running. Memory
+is the peak resident memory of the process.
+"""
+
+import functools
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from benchmarks.documents_engines import ENGINES, TARGET_LENGTH, compile_for_documents
+from benchmarks.marked_documents import TokenPairs, make_batch
+from benchmarks.parser import make_parser
+from benchmarks.turns import (
+    median_seconds,
+    print_table,
+    start_workers,
+    take_turns,
+    usable_processors,
+)
+
+BATCH = 4  # documents that are translated at a time
+
+
+def main(arguments=None):
+    arguments = parse(arguments)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    length = learn(arguments)
+    if arguments.repeats:
+        time_steps(arguments, length)
+
+
+def learn(arguments):
+    """Trains stage after stage; returns the length of the documents of the last one."""
+    from keras_transformer import Translator
+    from keras_transformer.data.phrasebook import phrasebook
+
+    translator, book = Translator.load(arguments.run), phrasebook()
+    tokenizers = translator.tokenizer, translator.target_tokenizer
+    training = TokenPairs.of_texts(book.train, *tokenizers)
+    held_out = TokenPairs.of_texts(book.held_out["everyday"], *tokenizers)
+    model = translator.model
+    model.source_weight = arguments.source_weight
+    for sentences, steps in zip(arguments.sentences, arguments.steps, strict=True):
+        weights = arguments.output / f"{sentences}.weights.h5"
+        length = training.longest(sentences)
+        documents = max(1, arguments.tokens_per_batch // (length + TARGET_LENGTH))
+        print(f"{sentences} sentences: {documents} x {length} tokens a step", flush=True)
+        if weights.is_file():
+            model.load_weights(weights)
+            continue
+        compile_for_documents(model, arguments.learning_rate)
+        generator = np.random.default_rng(sentences)
+        sizes = (documents, sentences, length, TARGET_LENGTH)
+        next_batch = functools.partial(make_batch, training, generator, *sizes)
+        fit(model, next_batch, steps, arguments.report_every)
+        model.save_weights(weights)
+        share = exact_share(translator, held_out, sentences, length, arguments.documents)
+        print(f"{sentences} sentences: {share:.1%} of {arguments.documents} exact", flush=True)
+    return length
+
+
+def fit(model, next_batch, steps, report_every):
+    """Trains on batches that are made one after the other."""
+
+    def batches():
+        while True:
+            yield next_batch()
+
+    epochs = max(1, steps // report_every)
+    model.fit(batches(), steps_per_epoch=steps // epochs, epochs=epochs, verbose=2)
+
+
+def exact_share(translator, pairs, sentences, length, documents):
+    """Returns the share of documents whose marked sentence is translated exactly, greedily."""
+    from keras_transformer.decoding import generate
+    from keras_transformer.translation.compilation import compiled
+
+    model, exact = translator.model, 0
+    ids = {"bos_id": pairs.bos_id, "eos_id": pairs.eos_id}
+    search = compiled(functools.partial(generate, model, **ids), model)
+    generator = np.random.default_rng(0)
+    limits = np.full(BATCH, TARGET_LENGTH, "int32")
+    for _ in range(documents // BATCH):
+        inputs, labels = make_batch(pairs, generator, BATCH, sentences, length, TARGET_LENGTH)
+        found = search(inputs["source"], limits, length=TARGET_LENGTH, beam_size=1)
+        best = keras.ops.convert_to_numpy(found.ids)[:, 0]
+        exact += int((best == labels).all(axis=1).sum())
+    return exact / (documents // BATCH * BATCH)
+
+
+def time_steps(arguments, length):
+    """Prints seconds and memory of a training step with each kind of attention."""
+    job = {"run": str(arguments.run.resolve()), "length": length, "threads": arguments.threads}
+    pythons = dict.fromkeys(ENGINES, sys.executable)
+    lines = []
+    with start_workers("benchmarks.documents_engines", pythons, **job) as engines:
+        passes = take_turns(engines, {"steps": 1}, arguments.repeats)
+        for name, engine in engines.items():
+            seconds = median_seconds(passes[name])
+            memory = engine.ask({"memory": True})["output"]
+            first = passes[name][0]["seconds"]
+            lines.append([name, f"{seconds:.2f}", f"{first:.0f}", f"{memory / 1e6:,.0f}"])
+    print_table(["attention", "seconds a step", "first step", "memory (MB)"], lines)
+
+
+def parse(arguments):
+    parser = make_parser("documents", __doc__)
+    option = parser.add_argument
+    option("--run", type=Path, required=True, help="finished run of memory_compressed")
+    option("--output", type=Path, required=True, help="folder for the weights of the stages")
+    option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[500, 500, 500, 1000], help="of each stage")
+    option("--tokens-per-batch", type=int, default=4400)
+    option("--learning-rate", type=float, default=5e-4)
+    option("--source-weight", type=float, default=0.0)
+    option("--documents", type=int, default=200, help="number of held-out documents")
+    option("--report-every", type=int, default=50, help="steps between lines of progress")
+    option("--threads", type=int, default=usable_processors())
+    option("--repeats", type=int, default=3, help="timed steps of each attention; 0 times none")
+    parsed = parser.parse_args(arguments)
+    if len(parsed.sentences) != len(parsed.steps):
+        parser.error("give --sentences and --steps with a number for each stage")
+    if not (parsed.run / "run.json").is_file():
+        parser.error(f"{parsed.run} is not a finished run")
+    return parsed
+
+
+if __name__ == "__main__":
+    main()
