@@ -88,17 +88,19 @@ def fit(model, next_batch, steps, report_every):
 
 def exact_share(translator, pairs, sentences, length, documents):
     """Returns the share of documents whose marked sentence is translated exactly, greedily."""
-    from keras_transformer.decoding import generate
-    from keras_transformer.translation.compilation import compiled
+    import tensorflow as tf
+
+    from keras_transformer import generate
 
     model, exact = translator.model, 0
     ids = {"bos_id": pairs.bos_id, "eos_id": pairs.eos_id}
-    search = compiled(functools.partial(generate, model, **ids), model)
+    options = {"length": TARGET_LENGTH, "beam_size": 1}
+    search = tf.function(functools.partial(generate, model, **ids, **options), jit_compile=True)
     generator = np.random.default_rng(0)
     limits = np.full(BATCH, TARGET_LENGTH, "int32")
     for _ in range(documents // BATCH):
         inputs, labels = make_batch(pairs, generator, BATCH, sentences, length, TARGET_LENGTH)
-        found = search(inputs["source"], limits, length=TARGET_LENGTH, beam_size=1)
+        found = search(tf.constant(inputs["source"]), tf.constant(limits))
         best = keras.ops.convert_to_numpy(found.ids)[:, 0]
         exact += int((best == labels).all(axis=1).sum())
     return exact / (documents // BATCH * BATCH)

@@ -192,7 +192,7 @@ def as_request(source, reference, words=()):
 
 def first_lines(path, count):
     """Returns the first lines of a text file, plain or .gz."""
-    from keras_transformer.cli.inputs import read_lines
+    from benchmarks.family_engines import read_lines
 
     return read_lines(path)[:count]
 

@@ -3,6 +3,7 @@
 `python -m benchmarks.family_engines` starts one; `benchmarks.worker` defines the protocol.
 """
 
+import gzip
 from pathlib import Path
 
 import yaml
@@ -55,6 +56,13 @@ def start_run(job):
     return prepare_fit(model, batches, decode=decode, quality=quality, sequential=steps_in_sequence)
 
 
+def read_lines(path):
+    """Returns the lines of a text file, plain or .gz."""
+    opened = gzip.open if str(path).endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
 def measure_quality(translator, source, reference, words):
     """Translates a text, greedily and with beams, and compares it with its reference.
 
@@ -69,9 +77,7 @@ def measure_quality(translator, source, reference, words):
         `loss` of the references, in nats a token; the share of references whose `words` were found,
         in percent.
     """
-    from keras_transformer.cli.inputs import read_lines
-    from keras_transformer.training import evaluation
-    from keras_transformer.training.bleu import make_bleu
+    from keras_transformer.training import evaluation, make_bleu
 
     sources, references = read_lines(source), read_lines(reference)
     bleu = make_bleu("auto", translator.about.get("target_language", ""), references)

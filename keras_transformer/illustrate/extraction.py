@@ -12,7 +12,6 @@ from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
 from keras_transformer.layers import DotProductAttention, MemoryCompressedAttention, sinusoids
 from keras_transformer.layers.attention import masked_softmax, scale
-from keras_transformer.models import DecoderOnly
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
 
@@ -51,7 +50,7 @@ def compressions_of(model) -> dict[int, int]:
 
     A `DecoderOnly` has scores of single tokens in any case.
     """
-    if isinstance(model, DecoderOnly):
+    if not hasattr(model, "encoder"):
         return {}
     attentions = enumerate(getattr(one, "self_attention", None) for one in model.decoder.blocks)
     return {

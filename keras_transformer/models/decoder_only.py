@@ -238,9 +238,9 @@ class DecoderOnly(DecoderModel):
             weight = weight * given
         return joint.arrange(following, y), joint.arrange(source_weight, weight), is_target
 
-    def _check_compiled(self):
-        super()._check_compiled()
-        if self.loss is not None and (not self._uses_sums() or self._overrides_call()):
+    def check_compiled(self):
+        super().check_compiled()
+        if self.loss is not None and (not self.uses_sums() or self.overrides_call()):
             raise ValueError(
                 "A DecoderOnly learns to predict its source too, with a loss that provides `sums`, "
                 "such as TokenCrossEntropy, without `loss_weights`, and with the logits of its own "

@@ -41,7 +41,7 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
     def build(self, input_shape=None):
         self.build_parts()
         self.built = True
-        if self._overrides_call():
+        if self.overrides_call():
             self._build_added_layers(input_shape if isinstance(input_shape, dict) else {})
 
     def compute_output_shape(self, inputs_shape):
@@ -63,7 +63,7 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
         with contextlib.suppress(KeyError, TypeError, ValueError):  # other inputs are expected
             self.compute_output_spec(inputs)
 
-    def _overrides_call(self):
+    def overrides_call(self):
         return type(self).call is not TokenModel.call
 
     def example_batch(self):
@@ -72,7 +72,7 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
         `None`, which lets Keras take a batch of the data instead, for a subclass that overrides
         `call` and may expect other inputs, except in the scope of a `tf.distribute` strategy.
         """
-        if self._overrides_call() and not is_distributed(self):
+        if self.overrides_call() and not is_distributed(self):
             return None
         ids = np.ones((1, 1), "int32")
         return dict.fromkeys(self.INPUTS, ids), ids
@@ -83,7 +83,7 @@ class TokenModel(TakesParts, TracedOutputs, TokenTrainer):
         `{}` for a subclass that overrides `call` and may expect other inputs; it defines the method
         to have its ids checked.
         """
-        if self._overrides_call():
+        if self.overrides_call():
             return {}
         target = self.target_vocabulary_size or self.vocabulary_size
         sizes = {"source": self.vocabulary_size, "target": target}

@@ -61,8 +61,8 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
         super().compile(optimizer, loss, loss_weights, *args, **kwargs)
         self.accumulate_steps = accumulate_steps
         self.has_loss_weights = loss_weights is not None
-        self._check_compiled()
-        if self._uses_sums():
+        self.check_compiled()
+        if self.uses_sums():
             skip_gradient_all_reduce(self.optimizer)
 
     def id_limits(self):
@@ -143,7 +143,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
         with one_line_errors():
             return method(**check_data(given, limits))
 
-    def _uses_sums(self):
+    def uses_sums(self):
         """Returns whether the loss provides `sums`, without weights or another `compute_loss`."""
         return (
             self.weighs_tokens
@@ -152,16 +152,16 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
             and getattr(self.loss, "provides_sums", False)
         )
 
-    def _check_compiled(self):
+    def check_compiled(self):
         N, optimizer = self.accumulate_steps, self.optimizer
         if not isinstance(N, int) or N < 1:
             raise ValueError(f"`accumulate_steps` must be an integer, at least 1. Received: {N!r}")
-        if N > 1 and not self._uses_sums():
+        if N > 1 and not self.uses_sums():
             raise ValueError(
                 "`accumulate_steps` needs a loss that provides `sums`, such as TokenCrossEntropy. "
                 f"Received: loss={self.loss!r}"
             )
-        if getattr(optimizer, "gradient_accumulation_steps", None) and self._uses_sums():
+        if getattr(optimizer, "gradient_accumulation_steps", None) and self.uses_sums():
             raise ValueError(
                 "`gradient_accumulation_steps` of a Keras optimizer averages the means of batches "
                 "with unequal numbers of tokens. Use `accumulate_steps` of `compile` instead. "
@@ -172,7 +172,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
                 "float16 is not supported, because sums of losses overflow. Create the model with "
                 '`dtype="mixed_bfloat16"` or "float32".'
             )
-        if self._uses_sums():
+        if self.uses_sums():
             self._check_sums()
         if replicas_in_sync() > 1:
             self._check_replicas()
@@ -218,13 +218,13 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
 
         The signature is `(data) -> logs` on TensorFlow and `(state, data) -> (logs, state)` on JAX.
         """
-        if not self._uses_sums():
+        if not self.uses_sums():
             return super().train_step(*state_and_data)
         return _backend_steps().train_step(self, *state_and_data)
 
     def test_step(self, *state_and_data):
         """Runs an evaluation step, with a signature like that of `train_step`."""
-        if not self._uses_sums():
+        if not self.uses_sums():
             return super().test_step(*state_and_data)
         return _backend_steps().test_step(self, *state_and_data)
 
