@@ -77,7 +77,7 @@ def measure_quality(translator, source, reference, words):
         `loss` of the references, in nats a token; the share of references whose `words` were found,
         in percent.
     """
-    from keras_transformer.training import evaluation, make_bleu
+    from keras_transformer.training import exact_match, make_bleu, word_agreement
 
     sources, references = read_lines(source), read_lines(reference)
     bleu = make_bleu("auto", translator.about.get("target_language", ""), references)
@@ -85,11 +85,11 @@ def measure_quality(translator, source, reference, words):
     for name, beams in (("greedy", 1), ("beams", BEAMS)):
         texts = [one.text for one in translator.translate(sources, beam_size=beams)]
         result[f"{name}_bleu"] = bleu.corpus_score(texts, [references]).score
-        result[f"{name}_exact"] = evaluation.exact_match(texts, references)
+        result[f"{name}_exact"] = exact_match(texts, references)
     scores = translator.score(sources, references)
     result["loss"] = -sum(one.log_prob for one in scores) / sum(len(one.tokens) for one in scores)
     if words:
-        result["words"] = evaluation.word_agreement(texts, references, words)[0]
+        result["words"] = word_agreement(texts, references, words)[0]
     return result
 
 
