@@ -528,7 +528,6 @@ QUICK = [
     "block, convolution",
     "recurrent block, LSTM, pre, attends",
     "Transformer",
-    "recurrent",
     "language model",
 ]
 
