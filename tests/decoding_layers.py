@@ -575,7 +575,6 @@ QUICK = [
     "block, convolution",
     "recurrent block, LSTM, pre, attends",
     "Transformer",
-    "recurrent",
     "language model",
 ]
 

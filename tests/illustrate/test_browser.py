@@ -1,5 +1,6 @@
 """The page in a browser: what is drawn, what changes it, and that nothing else is loaded or run."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,7 +13,7 @@ from keras_transformer.illustrate import (
     page,
     search_figure,
 )
-from keras_transformer.illustrate.attention_view import in_levels
+from keras_transformer.illustrate.attention_view import Attention, in_levels
 from tests.browser import browser, requested, show_as
 from tests.illustrate.conftest import random_attention
 from tests.illustrate.test_page import NASTY
@@ -95,6 +96,16 @@ def test_every_line_is_as_strong_as_its_score(seen, attention, kind):
             np.testing.assert_allclose(sums[0], 1, atol=1e-6)
         np.testing.assert_allclose(found, expected, atol=1e-6)
         np.testing.assert_allclose(found, attention.scores(kind, layer), atol=1 / 255)
+
+
+def test_cross_attention_is_drawn_alone_where_there_is_no_other(opened, attention):
+    alone = Attention(attention.source, attention.encoder[:0], attention.written)
+    alone = dataclasses.replace(alone, cross=attention.cross[:1], read=attention.read)
+    seen = opened(attention_figure(alone))
+    for name, texts in (("kind", ["Input - Output"]), ("layer", ["0"])):
+        options = seen.find_elements("css selector", f"[name={name}] option")
+        assert [one.text for one in options] == texts
+    np.testing.assert_allclose(drawn(seen), in_levels(attention.cross[0]) / 255, atol=1e-6)
 
 
 def test_the_tokens_stand_in_two_columns(seen, attention):
