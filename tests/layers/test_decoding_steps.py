@@ -50,6 +50,7 @@ QUICK_WITH_PROMPTS = [
     "block, convolution for feed-forward",
     "recurrent block, LSTM, pre, attends",
     "memory-compressed attention",
+    "attending convolution module",
 ]
 FAILS = 1e-2  # by how much an output is wrong, at least, where there is a mistake
 

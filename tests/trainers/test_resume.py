@@ -380,8 +380,8 @@ def test_no_option_is_forgotten():
 @pytest.mark.slow
 def test_a_run_of_convolutions_goes_on_too(at, tmp_path):
     """Bit for bit, with dropout."""
-    options = ["--architecture", "slicenet", "--d-model", "24"]
-    command = [*once(*OPTIONS, *options), "--output"]
+    options = once(*OPTIONS, "--architecture", "slicenet", "--d-model", "24")
+    command = [*options, "--architecture-options", "kernels=3-5", "dilations=2-1", "--output"]
     assert main([*command, str(tmp_path / "undisturbed")]) == 0
     with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
         main([*command, str(tmp_path / "run")])
