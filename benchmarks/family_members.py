@@ -40,7 +40,7 @@ MEMBERS = {
         Member("convolutional"),
         Member("recurrent", "d_model", 4),
         Member("slicenet", "d_model", 6, layers=lambda layers: max(1, layers - 1)),
-        Member("decoder_only", layers=lambda layers: 2 * layers),
+        Member("decoder_only", layers=lambda layers: 2 * layers - 1),
         Member("memory_compressed", layers=lambda layers: 2 * layers - 1),
     )
 }
