@@ -10,7 +10,12 @@ from keras_transformer.decoding import BeamSearch, generate
 from keras_transformer.decoding.beam_search import SearchLimits
 from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
-from keras_transformer.layers import DotProductAttention, MemoryCompressedAttention, sinusoids
+from keras_transformer.layers import (
+    AttentionMask,
+    DotProductAttention,
+    MemoryCompressedAttention,
+    sinusoids,
+)
 from keras_transformer.layers.attention import masked_softmax, scale
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH
 
@@ -45,14 +50,32 @@ def attention_of(translator, source: list[int], target: list[int]) -> Attention:
     )
 
 
+def has_encoder(model) -> bool:
+    """Returns whether a model has an encoder; if not, its decoder reads the source, too."""
+    return hasattr(model, "encoder")
+
+
+def reading_blocks(model) -> list:
+    """Returns the blocks that read the source: those of the encoder, if there is one."""
+    return (model.encoder if has_encoder(model) else model.decoder).blocks
+
+
+def source_embedding_of(model):
+    """Returns the embedding of the source, which may be that of both sides."""
+    return getattr(model, "source_embedding", model.target_embedding)
+
+
 def compressions_of(model) -> dict[int, int]:
     """Returns how many tokens become one key in blocks of the decoder, by layer.
 
     A `DecoderOnly` has scores of single tokens in any case.
     """
-    if not hasattr(model, "encoder"):
-        return {}
-    attentions = enumerate(getattr(one, "self_attention", None) for one in model.decoder.blocks)
+    return compressing_layers(model.decoder.blocks) if has_encoder(model) else {}
+
+
+def compressing_layers(blocks) -> dict[int, int]:
+    """Returns how many tokens become one key in some of the blocks, by layer."""
+    attentions = enumerate(getattr(one, "self_attention", None) for one in blocks)
     return {
         layer: attention.compression
         for layer, attention in attentions
@@ -104,41 +127,42 @@ def divide_scores(scores: np.ndarray, compression: int) -> np.ndarray:
 
 
 def queries_of(model, source: list[int], layer: int) -> np.ndarray:
-    """Returns the queries of all heads of a layer of the encoder, `(H, S, key_dim)`."""
-    attention = model.encoder.blocks[layer].self_attention
+    """Returns the queries of all heads of a layer that reads the source, `(H, S, key_dim)`."""
+    attention = reading_blocks(model)[layer].self_attention
     query = attention.project_query(_attention_inputs(model, source, layer))
     return ops.convert_to_numpy(query)[0].astype("float32")
 
 
 def _attention_inputs(model, source: list[int], layer: int):
-    """Returns what self-attention gets in a layer of the encoder, `(1, S, d_model)`."""
-    x = model.source_embedding(ops.convert_to_tensor(np.array([source], "int32")))
-    for block in model.encoder.blocks[:layer]:
-        x = block(x)
-    return model.encoder.blocks[layer].self_attention_residual.preprocess(x)
+    """Returns what self-attention gets in a layer that reads the source, `(1, S, d_model)`."""
+    x = source_embedding_of(model)(ops.convert_to_tensor(np.array([source], "int32")))
+    options = {} if has_encoder(model) else {"attention_mask": AttentionMask(causal=True)}
+    for block in reading_blocks(model)[:layer]:
+        x = block(x, **options)
+    return reading_blocks(model)[layer].self_attention_residual.preprocess(x)
 
 
 def self_attention_of(translator, source: list[int], layer: int, head: int) -> dict:
-    """Returns the inputs, queries, keys and values of one head of the encoder.
+    """Returns the inputs, queries, keys and values of one head that reads the source.
 
     Returns:
         A dict of arrays with the names of the arguments of `attention_steps_figure`: `"inputs"`
         `(S, d_model)`, and `"query"`, `"key"` and `"value"` `(S, key_dim)`; with another attention
         than the standard one, also what it adds: `"biases"` `(S, S)`, and `"added_outputs"`
-        `(S, key_dim)`.
+        `(S, key_dim)`. Biases of minus infinity hide later words from a model without an encoder.
     """
     model = translator.model
-    attention = model.encoder.blocks[layer].self_attention
+    attention = reading_blocks(model)[layer].self_attention
     if isinstance(attention, MemoryCompressedAttention):
         raise ValueError(
-            f"Layer {layer} of the encoder cannot be shown step by step: a key of its "
+            f"Layer {layer} cannot be shown step by step: a key of its "
             "MemoryCompressedAttention is made of several words. Select another `layer`."
         )
     x = _attention_inputs(model, source, layer)
     query, (key, value) = attention.project_query(x), attention.project_key_value(x)
-    added = {}
-    if type(attention.attention) is not DotProductAttention:
-        added = _added_by(attention.attention, query, key, value)
+    added, causal = {}, not has_encoder(model)
+    if causal or type(attention.attention) is not DotProductAttention:
+        added = _added_by(attention.attention, query, key, value, causal)
     shared = head * attention.num_key_value_heads // attention.num_heads
     return {
         "inputs": ops.convert_to_numpy(x)[0],
@@ -149,10 +173,10 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
     }
 
 
-def _added_by(attention, query, key, value) -> dict:
+def _added_by(attention, query, key, value, causal) -> dict:
     """Returns what an attention adds to the logits and outputs of the standard one, by head.
 
-    Computed by its hooks, as in its `call`.
+    Computed by its hooks, as in its `call`. If `causal`, later positions are hidden, too.
     """
     query, key, value = (ops.cast(heads, "float32") for heads in (query, key, value))
     standard, positions = DotProductAttention(), np.arange(query.shape[2])
@@ -161,6 +185,9 @@ def _added_by(attention, query, key, value) -> dict:
     logits = attention.logits(scale(query), key, distances)
     biases = ops.cast(logits - standard.logits(scale(query), key, distances), "float32")
     seen = attention.sees(ops.convert_to_tensor(rows), ops.convert_to_tensor(columns))
+    if causal:
+        before = ops.convert_to_tensor(columns <= rows)
+        seen = before if seen is None else ops.logical_and(seen, before)
     if seen is not None:
         biases = ops.where(seen[:, None], biases, -np.inf)
     scores = ops.cast(masked_softmax(logits, None if seen is None else seen[:, None]), value.dtype)

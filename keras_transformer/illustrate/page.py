@@ -1,5 +1,7 @@
 """Page that follows one sentence through a translator, figure by figure."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from keras_transformer.illustrate.attention_steps import attention_steps_figure
@@ -23,7 +25,7 @@ def page(
 
     All numbers come from the model. The sentence is never split: if it is longer than the sentences
     that the model was trained on, the page says so. It also says so if the encoder has no
-    self-attention.
+    self-attention, or if there is no encoder.
 
     Args:
         translator: `Translator`.
@@ -33,8 +35,8 @@ def page(
         length_penalty: Exponent of the length penalty.
         token: Index of the source token whose self-attention is shown step by step. `None` selects
             the word "it" if there is one, else the token with the greatest score for another word.
-        layer: Index of the encoder layer that is shown step by step. `None` selects the one with
-            the greatest score.
+        layer: Index of the encoder layer that is shown step by step; without an encoder, of the
+            layer. `None` selects the one with the greatest score.
         head: Index of the head that is shown step by step. `None` selects the one with the greatest
             score.
 
@@ -44,9 +46,9 @@ def page(
         no self-attention.
 
     Raises:
-        ValueError: The text is empty; the model has no encoder, or no attention scores; `token`,
-            `layer` or `head` does not exist; the sentence needs more positions than the model has
-            learned; or a search option is out of range.
+        ValueError: The text is empty; the model has no attention scores; `token`, `layer` or `head`
+            does not exist, or the layer's attention has no key for each word; the sentence needs
+            more positions than the model has learned; or a search option is out of range.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
     from keras_transformer.illustrate import extraction, word_order
@@ -58,7 +60,9 @@ def page(
     known = extraction.known_ids(translator.target_tokenizer, written)
     labels = extraction.ids_of(translator, "", reference)[1] if reference.strip() else known
     attention = extraction.attention_of(translator, source, written)
-    selection = choose(attention, token, layer, head)  # `None` without self-attention
+    blocks = extraction.reading_blocks(translator.model)
+    compressing = extraction.compressing_layers(blocks)
+    selection = choose(attention, token, layer, head, compressing)  # `None` without self-attention
     figures = {
         **_encoder_figures(translator, source, attention, selection),
         **_decoder_figures(translator, source, labels, search, beam_size),
@@ -71,13 +75,14 @@ def page(
         source=list(zip(attention.source, source, strict=True)),
         written=list(zip(attention.written, written, strict=True)),
         d_model=translator.model.d_model,
-        layers=(len(translator.model.encoder.blocks), len(translator.model.decoder.blocks)),
+        layers=(len(blocks), len(translator.model.decoder.blocks)),
+        has_encoder=extraction.has_encoder(translator.model),
         attending=len(attention.cross),
         heads=attention.encoder.shape[1],
         limit=translator.max_source_length,
         beam_size=beam_size,
         seed=translator.about.get("seed"),
-        compressed=bool(extraction.compressions_of(translator.model)),
+        compressed=bool(extraction.compressing_layers(translator.model.decoder.blocks)),
         order=word_order.word_order_of(translator.model),
         others=word_order.other_layers_of(translator.model),
         selected=selection
@@ -127,13 +132,17 @@ def _decoder_figures(translator, source: list[int], labels: list[int], search, b
 
 
 def choose(
-    attention: Attention, token: int | None, layer: int | None, head: int | None
+    attention: Attention,
+    token: int | None,
+    layer: int | None,
+    head: int | None,
+    left_out: Collection[int] = (),
 ) -> tuple[int, int, int] | None:
     """Selects the token, layer and head of the encoder whose attention is shown step by step.
 
     Those that are `None` are selected by the greatest score between two different words; the token
-    is the word "it" if there is one. There is nothing to select, `None`, if the encoder has no
-    self-attention.
+    is the word "it" if there is one. Layers that are `left_out` are not selected. There is nothing
+    to select, `None`, if the encoder has no self-attention.
     """
     scores = attention.encoder
     given = ("token", token), ("layer", layer), ("head", head)
@@ -149,6 +158,8 @@ def choose(
         token = _index_of_it(attention.source)
     pairs = words[:, None] & words[None] & ~np.eye(len(words), dtype=bool)
     scores = np.where(pairs, scores, 0) + 1e-9
+    if layer is None:
+        scores[list(left_out)] = 0
     for axis, value in ((0, layer), (1, head), (2, token)):
         if value is not None:
             others = np.arange(scores.shape[axis]) != value
@@ -189,13 +200,7 @@ def _with_eos(ids, eos_id: int) -> list[int]:
 
 
 def _check(translator, text: str) -> None:
-    """Raises ValueError for a text that is empty or too long, or a model without an encoder."""
-    if not hasattr(translator.model, "encoder"):
-        raise ValueError(
-            "The page shows an encoder step by step, and this model has none: draw "
-            "`attention_figure` of its scores instead. Received: a "
-            f"{type(translator.model).__name__}"
-        )
+    """Raises ValueError for a text that is empty or too long."""
     if not isinstance(text, str) or not text.strip() or not translator.tokenizer.tokenize(text):
         raise ValueError(
             f"`text` must be a sentence, with at least one token. Received: {text!r:.80}"

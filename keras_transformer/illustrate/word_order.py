@@ -11,7 +11,12 @@ from keras_transformer.illustrate.distances import (
     rotary_figure,
     vectors_figure,
 )
-from keras_transformer.illustrate.extraction import positions_of, queries_of
+from keras_transformer.illustrate.extraction import (
+    positions_of,
+    queries_of,
+    reading_blocks,
+    source_embedding_of,
+)
 from keras_transformer.illustrate.figure import Figure
 from keras_transformer.illustrate.positions import positions_figure
 from keras_transformer.layers import (
@@ -26,7 +31,7 @@ SMALL_WIDTH = 4  # of the sinusoids that are printed, as in the article
 
 
 class WordOrder(NamedTuple):
-    """Source of the order of words in an encoder.
+    """Source of the order of words in the layers that read the source, as a rule an encoder's.
 
     Attributes:
         added: What is added to the embeddings: `"paper"`, `"t2t"`, `"learned"`, or `None`.
@@ -42,13 +47,13 @@ class WordOrder(NamedTuple):
 
 
 def word_order_of(model) -> WordOrder:
-    """Returns how the encoder of a model knows the order of words."""
+    """Returns how the layers that read the source know the order of words."""
     encoders = {type(part).__name__ for _, part in _parts(model, "position_encoder")}
     attentions = [part for _, part in _parts(model, "attention", DotProductAttention)]
     limits = {type(part).__name__ for part in attentions if _hides(part)}
     others = {type(part).__name__ for part in attentions} - limits - {DotProductAttention.__name__}
     return WordOrder(
-        getattr(model.source_embedding, "positions", None),
+        getattr(source_embedding_of(model), "positions", None),
         ", ".join(sorted(encoders)),
         ", ".join(sorted(others)),
         ", ".join(sorted(limits)),
@@ -56,8 +61,8 @@ def word_order_of(model) -> WordOrder:
 
 
 def other_layers_of(model) -> str:
-    """Returns the names of the layers in the place of the encoder's self-attentions."""
-    layers = [getattr(block, "self_attention", block) for block in model.encoder.blocks]
+    """Returns the names of the layers in the place of the self-attentions that read the source."""
+    layers = [getattr(block, "self_attention", block) for block in reading_blocks(model)]
     others = [layer for layer in layers if not isinstance(layer, MultiHeadAttention)]
     return ", ".join(sorted({type(layer).__name__ for layer in others}))
 
@@ -73,7 +78,7 @@ def word_order_figure(model, source: list[int]) -> Figure:
         A `Figure`, empty if the model knows no order.
     """
     figures = [
-        *_of_embedding(model.source_embedding),
+        *_of_embedding(source_embedding_of(model)),
         *_of_rotary(model),
         *_of_vectors(model, source),
         *_of_biases(model),
@@ -97,7 +102,7 @@ def _of_rotary(model) -> list[Figure]:
     """Draws the angles of the first block that has any."""
     for layer, part in _parts(model, "position_encoder"):
         if isinstance(part, RotaryEmbedding):
-            key_dim = model.encoder.blocks[layer].self_attention.key_dim
+            key_dim = reading_blocks(model)[layer].self_attention.key_dim
             angles = part.angles(np.arange(COUNT)[None], key_dim)
             return [rotary_figure(ops.convert_to_numpy(angles)[0])]
     return []
@@ -135,7 +140,7 @@ def biases_of(model, layer: int) -> np.ndarray:
     Returns:
         Array of shape `(H, 2 * COUNT + 1)`, for the distances `-COUNT` to `COUNT`.
     """
-    attention = model.encoder.blocks[layer].self_attention
+    attention = reading_blocks(model)[layer].self_attention
     distances = np.arange(-COUNT, COUNT + 1, dtype="int32")[None, None]
     query = np.zeros((1, attention.num_heads, 1, attention.key_dim), "float32")
     key = np.zeros((1, attention.num_key_value_heads, distances.size, attention.key_dim), "float32")
@@ -152,7 +157,7 @@ def _hides(attention) -> bool:
 
 def _parts(model, name: str, kind: type = object) -> list:
     """Returns the parts of a name in the self-attentions of the encoder, with their layers."""
-    attentions = [getattr(block, "self_attention", None) for block in model.encoder.blocks]
+    attentions = [getattr(block, "self_attention", None) for block in reading_blocks(model)]
     parts = [(layer, getattr(one, name, None)) for layer, one in enumerate(attentions)]
     return [(layer, part) for layer, part in parts if part is not None and isinstance(part, kind)]
 

@@ -203,5 +203,5 @@ def test_scores_of_compressed_memory_are_divided_among_its_tokens(tokenizer):
 
 
 def test_compressed_memory_in_the_encoder_is_not_shown_step_by_step():
-    with pytest.raises(ValueError, match=r"Layer 1 of the encoder cannot be shown step by step"):
+    with pytest.raises(ValueError, match=r"Layer 1 cannot be shown step by step"):
         steps_of(make(PLAIN, compressed), 1, 0)

@@ -9,7 +9,7 @@ import keras_transformer as kt
 from keras_transformer.decoding import generate_all
 from keras_transformer.formats import export_ctranslate2, export_keras, export_saved_model
 from keras_transformer.formats.saved_model import graph_search
-from keras_transformer.illustrate import attention_figure, extraction, page
+from keras_transformer.illustrate import attention_figure, extraction
 from keras_transformer.models import DecoderOnly, Transformer, create_model
 from tests.conftest import searches_without_xla
 from tests.translation.conftest import sentences
@@ -129,14 +129,12 @@ def test_runs_of_such_attentions_behind_an_encoder_are_read(translator, tmp_path
         np.testing.assert_array_equal(same, one)
 
 
-def test_attention_is_drawn_and_the_page_of_an_encoder_refused(translator):
+def test_attention_is_drawn(translator):
     text = "two cat six"
     source, target = extraction.ids_of(translator, text, "one dog")
     attention = extraction.attention_of(translator, source, target)
     assert attention.cross.shape == (3, 3, len(target), len(source))
     assert attention_figure(attention).data["encoder"] is attention.encoder
-    with pytest.raises(ValueError, match=r"this model has none: .*Received: a DecoderOnly"):
-        page(translator, text)
 
 
 def test_ctranslate2_is_refused_by_name(translator, tmp_path):
