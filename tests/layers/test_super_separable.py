@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_transformer.layers import ConvolutionStep, GroupedDense, SeparableConvolution
-from keras_transformer.layers.depthwise_convolution import BLOCK, depthwise_convolution
+from keras_transformer.layers.depthwise_convolution import BLOCK
 from tests.weights import array, of_normalization, random, randomize
 
 B, T, D = 2, 37, 12  # T is neither a multiple of BLOCK nor shorter
@@ -118,22 +117,6 @@ def test_groups_mix_only_if_layers_have_other_numbers_of_them():
     np.testing.assert_array_equal(reached(2, 2), within_halves)
     np.testing.assert_array_equal(reached(2, 3), within_halves | (third == 1)[:, None])
     assert reached(2, 3, 2).all()
-
-
-def test_gradients_of_the_products_are_those_of_the_sums():
-    """Of inputs and kernels, by finite differences in a direction each."""
-    kernel, weights = random(7, D, seed=2), random(B, T, D, seed=3)
-
-    def value(x, kernel):
-        return float(ops.sum(weights * depthwise_convolution(x, kernel, before=12, dilation=2)))
-
-    def by_sums(x, kernel):
-        padded = np.pad(x.astype("float64"), ((0, 0), (12, 0), (0, 0)))
-        taps = [padded[:, 2 * i : 2 * i + T] * kernel[i] for i in range(7)]
-        return float((weights * sum(taps)).sum())
-
-    for x, k in [(INPUTS, kernel), (random(B, T, D, seed=4), kernel), (INPUTS, kernel[::-1])]:
-        assert value(x, k.copy()) == pytest.approx(by_sums(x, k), rel=1e-4, abs=1e-3)
 
 
 def test_rows_of_any_length_are_cut_into_blocks():
