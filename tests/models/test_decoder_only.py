@@ -137,6 +137,16 @@ def test_evaluation_counts_the_target_alone(model):
     assert found["loss"] == pytest.approx(targets.mean(), rel=1e-5)
 
 
+def test_padding_of_labels_may_have_another_id():
+    """The end of a source predicts nothing then, either."""
+    model = make("plain")
+    wanted = compiled(model).train_on_batch(IDS, LABELS, return_dict=True)["loss"]
+    loss, options = kt.TokenCrossEntropy(0.1, pad_id=-100), {"run_eagerly": True}
+    model.compile(keras.optimizers.SGD(0.0), loss, jit_compile=False, **options)
+    found = model.train_on_batch(IDS, np.where(LABELS, LABELS, -100), return_dict=True)["loss"]
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
 @pytest.mark.parametrize("shape", ["sentences", "tokens"])
 def test_weights_of_sentences_weigh_both_sides_and_those_of_tokens_the_target(model, shape):
     weights = np.array([0.5, 2.0, 3.0], "float32")
