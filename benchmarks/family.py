@@ -70,13 +70,19 @@ def main(arguments=None):
         draw_figure(results, arguments.figure)
 
 
-def write_recipes(arguments, names):
-    """Writes the recipe of each member; returns their settings by the name of the member."""
+def read_settings(recipe):
+    """Returns the settings of a recipe file, with the sizes of its preset."""
     from trainers.recipe import Recipe
 
-    settings = yaml.safe_load(arguments.config.read_text(encoding="utf-8")) | corpus(arguments)
+    settings = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    sizes = Recipe(output=".", **settings).model_sizes()
+    return settings | {name: sizes[name] for name in ("num_layers", "d_model", "num_heads", "d_ff")}
+
+
+def write_recipes(arguments, names):
+    """Writes the recipe of each member; returns their settings by the name of the member."""
+    settings = read_settings(arguments.config) | corpus(arguments)
     settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
-    settings |= {"num_layers": Recipe(output=".", **settings).model_sizes()["num_layers"]}
     if not settings.get("vocabulary_size"):
         raise SystemExit(f"{arguments.config} must say vocabulary_size, the same for all members.")
     fitted = {}

@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable
 
 TOLERANCE = 0.05  # largest relative difference between the numbers of weights
-LARGEST = 1 << 13  # of a fitted size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +50,7 @@ def fitted_settings(member, settings, count):
 
     Args:
         member: `Member`.
-        settings: Dict: the settings of the plain model's recipe, with its `num_layers`.
+        settings: Dict: the settings of the plain model's recipe, with its sizes.
         count: Function from settings to the number of weights of their model.
 
     Raises:
@@ -66,14 +65,18 @@ def fitted_settings(member, settings, count):
     def of_size(number):
         return {**settings, **changes, member.fitted: number * member.multiple}
 
-    low, high = 1, LARGEST // member.multiple
-    while low < high:  # the smallest number with which the model is not smaller
+    counts = {}
+
+    def is_smaller(number):
+        counts[number] = count(of_size(number))
+        return counts[number] < wanted
+
+    low, high = 0, max(1, settings[member.fitted] // member.multiple)
+    while is_smaller(high):
+        low, high = high, 2 * high
+    while high - low > 1:  # `low` is smaller, `high` is not
         middle = (low + high) // 2
-        if count(of_size(middle)) < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    counts = {number: count(of_size(number)) for number in (max(low - 1, 1), low)}
+        low, high = (middle, high) if is_smaller(middle) else (low, middle)
     best = min(counts, key=lambda number: abs(counts[number] - wanted))
     difference = counts[best] / wanted - 1
     if abs(difference) > TOLERANCE:

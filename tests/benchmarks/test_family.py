@@ -1,7 +1,6 @@
 """The comparison of the family, in its smallest setting."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
@@ -96,7 +95,7 @@ def test_options_that_do_not_fit_are_refused(options, expected, capsys, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MEMBERS)
 def test_every_member_fits_the_recipe_of_the_phrasebook(name):
-    recipe = yaml.safe_load(Path(family.RECIPE).read_text())
+    recipe = family.read_settings(family.RECIPE)
     fitted = fitted_settings(MEMBERS[name], recipe, count_weights)
     assert count_weights(fitted) == pytest.approx(count_weights(recipe), rel=TOLERANCE)
 
