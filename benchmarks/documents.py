@@ -39,6 +39,8 @@ BATCH = 4  # documents that are translated at a time
 
 def main(arguments=None):
     arguments = parse(arguments)
+    if not (arguments.run / "run.json").is_file():
+        raise SystemExit(f"benchmarks.documents: {arguments.run} is not a finished run")
     arguments.output.mkdir(parents=True, exist_ok=True)
     length = learn(arguments)
     if arguments.repeats:
@@ -138,8 +140,6 @@ def parse(arguments):
     parsed = parser.parse_args(arguments)
     if len(parsed.sentences) != len(parsed.steps):
         parser.error("give --sentences and --steps with a number for each stage")
-    if not (parsed.run / "run.json").is_file():
-        parser.error(f"{parsed.run} is not a finished run")
     return parsed
 
 

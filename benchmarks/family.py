@@ -126,7 +126,8 @@ def train(name, output):
             [*command, "--output", str(run)], stdout=stream, stderr=subprocess.STDOUT
         )
     if status:
-        raise SystemExit(f"{name} was not trained, see {log}: the same command goes on.")
+        reason = log.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+        raise SystemExit(f"{name} was not trained, see {log}: {reason}")
     log.replace(run / "training.log")
 
 

@@ -53,14 +53,11 @@ def test_few_documents_are_longer_than_their_length():
     assert length < 1.4 * np.mean(lengths)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--steps", "3"], "a number for each stage"),
-        (["--sentences", "1", "--steps", "1"], "is not a finished run"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options, message, capsys, tmp_path):
+def test_what_does_not_fit_is_refused(capsys, tmp_path):
+    options = ["--run", str(tmp_path), "--output", str(tmp_path / "new")]
     with pytest.raises(SystemExit):
-        documents.parse(["--run", str(tmp_path), "--output", str(tmp_path), *options])
-    assert message in capsys.readouterr().err
+        documents.main([*options, "--steps", "3"])
+    assert "a number for each stage" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="is not a finished run"):
+        documents.main(options)
+    assert not (tmp_path / "new").exists()
