@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers.decoding_step import DecodingStep
-from keras_transformer.layers.masks import AttentionMask, padding_mask
+from keras_transformer.layers.masks import padding_mask
 from keras_transformer.models.decoder_model import DecoderModel
 from keras_transformer.models.joint_sequence import join_pairs, joint_positions, next_tokens
 from keras_transformer.models.language_model import LanguageModel
-from keras_transformer.models.token_model import outputs_and_scores, stack_scores
+from keras_transformer.models.token_model import stack_scores
 
 
 class SourcePrompt(NamedTuple):
@@ -181,16 +181,7 @@ class DecoderOnly(DecoderModel):
         if return_attention_scores or "source_positions" in inputs:
             positions = joint.arrange(*self._positions(inputs))
         tokens = joint.arrange(*(inputs[name] for name in self.INPUTS))
-        return outputs_and_scores(
-            self.decoder(
-                self.embedding(tokens, positions, training=training),
-                attention_mask=AttentionMask(None, segments, segments, causal=True),
-                positions=positions,
-                training=training,
-                return_attention_scores=return_attention_scores,
-            ),
-            return_attention_scores,
-        )
+        return self.run_decoder(tokens, segments, positions, training, return_attention_scores)
 
     def _positions(self, inputs):
         """Returns the positions of source and target in their pairs."""
@@ -310,15 +301,7 @@ class DecoderOnly(DecoderModel):
             `None`; and the updated cache.
         """
         self.build_if_needed()
-        at = at._replace(positions=ops.cast(at.positions, "int32") + memory.lengths)
-        hidden, scores, cache = self.decoder.step(
-            self.embedding(tokens, at.positions[:, None]),
-            cache,
-            at,
-            return_attention_scores=return_attention_scores,
-            prompt=memory.blocks,
-        )
-        return self.embedding.logits(hidden, output_weights), scores, cache
+        return self.step_after(memory, tokens, cache, at, output_weights, return_attention_scores)
 
     def get_config(self):
         return {**super().get_config(), "source_weight": self.source_weight}

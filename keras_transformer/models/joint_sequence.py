@@ -9,7 +9,7 @@ from keras import ops
 
 
 class JointSequence(NamedTuple):
-    """How a source and a target, side by side in `(B, S + T)`, become one sequence without gaps.
+    """The order of a source and a target, `(B, S + T)` side by side, as one sequence without gaps.
 
     The padding of the source moves to the end of the row. In packed rows, the target of each pair
     follows its own source.

@@ -9,10 +9,10 @@ from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers import DecoderBlock, PositionalEmbedding
 from keras_transformer.layers.add_and_norm import EPSILON
 from keras_transformer.layers.decoding_step import DecodingStep
-from keras_transformer.layers.masks import AttentionMask, padding_mask
+from keras_transformer.layers.masks import padding_mask
 from keras_transformer.models.decoder_model import DecoderModel
 from keras_transformer.models.decoder_stack import DecoderStack
-from keras_transformer.models.token_model import outputs_and_scores, stack_scores
+from keras_transformer.models.token_model import stack_scores
 
 
 class Prompt(NamedTuple):
@@ -148,15 +148,8 @@ class LanguageModel(DecoderModel):
     def hidden_and_scores(self, inputs, training, return_attention_scores):
         self.check_inputs(inputs)
         segments, positions = (inputs.get(f"target_{name}") for name in ("segments", "positions"))
-        hidden, scores = outputs_and_scores(
-            self.decoder(
-                self.embedding(inputs["target"], positions, training=training),
-                attention_mask=AttentionMask(None, segments, segments, causal=True),
-                positions=positions,
-                training=training,
-                return_attention_scores=return_attention_scores,
-            ),
-            return_attention_scores,
+        hidden, scores = self.run_decoder(
+            inputs["target"], segments, positions, training, return_attention_scores
         )
         if not return_attention_scores:
             return hidden, None
@@ -232,12 +225,4 @@ class LanguageModel(DecoderModel):
         self.build_if_needed()
         first_tokens = ops.cast(memory.last[:, None], tokens.dtype)
         tokens = ops.where(at.first[:, None], first_tokens, tokens)
-        at = at._replace(positions=at.positions + memory.lengths)
-        hidden, scores, cache = self.decoder.step(
-            self.embedding(tokens, at.positions[:, None]),
-            cache,
-            at,
-            return_attention_scores=return_attention_scores,
-            prompt=memory.blocks,
-        )
-        return self.embedding.logits(hidden, output_weights), scores, cache
+        return self.step_after(memory, tokens, cache, at, output_weights, return_attention_scores)

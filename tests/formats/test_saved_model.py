@@ -521,7 +521,7 @@ def with_a_part(tokenizer):
 
 @pytest.mark.slow  # a graph of its own
 def test_a_recurrent_model_is_in_the_saved_model_with_its_attention(tokenizer, tmp_path):
-    """Which its bottom block alone has."""
+    """Its bottom block alone has one."""
     model = create_model("recurrent", vocabulary_size=307, num_layers=2, d_model=12)
     model.build()
     with searches_without_xla():

@@ -42,7 +42,7 @@ def test_it_is_the_formula_of_the_paper():
 
 
 def test_the_scores_are_those_of_keras_own_layer():
-    """Which projects nothing, so that it gets what is projected."""
+    """It projects nothing, so that it gets what is projected."""
     attention, theirs = make(), keras.layers.AdditiveAttention()
     query, key = attention.query_projection(QUERY), attention.key_projection(VALUE)
     theirs.build([query.shape, VALUE.shape, key.shape])

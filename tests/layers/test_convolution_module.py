@@ -191,7 +191,7 @@ class Recall(keras.Model):
 
 
 def accuracy_of_recall(kernel_sizes, dilations, back=20, length=60, steps=600):
-    """How often a trained module names the token that stood `back` places before."""
+    """The share in which a trained module names the token that stood `back` places before."""
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     model = Recall(kernel_sizes, dilations)

@@ -90,7 +90,7 @@ def test_there_are_as_many_weights_as_in_the_paper(kernel_size, groups, count):
 
 
 def jacobian(function):
-    """How far each output channel depends on each input channel, somewhere: `(out, in)`."""
+    """The dependence of each output channel on each input channel, somewhere: `(out, in)`."""
     changed = np.repeat(INPUTS[:1], D + 1, axis=0)
     changed[np.arange(D), 5, np.arange(D)] += 0.5
     outputs = np.array(function(changed))
@@ -98,7 +98,7 @@ def jacobian(function):
 
 
 def reached(*groups):
-    """Which output channels depend on which input channels, `(out, in)`, after such layers."""
+    """The input channels that output channels depend on, `(out, in)`, after such layers."""
 
     def function(x):
         for count in groups:
