@@ -91,9 +91,19 @@ def write_recipes(arguments, names):
             fitted[name] = fitted_settings(MEMBERS[name], settings, count_weights)
         except ValueError as error:
             raise SystemExit(f"benchmarks.family: {error}") from None
-        text = yaml.safe_dump(fitted[name], sort_keys=False)
-        (arguments.output / f"{name}.yaml").write_text(text, encoding="utf-8")
+        write_recipe(arguments.output / name, yaml.safe_dump(fitted[name], sort_keys=False))
     return fitted
+
+
+def write_recipe(run, text):
+    """Writes the recipe of a run beside it, unless there is one that was trained with another."""
+    file = Path(f"{run}.yaml")
+    if run.exists() and file.is_file() and file.read_text(encoding="utf-8") != text:
+        raise SystemExit(
+            f"benchmarks.family: {run} was trained with other settings, those of {file}. Give "
+            "another --output, or remove the run."
+        )
+    file.write_text(text, encoding="utf-8")
 
 
 def corpus(arguments):
@@ -114,11 +124,12 @@ def corpus(arguments):
 
 def train(name, output):
     """Trains a member in a process of its own, unless its run is finished."""
-    run = output / name
+    run, log = output / name, output / f"{name}.log"
     if (run / "run.json").is_file():
         print(f"{name}: {run} is finished", flush=True)
+        if log.is_file():  # the program ended just before it was moved
+            log.replace(run / "training.log")
         return
-    log = output / f"{name}.log"
     print(f"{name}: training, see {log}", flush=True)
     command = [sys.executable, "-m", "trainers.translation", "--config", f"{output / name}.yaml"]
     with log.open("a", encoding="utf-8") as stream:

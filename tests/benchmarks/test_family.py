@@ -92,6 +92,16 @@ def test_options_that_do_not_fit_are_refused(options, expected, capsys, tmp_path
     assert expected in capsys.readouterr().err
 
 
+def test_a_run_is_not_taken_for_one_of_other_settings(tmp_path):
+    family.write_recipe(tmp_path / "rotary", "epochs: 3\n")
+    family.write_recipe(tmp_path / "rotary", "epochs: 5\n")  # nothing was trained yet
+    (tmp_path / "rotary").mkdir()
+    family.write_recipe(tmp_path / "rotary", "epochs: 5\n")
+    with pytest.raises(SystemExit, match=r"rotary was trained with other settings"):
+        family.write_recipe(tmp_path / "rotary", "epochs: 7\n")
+    assert (tmp_path / "rotary.yaml").read_text() == "epochs: 5\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MEMBERS)
 def test_every_member_fits_the_recipe_of_the_phrasebook(name):
