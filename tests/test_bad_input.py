@@ -827,6 +827,7 @@ def test_one_line_says_what_is_wrong(name, desk, capfd):
     assert "Traceback" not in error
 
 
+@pytest.mark.slow
 def test_a_program_ends_with_that_line_and_a_code(desk):
     """In a process of its own: what is not UTF-8 comes through standard input."""
     before = sorted(desk.rglob("*"))
@@ -864,6 +865,7 @@ def test_interrupting_is_no_traceback(desk, monkeypatch, capsys):
     assert capsys.readouterr().err == "python -m keras_transformer: error: interrupted\n"
 
 
+@pytest.mark.slow
 def test_standard_input_may_end_without_a_line_feed(desk, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\r\n\ntwo")))
     assert use(["translate", "--run", str(desk / "run")]) == 0

@@ -272,6 +272,7 @@ def private_attributes_of_others(path):
     }
 
 
+@pytest.mark.slow
 def test_private_names_of_others_are_used_in_one_place():
     found = {name_of(path): private_attributes_of_others(path) for path in files(PACKAGE)}
     assert {name for name, attributes in found.items() if attributes} == {
@@ -279,6 +280,7 @@ def test_private_names_of_others_are_used_in_one_place():
     }
 
 
+@pytest.mark.slow
 def test_ids_are_searched_without_strings():
     """`decoding` needs neither a tokenizer's library nor what makes a translator of it."""
     program = """

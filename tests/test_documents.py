@@ -98,6 +98,7 @@ def run_blocks(path):
     return names
 
 
+@pytest.mark.slow
 @every_page
 def test_python_blocks_run(path, capsys):
     names = run_blocks(path)

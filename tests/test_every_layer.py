@@ -97,6 +97,7 @@ def test_the_shape_of_its_output_follows_from_its_inputs(name, layers, outputs):
     assert tuple(layers[name].compute_output_shape(first)) == outputs[name].shape
 
 
+@pytest.mark.slow
 def test_a_saved_functional_model_gives_the_same_output(name, layers, outputs, tmp_path):
     arguments = CASES[name].arguments
     arrays = arguments["inputs"] if isinstance(layers[name], keras.Model) else arguments
@@ -112,6 +113,7 @@ def test_it_gives_the_same_in_a_graph(name, layers, outputs):
     assert_close(function(tensors(name)), outputs[name])
 
 
+@pytest.mark.slow
 def test_it_gives_the_same_compiled_by_xla(name, layers, outputs):
     import tensorflow as tf
 

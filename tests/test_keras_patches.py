@@ -28,6 +28,7 @@ def test_keras_takes_a_batch_out_of_the_data_to_build(monkeypatch):
     assert inputs.shape == (2, 5)
 
 
+@pytest.mark.slow
 def test_a_model_of_ours_takes_none(monkeypatch):
     model = kt.Transformer(11, 1, 8, 2, 13)
     model.compile("sgd", kt.TokenCrossEntropy())

@@ -8,6 +8,8 @@ from tests.decoding_layers import QUICK
 from tests.every_layer import CASES, IDS
 from tests.layers.test_decoding_steps import check_saved
 
+pytestmark = pytest.mark.slow  # the process takes a minute
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_layer_gives_the_same_on_jax(name, every_layer, on_jax):

@@ -10,7 +10,6 @@ from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.masks import padding_mask
 from keras_transformer.models.decoder_model import DecoderModel
 from keras_transformer.models.joint_sequence import join_pairs, joint_positions, next_tokens
-from keras_transformer.models.language_model import LanguageModel
 from keras_transformer.models.token_model import stack_scores
 
 
@@ -108,7 +107,7 @@ class DecoderOnly(DecoderModel):
                 `num_layers`.
             target_vocabulary_size: `None`, since both languages share a vocabulary.
             source_weight: As in the constructor.
-            **sizes: Other arguments of `LanguageModel.from_sizes`.
+            **sizes: Other arguments of `LanguageModel.from_sizes`, by name.
 
         Raises:
             ValueError: If an argument is invalid.
@@ -130,10 +129,8 @@ class DecoderOnly(DecoderModel):
                 "A DecoderOnly has no encoder, and `num_layers` blocks: leave out "
                 f"`num_decoder_layers`. Received: num_decoder_layers={num_decoder_layers}"
             )
-        name = sizes.pop("name", None)
-        plain = LanguageModel.from_sizes(vocabulary_size, max_length=2 * max_length, **sizes)
-        options = {"dtype": plain.dtype_policy, "name": name}
-        return cls(plain.embedding, plain.decoder, plain.pad_id, source_weight, **options)
+        sizes |= {"max_length": 2 * max_length, "source_weight": source_weight}
+        return super().from_sizes(vocabulary_size, **sizes)
 
     @property
     def max_positions(self):

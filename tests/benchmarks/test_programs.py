@@ -14,6 +14,7 @@ def test_all_are_found():
     assert len(PROGRAMS) == 15, PROGRAMS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_says_how_it_is_used(name):
     assert f"python -m benchmarks.{name}" in run_python("-m", f"benchmarks.{name}", "--help")

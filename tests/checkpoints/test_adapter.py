@@ -90,6 +90,7 @@ def test_it_is_loaded_on_top_of_its_base(trained):
     np.testing.assert_array_equal(logits_of(base), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.2)])
 def test_merging_changes_nothing_that_is_computed(dtype, tolerance):
     model = adapted_model(dtype)
@@ -103,6 +104,7 @@ def test_merging_changes_nothing_that_is_computed(dtype, tolerance):
     np.testing.assert_allclose(compute(make_pairs()[0]), expected, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_a_merged_model_is_an_ordinary_one(trained, tmp_path):
     _, path, _, expected = trained
     model = small_model()
@@ -186,6 +188,7 @@ def test_without_dense_layers_there_is_nothing_to_adapt():
     assert model.trainable_variables
 
 
+@pytest.mark.slow
 def test_a_quantized_model_is_refused():
     model = small_model()
     model.target_embedding.tokens.quantize("int8")

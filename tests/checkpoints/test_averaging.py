@@ -36,6 +36,7 @@ def test_it_is_the_mean_of_the_weights(checkpoints):
         np.testing.assert_array_equal(averaged, exact)
 
 
+@pytest.mark.slow
 def test_one_checkpoint_is_its_own_average(checkpoints):
     model, paths, weights = checkpoints
     for same in (paths[:1], paths[:1] * 7):

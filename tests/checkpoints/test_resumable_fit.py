@@ -75,6 +75,7 @@ def test_all_is_as_undisturbed(after, training, once, tmp_path):
     is_as_undisturbed(training.run_in_pieces(tmp_path, *after), once)
 
 
+@pytest.mark.slow
 def test_a_new_model_goes_on_too(tmp_path):
     """Whose metrics have no variables before they have seen a batch."""
     with pytest.raises(Interrupted):
@@ -97,6 +98,7 @@ def test_on_jax_too(tmp_path):
     assert len(metadata["histories"][0]["loss"]) == EPOCHS
 
 
+@pytest.mark.slow
 def test_a_state_is_saved_every_so_often_and_at_the_end_of_an_epoch(training, tmp_path):
     for batch, expected in ((3, [(0, 2)]), (5, [(0, 2), (0, 4)]), (8, [(1, 0), (1, 2)])):
         with pytest.raises(Interrupted):
@@ -111,6 +113,7 @@ def test_the_interval_is_counted_from_the_state_that_it_goes_on_from(training, t
     assert progress(tmp_path) == [(0, 4), (1, 0)]
 
 
+@pytest.mark.slow
 def test_without_an_interval_states_are_of_whole_epochs(training, tmp_path):
     with pytest.raises(Interrupted):
         training.run(tmp_path, [InterruptAt(9)], every=0)
@@ -184,6 +187,7 @@ class InterruptAfter(keras.callbacks.Callback):
             raise Interrupted
 
 
+@pytest.mark.slow
 def test_callbacks_go_on_too(training, tmp_path):
     """Also if a checkpoint was removed and the state that no longer needs it was not saved."""
     found = []
@@ -213,6 +217,7 @@ def test_patience_is_counted_on(training, tmp_path):
         assert len(history.history["val_bleu"]) == 3
 
 
+@pytest.mark.slow
 def test_several_steps_in_one_call(tmp_path):
     """Calls of 3 steps in epochs of 5: an epoch takes two calls, 6 batches."""
     training = Training(make_model(steps_per_execution=3))
@@ -243,6 +248,7 @@ class Terminate(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "place"), [(3, (0, 3)), (5, (1, 0)), (8, (1, 3))])
 def test_sigterm_ends_it_with_the_running_batch(batch, place, training, once, tmp_path):
     former = signal.getsignal(signal.SIGTERM)
@@ -269,6 +275,7 @@ def test_a_callback_that_the_state_does_not_know_is_named(training, tmp_path):
         saver.restore(training.model, saver.folder.newest())
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_it_and_the_state_before_goes_on(training, once, tmp_path):
     class Fill(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -56,6 +56,7 @@ def test_what_is_read_is_what_was_written(states):
     assert list(state.arrays("optimizer")) == ["optimizer/0000/iterations"]
 
 
+@pytest.mark.slow
 def test_all_that_fit_changes_is_in_a_state(tmp_path):
     """Weights, the seeds of dropout, the optimizer's moments, the metrics."""
     trained, fresh = (make_model(seed, run_eagerly=True) for seed in (5, 11))

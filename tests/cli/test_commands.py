@@ -151,6 +151,7 @@ def test_how_translations_are_printed(recorder, options, lines, capsys):
     assert captured.err == ""
 
 
+@pytest.mark.slow
 def test_samples_are_the_same_for_the_same_seed(run, translator, capsys):
     options = ["translate", "--run", str(run), "--sample", "--max-length", "29"]
     printed = []
@@ -329,6 +330,7 @@ def test_options_are_what_the_function_takes():
     assert options == {name: usual[name].default for name in usual if name not in ("run", "text")}
 
 
+@pytest.mark.slow
 def test_the_program_translates_and_says_nothing_else(run, translator):
     """In a process of its own, through standard input and output, in UTF-8."""
     options = ["--run", str(run), "--max-length", "29"]

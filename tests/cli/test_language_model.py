@@ -41,6 +41,7 @@ def scores(desk):
     return TextGenerator.load(desk / "lm").score(TEXTS)
 
 
+@pytest.mark.slow
 def test_score_prints_the_log_probability_of_each_line(scores, capsys):
     assert main(["score", "--run", "lm", "--target", "texts.txt"]) == 0
     lines = [float(line) for line in capsys.readouterr().out.splitlines()]
@@ -66,6 +67,7 @@ def test_evaluate_prints_how_well_a_text_is_predicted(scores, capsys):
     assert capsys.readouterr().out == measured([scores[0], scores[2]], [TEXTS[0], TEXTS[2]])
 
 
+@pytest.mark.slow
 def test_evaluate_divides_the_text_as_the_training_did(desk, tmp_path, capsys):
     generator = TextGenerator.load(desk / "lm")
     generator.about["documents"] = "paragraphs"

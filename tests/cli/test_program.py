@@ -108,6 +108,7 @@ def test_sigterm_leaves_nothing_half_written(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == former
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_with_closed_streams_it_fails_instead_of_hanging(closed):
     program = "from keras_transformer.cli import program as c; raise SystemExit("

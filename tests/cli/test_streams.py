@@ -60,6 +60,7 @@ def wanted(run, desk, capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_files_are_translated_one_after_the_other(run, wanted, translator, desk, capsys):
     texts = [" ".join(one.text.splitlines()) for one in translator.translate(LINES)]
     assert wanted == "".join(f"{text}\n" for text in texts)
@@ -74,6 +75,7 @@ def test_files_are_translated_one_after_the_other(run, wanted, translator, desk,
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "--top-beams 2", "--sample --seed 3 --scores"])
 def test_four_shards_put_together_are_one_output(run, options, desk, capsys):
     assert translate(run, f"--input a.en b.en.gz {options}") == 0
@@ -104,6 +106,7 @@ def interrupted(run, options, translator, monkeypatch, after=3):
     return sum(map(len, calls[:-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["", "--top-beams 2", "--sample --seed 3"])
 def test_an_interrupted_output_goes_on_where_it_was(
     run, options, desk, translator, monkeypatch, capsys
@@ -140,6 +143,7 @@ def test_other_options_do_not_resume(name, run, desk, translator, monkeypatch, c
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_files_and_runs_do_not_resume(run, desk, translator, monkeypatch, capsys):
     command = "--input all.en --output new.fr"
     interrupted(run, f"{command} --buffer 4", translator, monkeypatch)
@@ -157,6 +161,7 @@ def test_other_files_and_runs_do_not_resume(run, desk, translator, monkeypatch, 
     assert translate(run, f"{command} --resume") == 0
 
 
+@pytest.mark.slow
 def test_an_input_that_changes_while_it_is_read_is_noticed(
     run, desk, wanted, translator, monkeypatch, capsys
 ):
@@ -176,6 +181,7 @@ def test_an_input_that_changes_while_it_is_read_is_noticed(
     assert translate(run, "--input all.en --output new.fr --resume") == 1
 
 
+@pytest.mark.slow
 def test_whoever_watches_a_file_grow_sees_a_bar(run, desk, monkeypatch, capsys):
     assert translate(run, "--input all.en --output quiet.fr") == 0
     assert capsys.readouterr().err == ""
@@ -191,6 +197,7 @@ def reads(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
 
 
+@pytest.mark.slow
 def test_lines_before_a_bad_one_are_answered(run, wanted, monkeypatch, capsys):
     content = "".join(f"{line}\n" for line in LINES[:5]).encode()
     for bad, message in ((b"\xe9t\xe9\n", "is not UTF-8"), (b"a\0b\n", "has a NUL character")):

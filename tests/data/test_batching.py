@@ -181,6 +181,7 @@ def test_a_handful_of_pairs_is_enough(tokenizer, tmp_path):
     assert len(set(sentences(batches.batch(0, 0)))) == 3
 
 
+@pytest.mark.slow
 def test_fit_sees_the_stream_without_a_gap_between_its_epochs(cache, batches):
     import keras
 

@@ -251,6 +251,7 @@ def test_pairs_longer_than_a_row_are_refused(cache):
         PackedBatches(cache, 4096, length=41)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not MULTI30K, reason="KERAS_TRANSFORMER_MULTI30K names no folder with train.en.gz, train.de.gz"
 )

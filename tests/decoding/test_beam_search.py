@@ -36,6 +36,7 @@ from tests.decoding.languages import (
 # Against all sentences
 
 
+@pytest.mark.slow
 @given(small_languages(), st.integers(1, WIDE))
 @settings(max_examples=20, deadline=None)
 def test_a_beam_as_wide_as_the_language_finds_the_best_sentences_in_order(case, top_beams):
@@ -55,6 +56,7 @@ def test_a_beam_as_wide_as_the_language_finds_the_best_sentences_in_order(case, 
             assert finished
 
 
+@pytest.mark.slow
 @given(small_languages())
 @settings(max_examples=5, deadline=None)
 def test_no_beam_finds_better_than_the_widest(case):
@@ -76,6 +78,7 @@ def test_no_beam_finds_better_than_the_widest(case):
 # Against the search in plain Python
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 2, 3, 4, 5, 17])
 def test_it_is_the_search_in_plain_python(beam_size):
     """For every `top_beams`: the search that stops later, or never, finds the same."""
@@ -217,6 +220,7 @@ def test_the_step_is_told_tokens_places_and_its_state(beam_size):
     assert told == [(0, [BOS, BOS]), (1, [4, 4]), (2, [6, 6])]
 
 
+@pytest.mark.slow
 def test_scores_are_float32_whatever_the_logits_are():
     def rounded(logits):
         logits[:] = tf.cast(tf.cast(logits, "bfloat16"), "float32").numpy()
@@ -236,6 +240,7 @@ def test_scores_are_float32_whatever_the_logits_are():
 # Batches and compilers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_sentence_does_not_depend_on_its_batch(beam_size):
     language, limits = Language(8, 13, 13, 7, change=rare_ends), np.array([*LIMITS[:12], 0])
@@ -250,6 +255,7 @@ def test_a_sentence_does_not_depend_on_its_batch(beam_size):
         np.testing.assert_allclose(found.scores, together.scores[group], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beam_size", "with_rules"), [(1, False), (3, False), (3, True)])
 def test_a_graph_and_xla_write_the_same(beam_size, with_rules):
     language = Language(4, 13, 13, 7, change=rare_ends)

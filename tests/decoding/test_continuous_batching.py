@@ -111,6 +111,7 @@ def test_every_sentence_is_what_it_is_alone(slots, beam_size, count):
         assert (found.ids == PAD).all(axis=-1).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     {"top_beams": 4, "length_penalty": 0.0},
     {"top_beams": 2, "length_penalty": 2.0, "no_repeat_ngram_size": 2},
@@ -127,6 +128,7 @@ def test_it_has_the_options_of_beam_search(options):
     assert_equal(found, wanted)
 
 
+@pytest.mark.slow
 def test_the_first_token_and_padding_may_be_any():
     language, limits = Language(2, 11, L, V, bos_id=5), SearchLimits(limits_of(11).max_lengths)
     wanted, _ = one_by_one(language, limits, beam_size=2, pad_id=6)
@@ -135,6 +137,7 @@ def test_the_first_token_and_padding_may_be_any():
     assert (found.ids == 6).any()
 
 
+@pytest.mark.slow
 def test_a_language_without_an_end_gives_its_best_beginnings():
     def endless(logits):
         logits[:, EOS] = -np.inf
@@ -160,6 +163,7 @@ def test_sentences_of_no_token_take_no_step():
     assert (found.scores == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["eager", "compiled by XLA"])
 def test_eager_and_compiled_it_finds_the_same(how):
     language, limits = Language(4, 7, L, V, change=rare_ends), limits_of(7)
@@ -178,6 +182,7 @@ def test_eager_and_compiled_it_finds_the_same(how):
 # Room
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [1, 7, 12])
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_those_that_need_more_room_are_given_up_and_no_others(room, beam_size):
@@ -191,6 +196,7 @@ def test_those_that_need_more_room_are_given_up_and_no_others(room, beam_size):
     assert (wanted.ids[complete][..., room:] == PAD).all()
 
 
+@pytest.mark.slow
 def test_more_room_than_any_needs_changes_nothing():
     language, limits = Language(9, 17, L, V, change=rare_ends), limits_of(17)
     found, _, _ = all_together(language, limits, 3, beam_size=3)
@@ -203,6 +209,7 @@ def test_more_room_than_any_needs_changes_nothing():
 # Steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [1, 3, 7])
 def test_a_sentence_begins_as_soon_as_a_slot_is_free(slots):
     language, limits = Language(3, 41, L, V, change=rare_ends), limits_of(41)
@@ -216,6 +223,7 @@ def test_a_sentence_begins_as_soon_as_a_slot_is_free(slots):
     assert steps < 0.9 * in_batches(needed, slots) or slots == 1
 
 
+@pytest.mark.slow
 def test_of_many_slots_a_few_wait_for_each_other():
     """No more than an eighth; even so it is quicker than batches."""
     language, limits = Language(5, 97, L, V, change=rare_ends), limits_of(97)

@@ -53,6 +53,7 @@ def search(model, **options):
     return type(found)(*map(ops.convert_to_numpy, found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 4])
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_cache_changes_nothing(models, log_probs, norm, beam_size, monkeypatch):
@@ -83,6 +84,7 @@ def test_the_cache_changes_nothing(models, log_probs, norm, beam_size, monkeypat
     assert crossed > 0.2 or beam_size == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_hypothesis_has_the_score_that_it_has_when_it_is_forced(models, norm):
     """With rules and a prefix, too, which take no part in the probabilities."""
@@ -170,6 +172,7 @@ def assert_close(found, wanted):
     np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "slots", "beam_size"), [
     ("post", 3, 4), ("post", 19, 2), ("pre", 1, 1), ("pre", 8, 4),
 ])  # fmt: skip
@@ -183,6 +186,7 @@ def test_in_few_slots_each_is_what_it_is_alone(models, norm, slots, beam_size):
     assert len({(row != 0).sum() for row in found.ids[:, 0]}) > 4
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_it_is_the_same_and_rules_are_not_needed(models):
     limits = rules()[0]
     wanted, _ = in_slots(models["pre"], 5, limits, beam_size=3)
@@ -191,6 +195,7 @@ def test_compiled_by_xla_it_is_the_same_and_rules_are_not_needed(models):
     assert_close(found, wanted)
 
 
+@pytest.mark.slow
 def test_only_sentences_that_need_more_room_are_given_up(models):
     wanted, _ = in_slots(models["post"], 3, *rules(), beam_size=3)
     found, complete = in_slots(models["post"], 3, *rules(), beam_size=3, length=7)
@@ -201,6 +206,7 @@ def test_only_sentences_that_need_more_room_are_given_up(models):
     assert_close(*(type(all_)(*(part[complete] for part in all_)) for all_ in (found, wanted)))
 
 
+@pytest.mark.slow
 def test_a_sentence_may_use_all_learned_positions():
     """One that is over waits behind the last of them until its slot is needed."""
     model = make_model(V, positions="learned", max_length=L, like_eos=5)

@@ -113,6 +113,7 @@ def found(language, slots):
     return search()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [SLOTS, None], ids=["continuous", "plain"])
 def test_a_search_finds_the_same_with_a_state_as_with_a_cache(slots):
     with_cache = found(Language(3, SENTENCES, L, V, change=rare_ends), slots)

@@ -111,6 +111,7 @@ def test_a_prefix_of_no_token_says_nothing():
 # What is found
 
 
+@pytest.mark.slow
 @given(small_languages(), st.integers(0, 3), st.data())
 @settings(max_examples=15, deadline=None)
 def test_with_rules_it_finds_the_best_sentences_that_obey(case, no_repeat_ngram_size, data):

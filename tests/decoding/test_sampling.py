@@ -131,6 +131,7 @@ def test_sentences_come_as_often_as_they_are_probable(setting):
             assert not set(counts) <= set(expected) or misfit(counts, expected) > 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS[3:])
 def test_what_is_filtered_out_never_comes(setting):
     language = Language(5, 13, 13, 53, change=rare_ends)
@@ -164,6 +165,7 @@ def test_the_nucleus_is_the_smallest_set_that_is_probable_enough(top_p):
 GREEDY = [{"top_k": 1}, {"top_k": 1, "temperature": 3.0}, {"top_p": 1e-9}, {"temperature": 1e-50}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", GREEDY)
 def test_where_only_the_most_probable_is_left_it_is_greedy_search(setting):
     rules = {
@@ -190,6 +192,7 @@ def test_one_of_equal_tokens_is_left():
     np.testing.assert_array_equal(found.ids[:, :1], search(language, LIMITS, beam_size=1).ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warmth", [0.05, 0.3, 1.0])
 def test_the_colder_the_greedier(warmth):
     """The share of greedy sentences is what it should be, within 4 standard deviations."""
@@ -441,6 +444,7 @@ def test_without_seeds_places_are_the_seeds():
     np.testing.assert_array_equal(found.ids, wanted.ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_sentence_does_not_depend_on_its_batch(setting):
     language, limits = Language(8, 13, 13, 7, change=rare_ends), np.array([*LIMITS[:12], 0])
@@ -464,6 +468,7 @@ def test_nor_on_how_many_others_are_drawn_for_its_source():
         assert few_counts <= many_counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "with_rules"), [({}, False), (SETTINGS[-1], True)])
 def test_a_graph_and_xla_draw_the_same(setting, with_rules):
     language = Language(4, 13, 13, 7, change=rare_ends)

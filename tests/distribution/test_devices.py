@@ -130,6 +130,7 @@ with choose_devices("mirrored", 2).scope():
 """
 
 
+@pytest.mark.slow
 def test_what_keras_cannot_do_on_several_replicas_is_refused_at_once():
     printed = run_python("-c", REFUSED).splitlines()
     options = ["jit_compile=True", "steps_per_execution=3", "ema_overwrite_frequency of the optim"]

@@ -1,5 +1,6 @@
 """One device, two, and two processes: the same weights and metrics after twenty steps."""
 
+import itertools
 import json
 import os
 import socket
@@ -41,8 +42,13 @@ def trained(folder, backend, **environment):
 
 
 @pytest.mark.parametrize("backend", ["on_tensorflow", "on_jax"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "decoder_only"])
-@pytest.mark.parametrize("case", ["one-{}-4", "two-{}-1", "two-{}-4"])
+@pytest.mark.parametrize(
+    ("case", "optimizer"),
+    [
+        *itertools.product(["one-{}-4", "two-{}-1", "two-{}-4"], ["sgd", "adam"]),
+        ("two-{}-4", "decoder_only"),
+    ],
+)
 def test_devices_and_micro_batches_change_nothing(backend, case, optimizer, request):
     """With unequal numbers of tokens on each and clipping; see `toy_run.batches`.
 

@@ -95,9 +95,9 @@ def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None, kind=
 def train_on(folder, devices, name):
     for optimizer, N in itertools.product(OPTIMIZERS, (1, 4)):
         train(folder, f"{name}-{optimizer}-{N}", devices, optimizer, N)
-    for N in (1, 4):
-        case = f"{name}-decoder_only-{N}"
-        train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
+    N = 1 if name == "one" else 4
+    case = f"{name}-decoder_only-{N}"
+    train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
 
 
 def dropped_on_two(devices):

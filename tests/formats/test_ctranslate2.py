@@ -130,6 +130,7 @@ def test_every_token_has_the_probability_that_our_model_gives_it(translator, tmp
         np.testing.assert_allclose(result.log_probs, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_sinusoids_reach_far(make_translator, tmp_path):
     translator = make_translator()
     export_ctranslate2(translator, tmp_path / "ct2")
@@ -143,6 +144,7 @@ def test_sinusoids_reach_far(make_translator, tmp_path):
     np.testing.assert_allclose(result.log_probs, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_writes_what_we_write(make_translator, tmp_path):
     translator = make_translator()
     export_ctranslate2(translator, tmp_path / "ct2")
@@ -163,6 +165,7 @@ def test_it_writes_what_we_write(make_translator, tmp_path):
     assert [result.hypotheses[0] for result in theirs] == tokens_of(translator.tokenizer, ours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rotary", "relative", "multi-query", "many parts"])
 def test_it_finds_what_we_find_with_any_attention(kind, make_translator, tmp_path):
     translator = make_translator(**KINDS[kind])
@@ -193,6 +196,7 @@ def test_it_finds_what_we_find_with_any_attention(kind, make_translator, tmp_pat
     np.testing.assert_allclose(scores, found.log_probs[:, 0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_folder_of_ours_is_written_anew(make_translator, tmp_path):
     (tmp_path / "ct2").mkdir()
     export_ctranslate2(make_translator(positions=None), tmp_path / "ct2")
@@ -283,6 +287,7 @@ def test_special_tokens_must_not_differ(tmp_path):
         export_ctranslate2(translator, tmp_path / "ct2")
 
 
+@pytest.mark.slow
 def test_quantised_weights_are_refused(make_translator, tmp_path):
     translator = make_translator()
     translator.model.decoder.blocks[1].feed_forward.hidden.quantize("int8")

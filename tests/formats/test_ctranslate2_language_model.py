@@ -131,6 +131,7 @@ def test_every_token_has_the_probability_that_our_model_gives_it(kind, tmp_path)
         np.testing.assert_allclose(result.log_probs, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SAME_SEARCH)
 def test_it_finds_what_we_find(kind, tmp_path):
     model = random_model(kind)

@@ -111,6 +111,7 @@ def test_a_run_that_is_not_there(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_keras_file_on_the_command_line(tmp_path):
     """All the way, in the format that is written soonest."""
     tokenizer = Tokenizer.train(["one two three", "four five"], 277, model_type="bpe")

@@ -39,6 +39,7 @@ def make_model(**changes):
     return randomize(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [
     {}, {"norm": "pre", "positions": "t2t", "num_decoder_layers": 2},
     {"target_vocabulary_size": 311, "positions": "learned", "dtype": "mixed_bfloat16"},
@@ -54,6 +55,7 @@ def test_it_loads_in_safe_mode_with_equal_logits(tokenizer, tmp_path, changes):
     assert Translator(loaded, beside).tokenizer is beside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"norm": "pre", "dtype": "mixed_bfloat16"}])
 def test_a_recurrent_model_has_equal_logits(tokenizer, tmp_path, changes):
     """From its `.keras` file, and from its run folder."""

@@ -219,6 +219,7 @@ def test_what_transformers_saved_is_imported_too(kind, folders, translators, tra
     assert again.tokenizer.fingerprint == translators[kind].tokenizer.fingerprint
 
 
+@pytest.mark.slow
 def test_an_imported_run_is_a_run(translator, tmp_path):
     translator.save(tmp_path / "run")
     loaded = Translator.load(tmp_path / "run")

@@ -57,6 +57,7 @@ def served(translator, tmp_path_factory):
     return tf.saved_model.load(str(folder))
 
 
+@pytest.mark.slow
 def test_a_saved_model_translates_as_the_translator_does(served, translator):
     """Pieces of long texts too, whose words and ends of sentences may have no id."""
     texts = [*TEXTS, *LONG]
@@ -80,6 +81,7 @@ def test_its_tokens_are_those_of_the_translator(served, translator):
     assert "<unk>" in wanted[-1].source_tokens
 
 
+@pytest.mark.slow
 def test_a_language_that_the_model_lacks_is_refused(served, translator):
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"It has >>fra<<.*>>deu<<"):
         ask(served, ["a dog", ">>deu<< a dog"])

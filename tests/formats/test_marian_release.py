@@ -168,6 +168,7 @@ def test_transformers_converts_a_release_to_the_same(kind, translators, converte
     assert ids == [row[:-1] for row in converted[kind]["ids"]]
 
 
+@pytest.mark.slow
 def test_an_imported_release_is_a_run(folders, translators, tmp_path):
     command = ["import", "--from", str(folders["relu, two vocabularies"])]
     assert main([*command, "--output", str(tmp_path / "run")]) == 0

@@ -115,6 +115,7 @@ def assert_same(texts, scores, generations):
         assert (np.array(score)[some:] == -np.inf).all()
 
 
+@pytest.mark.slow
 def test_it_continues_prompts_of_any_length_as_the_generator_does(served, generator):
     prompts = [*sentences(11, seed=2, longest=12), *ODD, *LONG]
     wanted = generator.generate(prompts, **OPTIONS)

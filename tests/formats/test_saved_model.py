@@ -88,6 +88,7 @@ def translations(translator, texts):
     return translator.translate(texts, beam_size=BEAMS, top_beams=BEAMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 5, 24])
 def test_it_translates_as_the_translator_does(served, translations, texts, batch):
     """In requests of any size, whose texts are of any length, over-long ones in pieces."""
@@ -114,12 +115,14 @@ def test_odd_texts_are_read_as_the_translator_reads_them(served, translator):
     assert answer["score"][:3, 0].tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_word_without_end_is_cut_somewhere(served):
     """The translator cuts elsewhere; here no character is cut in two."""
     answer = ask(served, ["one" * 101, "日" * 31])
     assert (answer["score"][:, 0] > -np.inf).all()
 
 
+@pytest.mark.slow
 def test_tokens_and_attention_are_those_of_the_translator(served, translator, texts):
     texts = ["", *texts[:7], texts[-1]]
     answer = ask(served, texts, "translate_with_attention")
@@ -182,6 +185,7 @@ def test_serving_warms_up_with_every_shape(folder, tokenizer):
     assert shapes == {(5, LIMIT)}
 
 
+@pytest.mark.slow
 def test_the_documented_client_of_serving_gets_translations(folder, translator, capsys):
     """The program in docs/serving.md, with the package of TensorFlow Serving's messages."""
     pytest.importorskip("tensorflow_serving")
@@ -297,6 +301,7 @@ def test_pieces_leave_the_room_that_is_reserved():
     assert list(zip(owner.numpy().tolist(), found, strict=True)) == wanted
 
 
+@pytest.mark.slow
 def test_every_piece_of_a_long_text_keeps_its_tags(served, translator):
     long = "one two. " * 13
     texts = [f"{tags} {long}" for tags in (">>o<<", "<2o>", "")]

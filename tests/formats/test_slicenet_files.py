@@ -26,6 +26,7 @@ def translator(tokenizer, request):  # noqa: F811
         return Translator(randomize(model), tokenizer, max_source_length=13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("translator", [{}, {"dtype": "mixed_bfloat16"}], indirect=True)
 def test_its_logits_are_equal_from_a_keras_file_and_from_a_run_folder(translator, tmp_path):
     export_keras(translator, tmp_path / "file")

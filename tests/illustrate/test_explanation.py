@@ -24,6 +24,7 @@ def explainer(request, translator):
     return explainer_of(translator, beam_size=request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 def test_each_step_is_that_of_the_search(explainer, translator, text, monkeypatch):
     beams, (eos_id, pad_id) = explainer.beam_size, (2, 0)
@@ -45,6 +46,7 @@ def test_each_step_is_that_of_the_search(explainer, translator, text, monkeypatc
     assert [one["ids"] for one in found.hypotheses] == [one["ids"] for one in hypotheses]
 
 
+@pytest.mark.slow
 def test_hypotheses_are_those_of_translate(explainer, translator):
     count = explainer.beam_size
     with searches_without_xla():
@@ -69,6 +71,7 @@ def test_attention_is_that_of_the_model(explainer, translator):
         assert found.attention.read == wanted.read
 
 
+@pytest.mark.slow
 def test_what_a_rule_forbids_is_no_candidate(translator):
     explainer = explainer_of(translator, beam_size=2, no_repeat_ngram_size=1)
     for step in explainer.explain("two two two two").steps:
@@ -83,6 +86,7 @@ def of_architecture(make, translator, **options):
     return Translator(randomize(model), translator.tokenizer, max_source_length=16)
 
 
+@pytest.mark.slow
 def test_a_model_without_self_attention_shows_its_cross_attention(translator):
     explainer = explainer_of(of_architecture(convolutional, translator), beam_size=2)
     assert explainer.prepare() == 2
@@ -98,6 +102,7 @@ def partly_convolutional(**sizes):
     return model
 
 
+@pytest.mark.slow
 def test_a_model_with_some_blocks_without_attention_shows_its_search(translator):
     explainer = explainer_of(of_architecture(partly_convolutional, translator), beam_size=2)
     assert explainer.prepare() == 1
@@ -106,6 +111,7 @@ def test_a_model_with_some_blocks_without_attention_shows_its_search(translator)
     assert found.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"base": Transformer}, {}], ids=["encoder", "decoder only"])
 def test_scores_of_compressed_memory_are_divided_here_too(translator, options):
     other = of_architecture(memory_compressed, translator, **options)
@@ -124,6 +130,7 @@ def test_only_a_short_sentence_is_explained(explainer, text):
         explainer.explain(text)
 
 
+@pytest.mark.slow
 def test_as_many_programs_as_lengths_are_made_ready(translator):
     from keras_transformer.translation.compilation import compilations
 

@@ -74,6 +74,7 @@ def test_distances_are_all_that_was_missing(relative):
     assert accuracy > 0.97
 
 
+@pytest.mark.slow
 def test_they_serve_a_decoder_too():
     """A decoder never looks ahead, and has no other positions here either."""
     accuracy, scores = learn(

@@ -90,6 +90,7 @@ def test_the_figures_agree_with_one_another(translator, shown):
     assert labels == [*translator.tokenizer.tokenize("one two"), 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all", "long"])
 def test_any_text_shows_as_text(quickly, shown, name):
     """A browser looks at each of them in `test_browser.py`."""
@@ -112,6 +113,7 @@ def test_without_a_sentence_there_is_no_page(translator, text):
         page(translator, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["token", "layer", "head"])
 def test_a_place_that_is_not_there_is_refused(translator, name):
     with pytest.raises(ValueError, match=f"`{name}` must be at least 0 and less than .*: 99"):
@@ -154,6 +156,7 @@ def test_it_is_a_word_and_no_piece_of_one(source, place):
     assert found == (1 if place is None else place)
 
 
+@pytest.mark.slow
 def test_ids_that_no_token_has_are_shown_as_unknown(translator):
     model = make_model(283, seed=24, seldom=[*range(277)])
     figure = page(Translator(model, translator.tokenizer), "six", beam_size=1)
@@ -169,6 +172,7 @@ def test_a_search_without_beams_is_refused(translator, beam_size):
         page(translator, "six", beam_size=beam_size)
 
 
+@pytest.mark.slow
 def test_greedy_search_is_not_said_to_weigh_beginnings(translator, shown):
     assert "Beam search keeps the 2 most probable partial translations" in shown.body
     greedy = page(translator, "six", beam_size=1).body

@@ -76,6 +76,7 @@ def test_where_two_kinds_are_there_they_are_shown_together(attention):
     assert both.layers("all") == len(attention.cross) == 3
 
 
+@pytest.mark.slow
 def test_the_page_says_what_is_not_there(recurrent):
     figure = page(recurrent, "six two", "one two")
     assert set(figure.data) == {"positions", "attention", "search", "distributions"}
@@ -93,6 +94,7 @@ def test_of_the_standard_model_nothing_is_in_the_place_of_self_attention(transla
     assert other_layers_of(translator.model) == ""
 
 
+@pytest.mark.slow
 def test_it_is_explained_as_it_is_drawn(recurrent):
     with searches_without_xla():
         explainer = Explainer(recurrent, 16, max_length=9, beam_size=2)

@@ -20,6 +20,7 @@ def search(request, translator, source):
     return request.param, *extraction.search_of(translator, source, request.param, request.param)
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_search_finds(translator, source, search):
     beam_size, steps, found = search
     length = len(source) + 4
@@ -37,6 +38,7 @@ def test_it_finds_what_the_search_finds(translator, source, search):
     assert len(steps) == length
 
 
+@pytest.mark.slow
 def test_what_was_seen_is_what_the_model_says(translator, source, search):
     """Without a cache, beginning by beginning."""
     _, steps, _ = search
@@ -74,6 +76,7 @@ def test_every_finished_hypothesis_is_in_the_tree(translator, search):
     assert figure.body.count("No. ") >= len(finished)
 
 
+@pytest.mark.slow
 def test_greedy_search_keeps_the_most_probable_word_of_each_step(translator, source):
     steps, found = extraction.search_of(translator, source, 1, 1)
     assert all(len(step.beams) == 1 for step in steps)

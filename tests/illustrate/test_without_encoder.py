@@ -38,6 +38,7 @@ def test_the_steps_of_every_word_are_its_scores(joint):
             assert np.abs(np.triu(steps["weights"], 1)).max() == 0
 
 
+@pytest.mark.slow
 def test_the_page_says_that_there_is_one_stack(joint):
     shown = page(joint, "two six one")
     assert "3 layers, which read the sentence and its translation as one text" in shown.body
@@ -56,6 +57,7 @@ def test_a_layer_without_a_key_for_each_word_is_not_selected(attention):
     assert choose(attention, None, layer, None, left_out=[layer])[1] == layer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", ["memory_compressed"], indirect=True)
 def test_such_a_layer_cannot_be_shown(joint):
     with pytest.raises(ValueError, match="Layer 1 cannot be shown step by step"):

@@ -125,6 +125,7 @@ def test_steps_of_a_bfloat16_model_are_its_scores(part):
         np.testing.assert_allclose(steps.data["weights"], scores[head], atol=0.03)
 
 
+@pytest.mark.slow
 def test_fixed_biases_are_drawn_once_for_all_layers():
     data = word_order.word_order_figure(make(LINEAR, LINEAR, LINEAR), SOURCE).data
     assert list(data["biases"]) == ["Every layer"]
@@ -166,6 +167,7 @@ def page_of(tokenizer, monkeypatch):
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "decoder", "says", "says_not"),
     [

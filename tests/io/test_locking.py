@@ -172,6 +172,7 @@ print(turns)
 """
 
 
+@pytest.mark.slow
 def test_a_lock_on_a_deleted_file_is_none(tmp_path):
     """Each holder deletes the file, and others open it before and lock it after that."""
     count = tmp_path / "count"

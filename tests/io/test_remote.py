@@ -104,6 +104,7 @@ def test_one_process_of_this_machine_writes_at_a_time(bucket):
     assert set(RemoteFolder(url).files()) == {"a"}
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_killed_leaves_nothing_to_load(bucket, tmp_path):
     url, new = f"s3://{bucket}/run", tmp_path / "new"
     new.mkdir()

@@ -95,6 +95,7 @@ def test_a_sentence_may_begin_and_end_with_padding(kind, dtype):
         )
 
 
+@pytest.mark.slow
 def test_every_position_sees_its_whole_sentence_and_no_other():
     block = make_block()
     output = np.array(block(INPUTS, positions=PACKED))

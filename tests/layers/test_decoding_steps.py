@@ -30,7 +30,6 @@ from tests.decoding_drive import (
     rows_of,
 )
 from tests.decoding_layers import (
-    COMBINED,
     PROMPT_LENGTHS,
     PROMPTED,
     QUICK,
@@ -55,15 +54,9 @@ QUICK_WITH_PROMPTS = [
 FAILS = 1e-2  # by how much an output is wrong, at least, where there is a mistake
 
 
-def rows(are_quick):
-    """A test that goes through the table, slow for some of its rows."""
-    slow = pytest.mark.slow
-    names = [name if are_quick(name) else pytest.param(name, marks=slow) for name in ROWS]
-    return pytest.mark.parametrize("name", names)
-
-
-some_quick = rows(QUICK.__contains__)
-most_quick = rows(lambda name: name not in COMBINED)
+some_quick = pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ROWS]
+)
 
 
 @functools.cache
@@ -85,23 +78,25 @@ def check_steps(name, dtype, compile, times_traced):
     assert_same(outputs, expected, dtype)
 
 
-@most_quick
+@some_quick
 def test_steps_compiled_once_by_xla_equal_the_whole(name):
     check_steps(name, "float32", compiled, 1)
 
 
-@some_quick
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
 def test_steps_compiled_once_by_xla_equal_the_whole_in_bfloat16(name):
     check_steps(name, "mixed_bfloat16", compiled, 1)
 
 
-@some_quick
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
 def test_eager_steps_equal_the_whole(name):
     check_steps(name, "float32", as_it_is, STEPS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", QUICK)
 def test_eager_steps_equal_the_whole_in_bfloat16(name):
     check_steps(name, "mixed_bfloat16", as_it_is, STEPS)
 
@@ -116,6 +111,7 @@ def check_prompts(name, dtype, compile=as_it_is):
     assert_same(outputs, of_whole_histories(row, layer), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK_WITH_PROMPTS)
 def test_steps_after_a_prompt_equal_the_whole(name):
     check_prompts(name, "float32")
@@ -211,6 +207,7 @@ def test_a_sentence_in_a_packed_row_equals_the_sentence_alone(name):
 # What the table and the steps hold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["layers", "models"])
 def test_everything_with_decoding_steps_is_in_the_table(home):
     public = [getattr(getattr(kt, home), name) for name in getattr(kt, home).__all__]

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_transformer as kt
 
@@ -22,6 +23,7 @@ def test_a_decoder_block_without_a_source_is_a_language_model():
     assert model.predict(np.array([[3, 4, 5, 6]]), verbose=0).argmax(-1).tolist() == [[4, 5, 6, 0]]
 
 
+@pytest.mark.slow
 def test_an_encoder_block_is_a_classifier():
     """It learns whether a 1 stands anywhere in the row, which only attention can tell."""
     keras.utils.set_random_seed(0)

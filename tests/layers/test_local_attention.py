@@ -119,6 +119,7 @@ def test_it_is_seen_if_a_tensor_grows_with_the_square_of_the_length():
     assert sizes[1] == 16 * sizes[0] == B * H * 116 * 116
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True], ids=["known", "open"])
 @pytest.mark.parametrize("look_back", [0, 1])
 def test_a_row_shorter_than_a_block_is_not_filled_up_to_one(dynamic, look_back):

@@ -159,6 +159,7 @@ def test_of_a_prompt_the_first_token_and_the_complete_groups_are_kept(length):
     np.testing.assert_allclose(prompt.values, values, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_positions", [False, True])
 @pytest.mark.parametrize("compression", [2, 3, 5])
 def test_prompts_of_all_lengths_go_on_in_steps(compression, with_positions):

@@ -216,6 +216,7 @@ def test_shared_heads_are_heads_with_equal_kernels(groups):
     np.testing.assert_allclose(layer(QUERY, VALUE), usual(QUERY, VALUE), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_as_many_heads_of_keys_as_of_queries_are_the_usual_ones():
     weights = []
     for groups in (None, 6):

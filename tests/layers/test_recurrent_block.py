@@ -277,6 +277,7 @@ def test_a_model_of_recurrent_blocks_has_scores_where_there_are_any(norm):
     assert scores["cross"][1] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_what_a_model_generates_has_the_score_that_it_gives_the_whole_sentence(norm):
     model = make_model(norm)
@@ -322,6 +323,7 @@ def test_xla_finds_the_same_and_so_do_slots_that_are_refilled():
     np.testing.assert_array_equal(refilled.ids, eager.ids)
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_from_a_file_with_its_cells(tmp_path):
     model = make_model()
     model.build()

@@ -105,6 +105,7 @@ def test_rotary_positions_are_in_self_attention_alone(dtype):
     assert parameters_more(model) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_relative_positions_are_in_self_attention_alone(dtype):
     model = made("relative", {"max_distance": 3}, dtype=dtype, attention_dropout_rate=0.25)
@@ -125,6 +126,7 @@ def test_positions_are_not_given_twice(architecture):
         create_model(architecture, **SIZES, positions="t2t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "options", "heads"),
     [
@@ -146,6 +148,7 @@ def test_all_attentions_share_heads_of_keys_and_values(architecture, options, he
     assert model.count_params() == paper.count_params() - fewer
 
 
+@pytest.mark.slow
 def test_a_model_learns_with_all_kinds_of_dropout():
     keras.utils.set_random_seed(7)
     rates = {"dropout_rate": 0.0, "attention_dropout_rate": 0.2, "feed_forward_dropout_rate": 0.3}
@@ -162,6 +165,7 @@ LANGUAGE_MODELS = ["transformer", "convolutional", "rotary", "relative", "multi_
 LANGUAGE_MODELS += ["grouped_query"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", LANGUAGE_MODELS)
 def test_language_models_have_the_parts_of_the_translators(architecture):
     """And continue a prompt as they read the whole text."""

@@ -11,6 +11,7 @@ from tests.weights import array, of_attention, random, randomize
 B, T, S, H, D = 2, 5, 7, 3, 15
 
 
+@pytest.mark.slow
 def test_a_pre_norm_stack_ends_with_a_normalisation_and_a_post_norm_stack_does_not():
     for stack in ("encoder", "decoder"):
         assert getattr(make_model(norm="pre"), stack).final_normalization is not None
@@ -51,6 +52,7 @@ def test_positions_are_not_scaled():
     assert np.abs(output).max() == 1
 
 
+@pytest.mark.slow
 def test_the_causal_mask_is_not_off_by_one():
     """A position sees itself and not the next one: its logits depend on its own token and on no
     later one."""

@@ -100,6 +100,7 @@ def compiled(model, metrics=None):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metrics", [None, ["sparse_categorical_accuracy"]])
 def test_the_loss_is_that_of_all_tokens_and_metrics_are_those_of_the_target(model, metrics):
     """With the output projection in the loss, and without."""
@@ -115,6 +116,7 @@ def test_the_loss_is_that_of_all_tokens_and_metrics_are_those_of_the_target(mode
         assert logs["accuracy"] == pytest.approx(hits.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metrics", [None, ["sparse_categorical_accuracy"]])
 @pytest.mark.parametrize("weight", [0.0, 0.25])
 def test_the_source_may_have_another_weight(weight, metrics):
@@ -131,6 +133,7 @@ def test_a_weight_below_zero_is_refused():
         create_model("decoder_only", {"source_weight": -1.0}, vocabulary_size=V, **SIZES)
 
 
+@pytest.mark.slow
 def test_evaluation_counts_the_target_alone(model):
     found = compiled(model).evaluate(IDS, LABELS, verbose=0, return_dict=True)
     targets = np.concatenate([target for _, target in by_hand(model)])
@@ -220,6 +223,7 @@ PACKED = {
 PACKED_LABELS = np.array([[14, 7, 3, 2, 2, 17, 2, 0]], "int32")
 
 
+@pytest.mark.slow
 def test_packed_pairs_are_the_pairs_alone(model):
     """Logits of each, and the loss of all."""
     logits, language_model = ops.convert_to_numpy(model(PACKED))[0], as_language_model(model)

@@ -88,6 +88,7 @@ def best_by_enumeration(model, row):
     return max(zip(log_probs_of(model, prompt_of(row), candidates), candidates, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("continuous", [False, True])
 def test_a_wide_beam_finds_the_best_of_all_continuations(attention_model, continuous):
     options = {**IDS, "length": L, "beam_size": 64, "length_penalty": 0.0}
@@ -103,6 +104,7 @@ def test_a_wide_beam_finds_the_best_of_all_continuations(attention_model, contin
         assert float(found.log_probs[row, 0]) == pytest.approx(log_prob, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("continuous", [False, True])
 def test_prompts_of_all_lengths_go_on_as_by_whole_texts(long_model, continuous):
     prompts = np.random.default_rng(2).integers(3, V, (9, 9)).astype("int32")
@@ -141,6 +143,7 @@ def greedy(model, prompts, limit):
     return texts
 
 
+@pytest.mark.slow
 def test_hypotheses_and_samples_have_the_scores_of_the_whole_text(model):
     options = {**IDS, "length": L, "beam_size": 5, "length_penalty": 0.0}
     inputs = model, ops.convert_to_tensor(PROMPTS), ops.convert_to_tensor(LIMITS)
@@ -156,6 +159,7 @@ def test_hypotheses_and_samples_have_the_scores_of_the_whole_text(model):
     assert compared > 15
 
 
+@pytest.mark.slow
 def test_a_prompt_alone_has_the_results_that_it_has_among_others(model):
     options = {**IDS, "length": L, "beam_size": 3, "top_beams": 3}
     together = kt.generate(
@@ -204,6 +208,7 @@ def compiled_model():
     return model
 
 
+@pytest.mark.slow
 def test_it_learns_to_count():
     texts = np.array([[BOS, 3, 4, 5, 3, 4, 5], [BOS, 4, 5, 3, 4, 5, 3]], "int32")
     labels = np.concatenate([texts[:, 1:], [[3], [4]]], axis=1)
@@ -225,6 +230,7 @@ def test_ids_and_inputs_are_checked():
         model({"source": ids})
 
 
+@pytest.mark.slow
 def test_the_loss_without_logits_is_that_with_logits():
     """The training step fuses the output layer and the loss."""
     model, texts = compiled_model(), np.array([[BOS, 3, 4, 5]], "int32")

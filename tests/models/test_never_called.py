@@ -47,6 +47,7 @@ FIRST_USES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", FIRST_USES)
 def test_the_first_use_finds_the_same_as_a_later_one(first):
     model = kt.Transformer(V, **SIZES)

@@ -81,6 +81,7 @@ def test_the_rows_are_worth_testing(batch):
         assert (inputs[f"{side}_segments"] == 0).any()
 
 
+@pytest.mark.slow
 def test_logits_of_packed_pairs_are_those_of_the_pairs_alone(model, batch, cache):
     packed = ops.convert_to_numpy(model(batch[0]))
     assert np.isfinite(packed).all()
@@ -88,6 +89,7 @@ def test_logits_of_packed_pairs_are_those_of_the_pairs_alone(model, batch, cache
         np.testing.assert_allclose(packed[row][places], model(inputs)[0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_gradients_of_a_packed_batch_are_the_sum_over_its_pairs(norm, models, batch, cache):
     model = models[norm]
@@ -110,6 +112,7 @@ def local_model():
     return randomize(model)
 
 
+@pytest.mark.slow
 def test_local_attention_in_encoder_and_decoder_keeps_to_the_pairs(local_model, batch, cache):
     test_logits_of_packed_pairs_are_those_of_the_pairs_alone(local_model, batch, cache)
     loss, packed = gradients(local_model, batch)

@@ -33,6 +33,7 @@ def digest(weights):
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "weights", "logits", "losses"),
     [

@@ -22,6 +22,7 @@ def built(name, vocabulary_size=V):
     return model
 
 
+@pytest.mark.slow
 def test_base_has_exactly_the_papers_parameters():
     model = built("base")
     assert model.count_params() == 63_045_632
@@ -32,6 +33,7 @@ def test_base_has_exactly_the_papers_parameters():
     assert model.count_params() - (V - 32768) * 512 == 60_878_848
 
 
+@pytest.mark.slow
 def test_big_has_exactly_the_papers_parameters():
     assert built("big").count_params() == 214_171_648
 

@@ -47,6 +47,7 @@ def test_the_bottom_of_the_encoder_goes_both_ways_and_that_of_the_decoder_attend
     assert model.target_embedding is model.source_embedding
 
 
+@pytest.mark.slow
 def test_it_has_as_many_weights_as_the_sizes_say():
     lstm, norm = 4 * D * (2 * D + 1), 2 * D
     bottom = 2 * lstm + 2 * D * D + D + norm  # both directions, and their projection
@@ -68,6 +69,7 @@ def test_at_the_size_of_the_phrasebook_it_is_as_large_as_the_transformer():
     assert counts[0] / counts[1] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_padding_a_source_changes_nothing():
     model = made()
     wider = np.pad(SOURCE, ((0, 0), (0, 4)))
@@ -76,6 +78,7 @@ def test_padding_a_source_changes_nothing():
     np.testing.assert_allclose(model(IDS)[1:2, :3], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_is_what_the_model_is_told():
     model, other = made(), made(pad_id=22)
     other.set_weights(model.get_weights())
@@ -83,6 +86,7 @@ def test_padding_is_what_the_model_is_told():
     np.testing.assert_allclose(other(ids), model(IDS), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_prefix_knows_nothing_of_what_follows():
     model = made()
     logits = np.array(model(IDS))
@@ -93,6 +97,7 @@ def test_a_prefix_knows_nothing_of_what_follows():
         assert (changed[:, t:] != logits[:, t:]).any()
 
 
+@pytest.mark.slow
 def test_the_context_reaches_the_top_by_the_residual_connections_alone():
     """Without the output of the attention, nothing of the source is left."""
     model = made()

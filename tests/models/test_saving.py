@@ -53,6 +53,7 @@ def test_a_copy_is_the_same(model, way):
     assert_same(WAYS[way](model), model)
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_a_keras_file(model, tmp_path):
     model.save(tmp_path / "model.keras")
     assert_same(keras.saving.load_model(tmp_path / "model.keras"), model)
@@ -72,6 +73,7 @@ def tokenizer():
     return kt.Tokenizer.train(sentences, vocabulary_size=37, byte_fallback=False)
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_a_run(model, tokenizer, tmp_path):
     translator = kt.Translator(model, tokenizer, max_source_length=13)
     translator.save(tmp_path)
@@ -94,6 +96,7 @@ def test_runs_of_one_backend_are_read_by_the_other(tokenizer, tmp_path):
         np.testing.assert_allclose(np.load(tmp_path / f"{number}.npy"), values, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learned_positions_need_no_fixed_length():
     """On JAX, the same in the process of the test above."""
     open_lengths()

@@ -31,6 +31,7 @@ def made(options=SMALL, **sizes):
     return randomize(again)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_it_is_made_of_the_modules_of_the_paper(dtype):
     """Six of them in the encoder; in the decoder a mixer and four; all others as the options."""
@@ -71,6 +72,7 @@ def test_options_and_sizes_are_those_of_the_model():
     assert (model.vocabulary_size, model.target_vocabulary_size, model.pad_id) == (V, 29, 3)
 
 
+@pytest.mark.slow
 def test_it_has_as_many_weights_as_the_sizes_say():
     def step(kernel_size, groups, width=D):
         return kernel_size * width + width * D // groups + D + 2 * D  # bias and normalization
@@ -82,6 +84,7 @@ def test_it_has_as_many_weights_as_the_sizes_say():
     assert made().count_params() == expected
 
 
+@pytest.mark.slow
 def test_at_the_size_of_the_phrasebook_it_is_as_large_as_the_transformer():
     sizes = {"vocabulary_size": 2600, **kt.models.PRESETS["tiny"], "num_layers": 3}
     counts = []
@@ -92,6 +95,7 @@ def test_at_the_size_of_the_phrasebook_it_is_as_large_as_the_transformer():
     assert counts[0] / counts[1] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_padding_a_source_changes_nothing():
     model = made()
     wider = np.pad(SOURCE, ((0, 0), (0, 19)))
@@ -100,6 +104,7 @@ def test_padding_a_source_changes_nothing():
     np.testing.assert_allclose(model(IDS)[1:2, :3], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_prefix_knows_nothing_of_what_follows():
     model = made()
     logits = np.array(model(IDS))
@@ -110,6 +115,7 @@ def test_a_prefix_knows_nothing_of_what_follows():
         assert (changed[:, t:] != logits[:, t:]).any()
 
 
+@pytest.mark.slow
 def test_each_block_of_the_decoder_has_a_head_of_scores_and_no_other_block_has_any():
     _, scores = made()(IDS, return_attention_scores=True)
     assert scores["encoder"] == scores["decoder"] == [None] * 3

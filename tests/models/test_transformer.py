@@ -107,6 +107,7 @@ def test_a_later_target_token_changes_no_bit_of_an_earlier_logit(model):
         assert (changed[:, t] != output[:, t]).any()
 
 
+@pytest.mark.slow
 def test_every_source_token_changes_every_logit(model):
     output = logits(model, SOURCE[:1], TARGET[:1])
     for s in range(SOURCE.shape[1]):
@@ -271,6 +272,7 @@ def test_shuffled_source_with_positions_is_another_sentence(model):
     assert np.abs(shuffled - straight[order]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_dropout_works_in_training_only(ids):
     model = make_model(dropout_rate=0.3)
     np.testing.assert_array_equal(model(ids), model(ids))
@@ -279,6 +281,7 @@ def test_dropout_works_in_training_only(ids):
     assert np.abs(first - second).max() > 0.1
 
 
+@pytest.mark.slow
 def test_fit_trains_with_dropout_and_evaluate_does_without(ids):
     """Nothing is learnt at rate 0, so that losses can only differ by what was dropped."""
     model = make_model(dropout_rate=0.3)
@@ -290,6 +293,7 @@ def test_fit_trains_with_dropout_and_evaluate_does_without(ids):
     assert len(set(evaluated)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_move_through_a_file(kind, ids, models, tmp_path):
     models[kind].save_weights(tmp_path / "model.weights.h5")
@@ -300,6 +304,7 @@ def test_weights_move_through_a_file(kind, ids, models, tmp_path):
     np.testing.assert_array_equal(other(ids), models[kind](ids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back_from_a_keras_file(kind, ids, models, tmp_path):
     models[kind].save(tmp_path / "model.keras")
@@ -319,6 +324,7 @@ class Judge(Transformer):
         return self.head(ops.mean(self.hidden(inputs, training), axis=1))
 
 
+@pytest.mark.slow
 def test_a_subclass_layers_come_back_too(ids, tmp_path):
     model = Judge(V, **SIZES)
     wanted = model(ids)
@@ -375,6 +381,7 @@ def test_a_dropout_rate_that_is_no_share_is_refused():
         Transformer(V, **SIZES, dropout_rate=30)
 
 
+@pytest.mark.slow
 def test_the_stacks_normalise_their_output_where_the_blocks_do_not():
     """In `pre` form the stack's output has mean 0 and variance 1, whatever went in."""
     for stack, arguments in (
@@ -399,6 +406,7 @@ class Doubled(Transformer):
         return 2 * super().call(inputs, training=training)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["new", "fitted", "packed", "subclass"])
 def test_keras_export_writes_a_model_of_ids(kind, tmp_path):
     """Keras takes the shapes of the last batch for the signature, and float32 for its type."""

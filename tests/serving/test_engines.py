@@ -41,6 +41,7 @@ def test_a_run_is_loaded_with_what_it_says(engine, ours):
     assert engine.split(" ".join(TEXTS)) == ours.split(" ".join(TEXTS))
 
 
+@pytest.mark.slow
 def test_greedy_translations_are_ours(engine, ours, without_xla):
     """With the same pieces, limits and scores; a beam search misses some ends with such weights."""
     ours = copy.copy(ours)
@@ -54,6 +55,7 @@ def test_greedy_translations_are_ours(engine, ours, without_xla):
     assert max(one.parts for one in found) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -170,6 +172,7 @@ def folders(run):
     return sorted(path.name for path in (run / "ctranslate2").iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_is_converted_once_and_again_when_it_changes(tokenizer, tmp_path):
     run = tmp_path / "run"
     Translator(make_model(tokenizer.vocabulary_size()), tokenizer, max_source_length=LIMIT).save(

@@ -110,6 +110,7 @@ def test_its_script_makes_no_html_of_texts(service):
     assert [one for one in (*UNSAFE, *STORED) if one in script] == []
 
 
+@pytest.mark.slow
 def test_an_explanation_has_the_hypotheses_of_the_search(service, translator):
     status, _, found = explain(service, TEXT, run="red")
     assert status == 200
@@ -165,6 +166,7 @@ def test_other_requests_are_refused(service, name):
     assert found["error"]["message"].startswith(message)
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_token_but_its_requests_do(service, translator):
     settings = dataclasses.replace(SETTINGS, tokens=(TOKEN,))
     with searches_without_xla(), running(settings, red=translator) as service:
@@ -183,6 +185,7 @@ def test_without_a_page_there_is_nothing_of_it(service, translator):
         assert service.get("/about")[2]["runs"][0]["explained_tokens"] == 0
 
 
+@pytest.mark.slow
 def test_an_engine_without_history_says_so(translator, tmp_path):
     pytest.importorskip("ctranslate2")
     translator.save(tmp_path / "red")

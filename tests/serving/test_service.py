@@ -230,6 +230,7 @@ def test_a_large_body_is_refused_however_it_comes(service):
     assert (status, headers["connection"]) == (413, "close")
 
 
+@pytest.mark.slow
 def test_what_is_slow_or_half_sent_does_not_last(service):
     head = b"POST /translate HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n"
     status, headers, found = service.send(head + b"{")
@@ -376,6 +377,7 @@ def ask(service, *texts, **options):
     return service.post("/translate", {"texts": list(texts), "run": "one", **options}, TOKEN)
 
 
+@pytest.mark.slow
 def test_a_full_queue_and_a_time_that_is_up_are_told_and_nothing_is_computed(hurried):
     waiting = [threading.Thread(target=ask, args=(hurried, f"{n}", "a", "b")) for n in range(3)]
     waiting[0].start()  # is being translated, the others wait
@@ -448,6 +450,7 @@ def test_of_several_runs_a_request_names_one(held):
     assert held.post("/translate", {"texts": ["one"], "run": "two"}, TOKEN)[0] == 200
 
 
+@pytest.mark.slow
 def test_an_end_answers_what_has_come_and_closes_what_is_idle(translator, service):
     holding = Held(translator)
     holding.free.set()
@@ -479,6 +482,7 @@ def test_an_end_answers_what_has_come_and_closes_what_is_idle(translator, servic
     assert not ending.server.is_late
 
 
+@pytest.mark.slow
 def test_what_is_not_answered_in_time_at_the_end_is_told_so(translator, service):
     engine = Held(translator)
     settings = dataclasses.replace(SETTINGS, limits=dataclasses.replace(LIMITS, end_seconds=0.1))

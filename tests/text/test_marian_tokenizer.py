@@ -118,6 +118,7 @@ def test_text_comes_back(tokenizer):
         tokenizer.detokenize([[97]])
 
 
+@pytest.mark.slow
 def test_a_graph_gives_the_same(tokenizer):
     tf = pytest.importorskip("tensorflow")
     pytest.importorskip("tensorflow_text")

@@ -16,6 +16,7 @@ def restored(text: str) -> str:
     return NFC.detokenize(NFC.tokenize(text))
 
 
+@pytest.mark.slow
 def test_characters_of_unicode_come_back_in_form_nfc():
     """All that have another form, and others: but for spaces, line breaks, controls and U+2581."""
     outside = {*CONTROLS, *LINE_BREAKS, " ", "\u2581", "\0"}

@@ -45,6 +45,7 @@ def others(ours, found, texts):
     return [text for one, other, text in zip(ours, found, texts, strict=True) if one != other]
 
 
+@pytest.mark.slow
 def test_a_graph_gives_the_same_ids_and_texts(tokenizers, texts):
     pytest.importorskip("tensorflow_text")
     raw = tf.constant([text.encode() for text in texts])

@@ -82,6 +82,7 @@ def test_normalization_loses_what_its_documentation_says(bpe):
     assert LOSSLESS.detokenize(LOSSLESS.tokenize("½  a\x01")) == "½  a\x01"
 
 
+@pytest.mark.slow
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_identity_keeps_every_character(text):

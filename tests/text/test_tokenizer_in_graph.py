@@ -143,6 +143,7 @@ def test_a_bpe_model_has_no_ties():
     assert same_in_graph(tokenizer, REPEATED)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MULTI30K, reason="KERAS_TRANSFORMER_MULTI30K names no folder")
 @pytest.mark.parametrize("model_type", ["unigram", "bpe"])
 def test_captions_have_no_ties(model_type):

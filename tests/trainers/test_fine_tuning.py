@@ -82,6 +82,7 @@ def differ(one, other):
     return max(np.abs(a - b).max() for a, b in zip(weights(one), weights(other), strict=True))
 
 
+@pytest.mark.slow
 def test_the_run_of_an_adapter_is_a_run_as_any_other(at_desk):
     translator = Translator.load("adapted")
     assert all(variable.trainable for variable in translator.model.weights)
@@ -92,6 +93,7 @@ def test_the_run_of_an_adapter_is_a_run_as_any_other(at_desk):
     assert (recipe["lora_rank"], recipe["source_language"], recipe["d_model"]) == (2, "en", 16)
 
 
+@pytest.mark.slow
 def test_its_adapter_on_its_base_is_the_same(at_desk):
     translator, adapted = Translator.load("base"), Translator.load("adapted")
     description = json.loads((at_desk / "adapted" / "run.json").read_text())
@@ -123,6 +125,7 @@ def test_checkpoints_and_states_hold_the_adapter_alone(at_desk):
         assert len(matrices) == slots * 2 * 16
 
 
+@pytest.mark.slow
 def test_an_interrupted_adapter_goes_on_bit_for_bit(copy, capsys):
     assert main([*ADAPTER, "--output", "half"]) == 0
     assert "Resuming from step 7, epoch 2.\n" in capsys.readouterr().out
@@ -158,6 +161,7 @@ def test_a_killed_process_goes_on_bit_for_bit(copy):
     assert differ("killed", "adapted") == 0
 
 
+@pytest.mark.slow
 def test_a_command_merges_an_adapter_into_its_base(copy, capsys):
     adapter = ["--adapter", "adapted/adapter.weights.h5"]
     assert use(["adapt", "--run", "base", *adapter, "--output", "merged"]) == 0
@@ -174,6 +178,7 @@ def test_a_command_merges_an_adapter_into_its_base(copy, capsys):
     assert not (copy / "new").exists()
 
 
+@pytest.mark.slow
 def test_an_ordinary_run_replaces_one_with_an_adapter(copy):
     translator = Translator.load("base")
     translator.save("adapted")
@@ -182,6 +187,7 @@ def test_an_ordinary_run_replaces_one_with_an_adapter(copy):
     assert differ("adapted", "base") == 0
 
 
+@pytest.mark.slow
 def test_a_quantized_run_is_not_trained_on(copy, capsys):
     translator = Translator.load("base")
     translator.model.target_embedding.tokens.quantize("int8")

@@ -58,6 +58,7 @@ def weights_of(folder):
     return TextGenerator.load(folder).model.get_weights()
 
 
+@pytest.mark.slow
 def test_a_run_holds_the_weights_that_predict_the_validation_text_best(run, desk):
     generator = TextGenerator.load(run)
     texts = (desk / "valid.txt").read_text().splitlines()
@@ -71,6 +72,7 @@ def test_a_run_holds_the_weights_that_predict_the_validation_text_best(run, desk
     assert not list((run / "checkpoints").glob("state-*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(run, desk, capsys):
     command = [*OPTIONS, "--output", "again"]
     with contextlib.chdir(desk), pytest.MonkeyPatch.context() as patch:
@@ -87,6 +89,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_one_that_was_not(run, desk,
         np.testing.assert_array_equal(resumed, undisturbed)
 
 
+@pytest.mark.slow
 def test_another_run_starts_from_it(run, desk, tmp_path, capsys):
     """Without a step of training worth the name, it is the same model; sizes are the run's."""
     options = ["--train-text", "train.txt", "--tensorboard", "false", "--compile-with-xla", "false"]
@@ -110,6 +113,7 @@ def test_another_run_starts_from_it(run, desk, tmp_path, capsys):
     assert (values["preset"], values["vocabulary_size"]) == ("auto", 275)
 
 
+@pytest.mark.slow
 def test_it_may_have_another_architecture_and_the_tokenizer_of_a_run(run, desk, tmp_path):
     architecture = ["--architecture", "relative", "--architecture-options", "max_distance=3"]
     options = dict(zip(OPTIONS[::2], OPTIONS[1::2], strict=True))
@@ -125,6 +129,7 @@ def test_it_may_have_another_architecture_and_the_tokenizer_of_a_run(run, desk, 
     assert tokenizers[0] == tokenizers[1]
 
 
+@pytest.mark.slow
 def test_a_changed_text_does_not_resume_another_run(desk, tmp_path, capsys):
     shutil.copytree(desk, tmp_path / "desk", ignore=shutil.ignore_patterns("run", "again"))
     with contextlib.chdir(tmp_path / "desk"), pytest.MonkeyPatch.context() as patch:
@@ -144,6 +149,7 @@ def command_line(run, *options):
     return ["generate", "--run", str(run), "--max-length", "5", *options]
 
 
+@pytest.mark.slow
 def test_prompts_are_continued_on_the_command_line(run, without_xla, capsys):
     generator = TextGenerator.load(run)
     assert cli(command_line(run, "--beam-size", "1", *PROMPTS)) == 0

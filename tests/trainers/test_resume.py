@@ -84,6 +84,7 @@ def no_training(*arguments, **options):
     raise AssertionError("the tokenizers are there")
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on(desk, undisturbed, capsys, monkeypatch):
     """With the tokenizers and tokens that are there; what was being written is removed."""
     monkeypatch.setattr(Tokenizer, "train", no_training)
@@ -139,6 +140,7 @@ def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys)
     is_as_undisturbed(output, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_trained_only_saves(desk, undisturbed, monkeypatch):
     monkeypatch.setattr(Translator, "save", no_training)
     with pytest.raises(AssertionError, match="are there"):
@@ -149,6 +151,7 @@ def test_a_run_that_was_trained_only_saves(desk, undisturbed, monkeypatch):
     is_as_undisturbed(desk / "run", undisturbed)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(desk, undisturbed, capsys):
     class Fill(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -71,12 +71,14 @@ def test_its_recipe_makes_the_same_run_again(run, texts, tmp_path):
         np.testing.assert_allclose(weights, others, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_its_weights_translate(run):
     translator = Translator.load(run)
     (translation,) = translator.translate(["one two three"], beam_size=1)
     assert set(translation.text.split()) & {"un", "deux", "trois", "quatre", "cinq", "sept", "sis"}
 
 
+@pytest.mark.slow
 def test_gzipped_files_make_the_same_data(run, at, tmp_path, capsys):
     names = [f"{name}.gz" if "." in name else name for name in PARALLEL]
     assert main(once(*names, *QUICK, "--epochs", "1", "--output", str(tmp_path / "run"))) == 0
@@ -85,6 +87,7 @@ def test_gzipped_files_make_the_same_data(run, at, tmp_path, capsys):
         assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_files_with_tabs_make_the_same_data(run, at, tmp_path, capsys):
     names = ["--train-tsv", "train.tsv", "--validation-tsv", "valid.tsv", "--epochs", "1"]
     assert main(once(*QUICK, *names, "--output", str(tmp_path / "run"))) == 0
@@ -103,6 +106,7 @@ def test_what_was_being_written_when_a_run_was_killed_is_removed(at, tmp_path, c
     assert [path.name for path in tokens.iterdir() if path.name != "train"] == [".mine"]
 
 
+@pytest.mark.slow
 def test_without_validation_text_the_average_is_used(at, tmp_path, capsys):
     output = tmp_path / "run"
     assert main([*PARALLEL, *QUICK, "--output", str(output)]) == 0
@@ -123,6 +127,7 @@ def test_without_validation_text_the_average_is_used(at, tmp_path, capsys):
     assert np.abs(each[0] - each[1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_two_vocabularies(at, tmp_path, capsys):
     output = tmp_path / "run"
     options = [*PARALLEL, *VALIDATION, *QUICK, "--shared-vocabulary", "false", "--norm", "pre"]
@@ -136,6 +141,7 @@ def test_two_vocabularies(at, tmp_path, capsys):
     assert set(translator.translate(["one two"])[0].text) <= set("abcdefghijklmnopqrstuvwxyz ")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_another_with_its_tokenizer(run, at, tmp_path, capsys):
     output = tmp_path / "run"
     start = [*PARALLEL, *VALIDATION, "--init-from", str(run), "--output", str(output)]
@@ -148,6 +154,7 @@ def test_a_run_goes_on_from_another_with_its_tokenizer(run, at, tmp_path, capsys
         np.testing.assert_allclose(weights, others, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_finished_run_may_be_replaced(run, at, tmp_path, capsys):
     output = tmp_path / "run"
     shutil.copytree(run, output)
@@ -202,6 +209,7 @@ def test_the_better_of_best_and_average_is_used(run, tmp_path, best, average, sa
     assert model.get_weights()[0].flat[0] == first
 
 
+@pytest.mark.slow
 def test_the_phrasebook_is_a_corpus_with_held_out_text(tmp_path, capsys, monkeypatch):
     """The road of `phrasebook.yaml`, with few of its pairs."""
     from keras_transformer.data import phrasebook as package

@@ -134,6 +134,7 @@ def test_the_relative_size_of_a_step(learning_rate, before, size, rank_one):
     np.testing.assert_allclose(moved, -size * rms(start) * np.sign(gradient), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_far_into_a_training_steps_are_the_papers():
     optimizer = kt.Adafactor()
     optimizer.iterations.assign(99_999)
@@ -155,6 +156,7 @@ def test_rows_and_columns_have_the_sums_of_the_full_average():
     np.testing.assert_allclose(V.sum(-2), full.sum(-2), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_size_of_gradients_does_not_matter(found):
     starts, gradients = problem()
     larger = {name: 1000 * values for name, values in gradients.items()}
@@ -328,6 +330,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(backend, tmp_path):
     assert all(np.any(once[name] != start[name]) for name in slots)
 
 
+@pytest.mark.slow
 def test_micro_batches_give_what_the_batch_gives(make_model, pairs):
     inputs, labels, _ = pairs
     weights = []

@@ -47,6 +47,7 @@ def bleu(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_sacrebleu(bleu, model, pairs):
     history = fit(model, pairs, [bleu(WRONG, GARBLED, REFERENCES)])
     wanted = [sacrebleu.corpus_bleu(t, [REFERENCES]).score for t in (WRONG, GARBLED, REFERENCES)]
@@ -56,6 +57,7 @@ def test_the_score_is_that_of_sacrebleu(bleu, model, pairs):
     assert wanted[0] < wanted[1] < wanted[2] == pytest.approx(100)
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_kept(bleu, model, pairs):
     callback, record = bleu(WRONG, REFERENCES, GARBLED), Record()
     fit(model, pairs, [callback, record])
@@ -65,6 +67,7 @@ def test_the_weights_of_the_best_epoch_are_kept(bleu, model, pairs):
     assert equal(model.get_weights(), record.weights[1])
 
 
+@pytest.mark.slow
 def test_the_last_of_equals_is_best(bleu, model, pairs):
     callback, record = bleu(GARBLED, GARBLED, WRONG), Record()
     fit(model, pairs, [callback, record])
@@ -73,11 +76,13 @@ def test_the_last_of_equals_is_best(bleu, model, pairs):
     assert equal(model.get_weights(), record.weights[1])
 
 
+@pytest.mark.slow
 def test_equal_scores_are_no_improvement(bleu, model, pairs):
     history = fit(model, pairs, [bleu(*[GARBLED] * 7, patience=2)], epochs=7)
     assert len(history["val_bleu"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("references", "better", "best"),
     [
@@ -118,6 +123,7 @@ def test_the_state_of_an_older_version_is_restored(bleu):
     assert bleu().restore(callback.state()) is None
 
 
+@pytest.mark.slow
 def test_it_scores_every_so_often_and_at_the_end(bleu, model, pairs):
     callback = bleu(WRONG, GARBLED, REFERENCES, every=2)
     history = fit(model, pairs, [callback], epochs=5)
@@ -125,12 +131,14 @@ def test_it_scores_every_so_often_and_at_the_end(bleu, model, pairs):
     assert callback.best[1] == 5
 
 
+@pytest.mark.slow
 def test_early_stopping_sees_the_score(bleu, model, pairs):
     stopping = keras.callbacks.EarlyStopping("val_bleu", mode="max", patience=1)
     history = fit(model, pairs, [bleu(GARBLED, WRONG, REFERENCES), stopping])
     assert len(history["val_bleu"]) == 2
 
 
+@pytest.mark.slow
 def test_the_model_that_is_scored_is_the_one_of_that_epoch(model, pairs, tmp_path):
     record, seen = Record(), []
 
@@ -143,6 +151,7 @@ def test_the_model_that_is_scored_is_the_one_of_that_epoch(model, pairs, tmp_pat
     assert all(equal(*both) for both in zip(seen, record.weights, strict=True))
 
 
+@pytest.mark.slow
 def test_the_newest_checkpoints_are_kept(model, pairs, tmp_path):
     keeper, record = KeepCheckpoints(tmp_path / "kept", keep=3), Record()
     fit(model, pairs, [keeper, record], epochs=5)
@@ -154,6 +163,7 @@ def test_the_newest_checkpoints_are_kept(model, pairs, tmp_path):
         assert equal(model.get_weights(), weights)
 
 
+@pytest.mark.slow
 def test_the_checkpoints_of_another_training_are_not_among_them(model, pairs, tmp_path):
     fit(model, pairs, [KeepCheckpoints(tmp_path, keep=2)], epochs=4)
     keeper = KeepCheckpoints(tmp_path, keep=2)
@@ -172,6 +182,7 @@ class Wait(keras.callbacks.Callback):
         time.sleep(self.seconds)
 
 
+@pytest.mark.slow
 def test_the_rate_counts_real_tokens(model, pairs):
     rate = TokenRate()
     history = fit(model, pairs, [rate], epochs=3)
@@ -180,6 +191,7 @@ def test_the_rate_counts_real_tokens(model, pairs):
     assert all(value > 0 for value in history["tokens_per_second"])
 
 
+@pytest.mark.slow
 def test_the_rate_leaves_validation_out(model, pairs):
     rate = TokenRate()
     fit(model, pairs, [], epochs=1)  # compiles

@@ -21,6 +21,7 @@ def paired(kind, systems):
     return PairedTest(named, metrics, [REFERENCES], kind)()[1]
 
 
+@pytest.mark.slow
 def test_scores_intervals_and_p_values_are_those_of_sacrebleu():
     systems = [FIRST, SECOND, THIRD]
     found = compare(systems, REFERENCES)
@@ -42,6 +43,7 @@ def test_scores_intervals_and_p_values_are_those_of_sacrebleu():
     assert found[1]["BLEU"].bootstrap_p < 0.01 < 0.05 < found[2]["TER"].randomization_p
 
 
+@pytest.mark.slow
 def test_the_seed_is_fixed_whatever_the_environment_says(monkeypatch):
     expected = compare([FIRST, SECOND], REFERENCES)
     monkeypatch.setenv("SACREBLEU_SEED", "77")
@@ -49,6 +51,7 @@ def test_the_seed_is_fixed_whatever_the_environment_says(monkeypatch):
     assert paired("bs", [FIRST, SECOND])["BLEU"][1].mean != expected[1]["BLEU"].mean
 
 
+@pytest.mark.slow
 def test_the_same_translations_are_not_significantly_different():
     """sacreBLEU would return its lowest p-value."""
     assert paired("bs", [FIRST, FIRST])["BLEU"][1].p_value < 0.001

@@ -111,6 +111,7 @@ def test_the_report_says_where_references_are_too_short():
     assert lines[4] == "Hardly a reference has the four tokens that BLEU needs: look at chrF2."
 
 
+@pytest.mark.slow
 def test_moses_tokens_are_lower_cased_normalised_and_not_escaped():
     assert moses_tokens(["„Er sagt: 'Ja' & geht.“", ""], "de") == [
         "\" er sagt : ' ja ' & geht . \"",

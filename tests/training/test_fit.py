@@ -39,6 +39,7 @@ def test_dropout_is_another_at_every_call_and_none_outside_training():
     np.testing.assert_array_equal(layer(ones), ones)
 
 
+@pytest.mark.slow
 def test_dropout_is_another_at_every_step_of_a_compiled_fit(make_model, pairs):
     """The same batch twice at rate 0: only the dropped places can make the losses differ."""
     inputs, labels, _ = pairs
@@ -51,6 +52,7 @@ def test_dropout_is_another_at_every_step_of_a_compiled_fit(make_model, pairs):
     assert len(set(losses[0.5])) == 3
 
 
+@pytest.mark.slow
 def test_a_step_by_xla_is_the_step_without(plain, make_model, pairs):
     by_xla = one_step(make_model(jit_compile=True), pairs)
     assert by_xla[0] == pytest.approx(plain[0], rel=1e-5)
@@ -58,6 +60,7 @@ def test_a_step_by_xla_is_the_step_without(plain, make_model, pairs):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_does_not_depend_on_more_padding(plain, make_model, pairs):
     inputs, labels, real = pairs
     longer = {name: np.pad(ids, ((0, 0), (0, 6))) for name, ids in inputs.items()}
@@ -67,6 +70,7 @@ def test_the_loss_does_not_depend_on_more_padding(plain, make_model, pairs):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_in_half_precision_is_finite_and_near(plain, make_model, pairs):
     half = one_step(make_model(dtype="mixed_bfloat16"), pairs)
     assert half[0] == pytest.approx(plain[0], rel=0.03)

@@ -72,6 +72,7 @@ def compiled_by_xla():
     return small_model(jit_compile=True)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 @pytest.mark.parametrize("way", WAYS)
 def test_fit_names_the_id_and_its_place(way, compiled_by_xla):
@@ -120,6 +121,7 @@ class CountedLoss(kt.TokenCrossEntropy):
         return super().sums(*arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
 def test_the_check_of_a_dataset_traces_nothing_anew():
     model, loss, counts = small_model(), CountedLoss(), []
@@ -188,6 +190,7 @@ class OtherInputs(kt.Transformer):
         return super().call({"source": ids, "target": inputs["target"]}, training=training)
 
 
+@pytest.mark.slow
 def test_a_subclass_with_other_inputs_is_not_checked():
     model = OtherInputs(V, 1, d_model=8, num_heads=2, d_ff=11)
     model.compile(loss=kt.TokenCrossEntropy())
@@ -203,6 +206,7 @@ def cache(tmp_path):
     return TokenCache.build(corpus, tokenizer, tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TokenBatches, EvaluationBatches])
 def test_a_cache_of_a_larger_vocabulary_is_refused(kind, cache):
     batches, size = kind(cache, 64).dataset(), ToyTokenizer().vocabulary_size()

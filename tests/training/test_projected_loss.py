@@ -77,6 +77,7 @@ def test_large_logits_do_not_overflow(scale):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_lengths_may_be_unknown_until_it_runs(compiled):
     @tf.function(

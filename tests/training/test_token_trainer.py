@@ -46,6 +46,7 @@ def one_step(batch=None, sample_weight=None, **options):
     return model.get_weights(), {name: float(value) for name, value in logs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [2, 3, 6])
 def test_micro_batches_give_what_the_batch_gives(steps):
     (wanted, wanted_logs), (weights, logs) = one_step(), one_step(accumulate_steps=steps)
@@ -54,6 +55,7 @@ def test_micro_batches_give_what_the_batch_gives(steps):
     assert logs == pytest.approx(wanted_logs, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_follows_the_mean_over_real_tokens():
     """Against gradients taken by hand, one sentence at a time."""
     import tensorflow as tf
@@ -75,6 +77,7 @@ def test_a_step_follows_the_mean_over_real_tokens():
         np.testing.assert_allclose(variable.numpy(), start - gradient / count, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sentences_can_be_weighed():
     """One that weighs 2 counts like one that stands there twice."""
     inputs, labels = make_batch()
@@ -87,6 +90,7 @@ def test_sentences_can_be_weighed():
     assert logs["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_only_the_proportions_of_weights_count():
     """The mean is that of the weighted tokens also where all together weigh less than one."""
     weights = np.array([1, 2, 1, 1, 1, 0], "float32")
@@ -122,6 +126,7 @@ def test_arguments_of_compile_have_the_order_that_keras_gives_them():
     assert by_place.accumulate_steps == 2
 
 
+@pytest.mark.slow
 def test_the_reported_loss_weighs_batches_by_their_tokens():
     model, (inputs, labels) = make_model(keras.optimizers.SGD(0.0)), make_batch()
     history = model.fit(inputs, labels, batch_size=4, shuffle=False, verbose=0)  # 4 rows, then 2
@@ -133,6 +138,7 @@ def test_the_reported_loss_weighs_batches_by_their_tokens():
     )
 
 
+@pytest.mark.slow
 def test_clipping_is_that_of_the_whole_gradient():
     """SGD moves the weights by no more than the norm, at a rate of 1."""
     before = make_model().get_weights()
@@ -141,12 +147,14 @@ def test_clipping_is_that_of_the_whole_gradient():
     assert moved == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_learning_rate_goes_on_once_a_batch():
     model = make_model(accumulate_steps=3)
     model.train_on_batch(*make_batch())
     assert int(model.optimizer.iterations) == 1
 
 
+@pytest.mark.slow
 def test_every_micro_batch_has_dropout_of_its_own():
     """The same rows twice: with one mask for both halves the logits, and losses, would be equal."""
     inputs, labels = make_batch(2)
@@ -178,6 +186,7 @@ def test_losses_of_the_layers_count_once_for_each_token():
     assert float(more - total) == pytest.approx(3 * float(count), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [keras.losses.SparseCategoricalCrossentropy(from_logits=True), kt.TokenCrossEntropy],
@@ -266,6 +275,7 @@ def steps_of(model_class, optimizer="sgd", **sizes):
     return model, history.history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_the_output_layer_as_part_of_the_loss_changes_nothing(precision):
     model, logs = steps_of(kt.Transformer, dtype=precision)
@@ -290,6 +300,7 @@ def sums_without_logits(model, monkeypatch):
     return bool(taken)
 
 
+@pytest.mark.slow
 def test_a_fresh_model_does_without_logits_from_its_first_step(monkeypatch):
     model = kt.Transformer(V, 1, 8, 2, 11)
     model.compile("sgd", loss=kt.TokenCrossEntropy(0.1), metrics=[kt.TokenAccuracy()])
@@ -303,6 +314,7 @@ class TenTimes(kt.Transformer):
         return 10 * super().compute_loss(*arguments, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_class", "options"),
     [(TenTimes, {}), (kt.Transformer, {"loss_weights": [10.0]})],
@@ -385,6 +397,7 @@ class ByDomain(kt.Transformer):
         return super().call(inputs, training=training) * weights[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "int32"])
 def test_a_subclass_may_want_more_inputs(dtype):
     inputs, labels = make_batch()
@@ -402,6 +415,7 @@ class Halved(kt.TokenCrossEntropy):
         return super().__call__(*arguments, **options) / 2
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_called_in_its_own_way_is_what_is_trained_on():
     losses = []
     for loss in (kt.TokenCrossEntropy(0.1), Halved(0.1)):

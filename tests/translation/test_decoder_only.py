@@ -55,6 +55,7 @@ def written_one_by_one(model, source, length):
     return target[1:]
 
 
+@pytest.mark.slow
 def test_search_in_two_slots_writes_what_reading_all_anew_writes():
     """Sources of different lengths follow each other in the slots; see `generate_all`."""
     model = make_model(23)
@@ -74,6 +75,7 @@ def test_beams_share_what_is_kept_of_a_source():
     assert ops.convert_to_numpy(memory.lengths).tolist() == [7, 2, 4, 3]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_model(translator):
     texts, other = sentences(3, seed=2, longest=5), sentences(3, seed=5, longest=7)
     tokenizer, model = translator.tokenizer, translator.model
@@ -85,6 +87,7 @@ def test_scores_are_those_of_the_model(translator):
         np.testing.assert_allclose(one.token_log_probs, wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_search_scores_its_hypotheses_as_the_model_does(translator):
     texts = sentences(5, seed=7, longest=6)
     found = translator.translate(texts, beam_size=3, max_length=7, return_attention=True)
@@ -107,6 +110,7 @@ def assert_same(translator, other):
         np.testing.assert_allclose(same, one, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_a_run_and_from_a_keras_file(translator, tmp_path):
     translator.save(tmp_path / "run")
     assert_same(translator, kt.Translator.load(tmp_path / "run"))
@@ -115,6 +119,7 @@ def test_it_comes_back_from_a_run_and_from_a_keras_file(translator, tmp_path):
     assert_same(translator, kt.Translator(model, translator.tokenizer, max_source_length=LIMIT))
 
 
+@pytest.mark.slow
 def test_runs_of_such_attentions_behind_an_encoder_are_read(translator, tmp_path):
     """As the architecture made them for translation before it left out the encoder."""
     sizes = {**SIZES, "num_layers": 2}

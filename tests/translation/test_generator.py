@@ -69,6 +69,7 @@ def assert_echoes(found, requests):
             assert one.finished
 
 
+@pytest.mark.slow
 def test_hundreds_of_sentences_are_answered_each_its_own_in_few_shapes(echoing):
     searcher, compiled = echoing
     for count in (2, 11, 23, 53, 101, 211, 743):  # beside many that are short
@@ -83,6 +84,7 @@ def test_hundreds_of_sentences_are_answered_each_its_own_in_few_shapes(echoing):
     assert all(slots == min(size, batch_shapes.SLOTS) for size, *_, slots in compiled)
 
 
+@pytest.mark.slow
 def test_new_shapes_are_nothing_to_warn_of(echoing, caplog):
     """TensorFlow suspects a mistake where a function is compiled for a few shapes."""
     searcher, compiled = echoing
@@ -203,6 +205,7 @@ def test_results_are_of_all_kinds(found, sampled):
     assert {len(some) for some in found} > {3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["found", "sampled"])
 def test_what_is_said_of_a_hypothesis_is_true(searcher, requests, how, request):
     results = request.getfixturevalue(how)
@@ -229,6 +232,7 @@ def test_what_is_said_of_a_hypothesis_is_true(searcher, requests, how, request):
         assert len({tuple(one.ids) for one in some}) == len(some) or how == "sampled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["found", "sampled"])
 def test_results_do_not_depend_on_company(searcher, requests, how, request):
     """Nor on order, on the batch, on how many are at work: equal in all but the last digits."""
@@ -244,6 +248,7 @@ def test_results_do_not_depend_on_company(searcher, requests, how, request):
     assert_same(search(requests * 5)[38:57], results)
 
 
+@pytest.mark.slow
 def test_alone_in_a_batch_of_one_is_the_same(searcher, requests, found, monkeypatch):
     monkeypatch.setattr(batch_shapes, "BATCHES", (1,))
     for one, some in zip(requests, found, strict=True):

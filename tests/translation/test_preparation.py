@@ -46,6 +46,7 @@ def test_pairs_are_as_long_as_the_longer_side_and_the_positions_allow():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_size", "without_xla")
 def test_nothing_is_compiled_after_the_preparation(translator):
     translator.model = translator.model  # a new generator

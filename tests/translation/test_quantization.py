@@ -69,6 +69,7 @@ def test_a_deep_copy_translates_with_its_own_weights(translator):
     assert copy.copy(translator).model is translator.model
 
 
+@pytest.mark.slow
 def test_another_model_may_be_assigned(translator):
     answers(translator)
     other = copy.deepcopy(translator.model)

@@ -69,6 +69,7 @@ def test_paths_of_weights_are_these(tmp_path):
     assert sorted(name for name, shape in found.items() if shape != (2,)) == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_run_of_version_1_translates_as_it_did(without_xla):
     expected = json.loads((OLD_RUN / "expected.json").read_text(encoding="utf-8"))
     translator = kt.Translator.load(OLD_RUN)

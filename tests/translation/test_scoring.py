@@ -34,6 +34,7 @@ def test_a_decoder_reads_bos_and_all_but_the_last():
     assert ops.convert_to_numpy(shift_right(target, 4)).tolist() == [[4, 5, 7], [4, 9, 2]]
 
 
+@pytest.mark.slow
 def test_log_probs_are_those_of_one_sentence_and_0_at_padding(model):
     sources, targets = filled(SOURCES, 11), filled(TARGETS, 13)
     found = np.asarray(
@@ -61,6 +62,7 @@ def test_attention_is_that_of_one_sentence(model):
         np.testing.assert_allclose(own, alone(model, source, target), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scores_are_the_log_probabilities_of_the_tokens(translator, texts):
     targets = [*sentences(17, seed=5), "", "half of it: é"]
     scores = translator.score(texts, targets)
@@ -84,6 +86,7 @@ def test_a_score_does_not_depend_on_company(translator, texts):
         assert found.token_log_probs == pytest.approx(together[n].token_log_probs, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_and_very_much_have_a_score(translator):
     """A long text is read whole, far beyond the model's limit."""
     long = " ".join(sentences(41, seed=7))
@@ -100,6 +103,7 @@ def test_nothing_and_very_much_have_a_score(translator):
     assert translator.score([], []) == []
 
 
+@pytest.mark.slow
 def test_learned_positions_end_what_can_be_scored(tokenizer):
     """67 positions, which are no length of a batch."""
     model = make_model(tokenizer.vocabulary_size(), positions="learned", max_length=67)

@@ -159,6 +159,7 @@ def test_a_buffer_of_nothing_is_refused():
 # Translators
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -182,6 +183,7 @@ def test_a_stream_translates_as_one_call(translator, texts, options, one_size):
     assert [one.text for one in tail] == [one.text for one in wanted[11:]]
 
 
+@pytest.mark.slow
 def test_each_text_of_a_stream_has_its_prefix(translator, texts, one_size):
     prefixes = ["one" if number % 2 else "" for number in range(len(texts))]
     found = translator.stream(texts, prefixes=iter(prefixes), buffer=5)

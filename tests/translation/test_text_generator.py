@@ -47,6 +47,7 @@ def log_probs_of(generator, inputs, labels):
     return [table[place, label] for place, label in enumerate(labels)]
 
 
+@pytest.mark.slow
 def test_texts_start_with_their_prompts_and_have_the_scores_of_the_model(generator):
     tokenizer = generator.tokenizer
     results = generator.generate(PROMPTS, top_beams=2, length_penalty=0.0, max_length=7)
@@ -98,6 +99,7 @@ def test_a_model_for_long_texts_continues_prompts_and_comes_back_from_its_run(
         )
 
 
+@pytest.mark.slow
 def test_a_result_does_not_depend_on_other_prompts_or_calls(generator):
     sampling = Sampling(seed=5)
     together = generator.generate(PROMPTS, top_beams=3, max_length=6, sampling=sampling)
@@ -109,6 +111,7 @@ def test_a_result_does_not_depend_on_other_prompts_or_calls(generator):
     assert [r.text for r in together] != [r.text for r in other]
 
 
+@pytest.mark.slow
 def test_places_are_kept_for_what_is_generated_and_not_for_the_prompt(generator, monkeypatch):
     lengths, init_cache = [], LanguageModel.init_cache
 
@@ -146,6 +149,7 @@ def test_long_texts_are_scored_in_the_pieces_that_are_trained_on(generator):
     assert math.isnan(generator.measure([]).perplexity)
 
 
+@pytest.mark.slow
 def test_a_run_says_which_kind_it_is(generator, translator, tmp_path):
     generator.save(tmp_path / "lm")
     copy = TextGenerator.load(tmp_path / "lm")
@@ -200,6 +204,7 @@ def test_wrong_arguments_are_named(generator):
         TextGenerator(generator.model, generator.tokenizer, 12.5)
 
 
+@pytest.mark.slow
 def test_learned_positions_limit_prompt_and_continuation_together(lm_tokenizer):
     sizes = {"num_layers": 1, "d_model": 12, "num_heads": 3, "d_ff": 17}
     size = lm_tokenizer.vocabulary_size()
@@ -219,6 +224,7 @@ def test_learned_positions_limit_prompt_and_continuation_together(lm_tokenizer):
     assert result.text.startswith(prompt)
 
 
+@pytest.mark.slow
 def test_a_stream_continues_and_scores_as_one_call(generator):
     """Samples too, whose random numbers come from the place in the whole."""
     options = {"max_length": 7, "sampling": Sampling(seed=5)}

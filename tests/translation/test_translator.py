@@ -60,6 +60,7 @@ def test_translations_depend_on_the_text(beams):
     assert {translation.parts for translation in beams} == {1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["beams", "samples"])
 def test_results_come_in_order_and_do_not_depend_on_company(translator, texts, how, request):
     """A sample is the text's and its number's, or equal texts would have equal samples."""
@@ -91,6 +92,7 @@ def test_in_front_stands_the_best_hypothesis(translator, texts, beams):
         assert ids_of(translator, translation.source_tokens) == ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["beams", "samples"])
 def test_hypotheses_say_what_the_model_says(translator, texts, how, request):
     """Best first, and scored as `score` does where a text has the same tokens."""
@@ -121,6 +123,7 @@ def greedy(translator, texts, one_size):
     return translator.translate(texts, **GREEDY)
 
 
+@pytest.mark.slow
 def test_one_beam_is_greedy_search(translator, texts, greedy):
     """What a plain loop over the model finds, without a cache."""
     lengths = set()
@@ -137,6 +140,7 @@ def test_one_beam_is_greedy_search(translator, texts, greedy):
     assert {11} < lengths
 
 
+@pytest.mark.slow
 def test_sampling_the_best_token_is_greedy_search(translator, texts, greedy):
     sampling = Sampling(top_k=1, temperature=1.7, seed=11)
     assert_same(translator.translate(texts, sampling=sampling, **GREEDY), greedy)
@@ -157,6 +161,7 @@ def test_beams_find_better_translations_than_greedy_search(beams, greedy):
     assert sum(more) > 1
 
 
+@pytest.mark.slow
 def test_the_paper_s_search_is_the_default(translator, texts):
     named = translator.translate(
         texts, beam_size=4, top_beams=1, length_penalty=0.6, max_length=None, min_length=0,
@@ -223,6 +228,7 @@ def test_min_length_is_kept(translator, texts, beams):
     assert_same(translator.translate(texts, min_length=1, **BEAMS), beams)
 
 
+@pytest.mark.slow
 def test_prefixes_start_translations(translator, texts, beams):
     """Each its own; of a long text the first part, of an empty text none."""
     prefixes = ["red cat", "", "two", "seven dog street", " "] * 4
@@ -248,6 +254,7 @@ def test_prefixes_start_translations(translator, texts, beams):
     assert found[number].text == " ".join(part.text for part in parts)
 
 
+@pytest.mark.slow
 def test_no_tokens_in_a_row_come_twice(translator, texts, beams):
     def repeats(translations):
         for translation in whole(translations):
@@ -279,6 +286,7 @@ def test_the_beam_size_plays_no_part_in_sampling(translator, texts, samples):
         assert_same(translator.translate(texts, sampling=SAMPLING, **options), samples)
 
 
+@pytest.mark.slow
 def test_attention_is_that_of_the_model(translator, texts, beams):
     """One sentence and one translation at a time, without padding."""
     found = translator.translate(texts, return_attention=True, **BEAMS)
@@ -372,6 +380,7 @@ def test_a_piece_without_tokens_is_none(translator):
     assert all(translator.tokenizer.tokenize(piece) for piece in pieces)
 
 
+@pytest.mark.slow
 def test_ids_that_the_tokenizer_does_not_know_are_unknown_words(tokenizer):
     model = make_model(tokenizer.vocabulary_size() + 97)
     found = Translator(model, tokenizer).translate(["one"] * 8, sampling=Sampling(), max_length=11)
@@ -386,6 +395,7 @@ def test_the_limit_counts_eos(translator):
     assert len(translator.split(f"{text} two")) == 2
 
 
+@pytest.mark.slow
 def test_progress_is_told(translator, texts):
     told = []
 
@@ -420,6 +430,7 @@ def test_a_shape_is_compiled_once(tokenizer, texts, monkeypatch):
     assert len(traces) == len(set(traces)) <= 5
 
 
+@pytest.mark.slow
 def test_new_weights_are_used(tokenizer):
     model, texts = make_model(tokenizer.vocabulary_size()), ["one two", "red cat", "dog"]
     translator = Translator(model, tokenizer, max_source_length=LIMIT)
@@ -497,6 +508,7 @@ def test_sampling_is_one(translator, sampling, message):
         translator.translate(["one"], sampling=sampling)
 
 
+@pytest.mark.slow
 def test_a_seed_of_numpy_draws_the_same(translator, texts):
     draws = [
         [one.text for one in translator.translate(texts[:3], sampling=Sampling(seed=seed))]
@@ -524,6 +536,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused(tokenizer):
         Translator(model, tokenizer)
 
 
+@pytest.mark.slow
 def test_a_foreign_tokenizer_serves(texts):
     words = ["[PAD]", "[BOS]", "[EOS]", "[UNK]", *WORDS]
     hub = word_pieces(words)
@@ -554,6 +567,7 @@ def test_a_foreign_tokenizer_cannot_be_saved(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_loaded(translator, texts, tmp_path):
     translator.about = {"source_language": "en", "seed": 5}
     translator.save(tmp_path / "a" / "run")
@@ -614,6 +628,7 @@ def test_run_json_tells_what_there_is(translator, tmp_path):
     assert {"keras", "keras-transformer"} <= set(description["versions"])
 
 
+@pytest.mark.slow
 def test_the_optimizer_is_not_in_the_run(tokenizer, tmp_path):
     model = make_model(307)
     Translator(model, tokenizer).save(tmp_path / "before")

@@ -92,6 +92,7 @@ def test_the_same_seed_gives_the_same_corpus_in_any_process(corpus, hash_seed):
     assert out.stdout.strip() == fingerprint(corpus)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_corpus_as_large_and_even(corpus, words):
     start = time.process_time()
     other = phrasebook(seed=3)

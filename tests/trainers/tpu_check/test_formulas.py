@@ -73,6 +73,7 @@ def counted_by_xla(hlo):
     return _jax.hlo_module_cost_analysis(jax.devices("cpu")[0].client, module)["flops"]
 
 
+@pytest.mark.slow
 def test_a_training_step_does_what_the_formula_says(model):
     hlo = tpu_check.lower_by_tensorflow(lambda *data: model.train_step(data), *batch())
     formula = tpu_check.train_step_flops(model, ROWS, S, T)
@@ -80,6 +81,7 @@ def test_a_training_step_does_what_the_formula_says(model):
     assert formula < counted_by_xla(hlo) < 1.06 * formula
 
 
+@pytest.mark.slow
 def test_an_evaluation_step_does_a_third_of_it(model):
     hlo = tpu_check.lower_by_tensorflow(lambda *data: model.test_step(data), *batch())
     formula = tpu_check.forward_flops(model, ROWS, S, T)
@@ -88,6 +90,7 @@ def test_an_evaluation_step_does_a_third_of_it(model):
     assert formula < counted_by_xla(hlo) < 1.06 * formula
 
 
+@pytest.mark.slow
 def test_a_search_does_the_encoder_and_a_step(model):
     def queue(source, limits):
         options = {"length": LENGTH, "beam_size": BEAMS, "bos_id": 2, "eos_id": 3}
