@@ -110,6 +110,7 @@ def test_its_adapter_on_its_base_is_the_same(at_desk):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_checkpoints_and_states_hold_the_adapter_alone(at_desk):
     sizes = {path.name: path.stat().st_size for path in at_desk.glob("adapted/*.h5")}
     assert sizes["adapter.weights.h5"] > 0
@@ -137,6 +138,7 @@ def test_an_interrupted_adapter_goes_on_bit_for_bit(copy, capsys):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_with_another_base_it_does_not_go_on(copy, capsys):
     shutil.rmtree("base")
     shutil.copytree("adapted", "base")

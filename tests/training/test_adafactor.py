@@ -299,9 +299,8 @@ def test_each_option_changes_steps():
         assert any(np.abs(other[x] - plain[x]).max() > 1e-6 for x in plain), name
 
 
-@pytest.mark.parametrize(
-    "how", ["run_eagerly", pytest.param("jit_compile", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["run_eagerly", "jit_compile"])
 def test_a_saved_model_goes_on_with_its_optimizer(how, make_model, pairs, tmp_path):
     inputs, labels, _ = pairs
     model = make_model()
@@ -318,7 +317,8 @@ def test_a_saved_model_goes_on_with_its_optimizer(how, make_model, pairs, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_an_interrupted_training_goes_on_bit_for_bit(backend, tmp_path):
     elsewhere(tmp_path, "resumed", backend)
     start, once, again = (np.load(tmp_path / f"{n}.npz") for n in ("start", "once", "again"))
