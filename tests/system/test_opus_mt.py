@@ -75,7 +75,7 @@ def test_a_client_without_the_package_is_served_the_same(
     client, imported, texts, translations, capsys
 ):
     folder = export(imported, imported.with_name("served") / "1")
-    compare(ask(client, folder, texts, {1: 20, 64: len(texts)}), translations, capsys)
+    compare(ask(client, folder, texts, {1: 7, 64: len(texts)}), translations, capsys)
 
 
 def test_a_keras_file_translates_the_same(imported, texts, translations):
