@@ -143,12 +143,13 @@ def train(name, output):
 
 
 def read_curve(log):
-    """Returns `(step, validation BLEU)` after each epoch, from the log of a training."""
-    curve, step = [], 0
-    for steps, bleu in EPOCH.findall(log.read_text(encoding="utf-8")):
-        step += int(steps)
-        curve.append((step, float(bleu)))
-    return curve
+    """Returns `(step, validation BLEU)` after each epoch, from the log of a training.
+
+    The epoch in which an interrupted training goes on shows the steps that it had left.
+    """
+    epochs = EPOCH.findall(log.read_text(encoding="utf-8"))
+    length = max((int(steps) for steps, _ in epochs), default=0)
+    return [(number * length, float(bleu)) for number, (_, bleu) in enumerate(epochs, start=1)]
 
 
 def measure(arguments, results):

@@ -67,11 +67,13 @@ def test_weights_are_counted_as_keras_does():
     assert count_weights({**settings, "preset": "tiny"}) == expected
 
 
-def test_the_curve_is_read_from_the_log_of_a_training(tmp_path):
+@pytest.mark.parametrize("first", [7, 3])
+def test_the_curve_is_read_from_the_log_of_a_training(first, tmp_path):
+    """Also where it was interrupted, and 3 of 7 steps were left of the first epoch."""
     log = tmp_path / "training.log"
     log.write_text(
         "Epoch 1/2\nvalidation: BLEU 3.25\n"
-        "7/7 - 3s - 451ms/step - loss: 5.2 - val_loss: 4.9 - val_bleu: 3.2500 - val_chrf: 9.0000\n"
+        f"{first}/{first} - 3s - 451ms/step - loss: 5.2 - val_loss: 4.9 - val_bleu: 3.2500\n"
         "7/7 - 3s - 451ms/step - loss: 4.2 - val_loss: 3.9 - val_bleu: 11.5000 - val_chrf: 29.0\n"
     )
     assert family.read_curve(log) == [(7, 3.25), (14, 11.5)]
