@@ -118,8 +118,13 @@ def test_steps_after_a_prompt_equal_the_whole(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", PROMPTED)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *itertools.product(PROMPTED, ["float32"]),
+        *itertools.product(QUICK_WITH_PROMPTS, ["mixed_bfloat16"]),
+    ],
+)
 def test_steps_after_a_prompt_compiled_by_xla_equal_the_whole(name, dtype):
     check_prompts(name, dtype, compiled)
 

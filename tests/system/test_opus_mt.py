@@ -1,7 +1,8 @@
 """OPUS-MT models on every way out: live, a SavedModel elsewhere, `.keras`, CTranslate2.
 
 Tokenizers and configurations are released ones, weights are random; `tests/formats/opus_mt.py` says
-which environment variables name them.
+which environment variables name them. With KERAS_TRANSFORMER_OPUS_MT_RELEASES=en-mg,fr-en both
+releases are tried, with KERAS_TRANSFORMER_OPUS_MT_TEXTS=500 so many texts.
 """
 
 import json
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.slow
 __all__ = ["client"]
 
 COUNT = int(os.environ.get("KERAS_TRANSFORMER_OPUS_MT_TEXTS", "71"))
+RELEASES = os.environ.get("KERAS_TRANSFORMER_OPUS_MT_RELEASES", NAMES[0]).split(",")
 ROOM = 50  # tokens that a translation may have more than its text
 SEARCH = {"beam_size": BEAMS, "top_beams": BEAMS}
 
@@ -37,7 +39,7 @@ def texts():
     return tagged + odd + long
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=RELEASES)
 def checkpoint(request, tmp_path_factory):
     return opus_mt.write_checkpoint(
         tmp_path_factory.mktemp("opus") / request.param, request.param, *sizes()
