@@ -44,7 +44,7 @@ from benchmarks.turns import median_seconds, start_workers, take_turns, usable_p
 RECIPE = Path(__file__).parents[1] / "trainers" / "recipes" / "phrasebook.yaml"
 FILES = [f"{part}{side}" for part in ("", "validation-", "test-") for side in ("source", "target")]
 WORDS = ("il", "elle")  # the pronouns of the phrasebook's coreference sentences
-EPOCH = re.compile(r"^(\d+)/\1 - .*\bval_bleu: ([\d.]+)", re.MULTILINE)
+EPOCH = re.compile(r"^Epoch (\d+)/\d+$|^(\d+)/\2 - (?:.*\bval_bleu: ([\d.]+))?", re.MULTILINE)
 
 
 def main(arguments=None):
@@ -143,13 +143,16 @@ def train(name, output):
 
 
 def read_curve(log):
-    """Returns `(step, validation BLEU)` after each epoch, from the log of a training.
+    """Returns `(step, validation BLEU)` of each epoch that has one, from the log of a training.
 
     The epoch in which an interrupted training goes on shows the steps that it had left.
     """
-    epochs = EPOCH.findall(log.read_text(encoding="utf-8"))
-    length = max((int(steps) for steps, _ in epochs), default=0)
-    return [(number * length, float(bleu)) for number, (_, bleu) in enumerate(epochs, start=1)]
+    number, length, curve = 0, 0, {}
+    for begun, steps, bleu in EPOCH.findall(log.read_text(encoding="utf-8")):
+        number, length = int(begun or number), max(int(steps or 0), length)
+        if bleu:
+            curve[number] = float(bleu)
+    return [(epoch * length, bleu) for epoch, bleu in curve.items()]
 
 
 def measure(arguments, results):

@@ -69,14 +69,16 @@ def test_weights_are_counted_as_keras_does():
 
 @pytest.mark.parametrize("first", [7, 3])
 def test_the_curve_is_read_from_the_log_of_a_training(first, tmp_path):
-    """Also where it was interrupted, and 3 of 7 steps were left of the first epoch."""
+    """Also where it was interrupted, and 3 of 7 steps were left; not every epoch has a BLEU."""
     log = tmp_path / "training.log"
     log.write_text(
-        "Epoch 1/2\nvalidation: BLEU 3.25\n"
+        "Epoch 1/4\nvalidation: BLEU 3.25\n"
         f"{first}/{first} - 3s - 451ms/step - loss: 5.2 - val_loss: 4.9 - val_bleu: 3.2500\n"
-        "7/7 - 3s - 451ms/step - loss: 4.2 - val_loss: 3.9 - val_bleu: 11.5000 - val_chrf: 29.0\n"
+        "Epoch 2/4\n7/7 - 3s - 451ms/step - loss: 4.7 - val_loss: 4.2\n"
+        "Epoch 3/4\nstopped by SIGTERM\nEpoch 3/4\n"
+        "5/5 - 3s - 451ms/step - loss: 4.2 - val_loss: 3.9 - val_bleu: 11.5000 - val_chrf: 29.0\n"
     )
-    assert family.read_curve(log) == [(7, 3.25), (14, 11.5)]
+    assert family.read_curve(log) == [(7, 3.25), (21, 11.5)]
 
 
 @pytest.mark.parametrize(
