@@ -49,11 +49,18 @@ lint: $(VENV)/installed-dev
 test: lint
 	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
+# A process keeps all programs that XLA has compiled: two runs, one after the other, need less memory.
+COMPILING := tests/layers tests/models tests/decoding tests/translation tests/training
+define run-slow
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow $(COMPILING)
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow tests $(COMPILING:%=--ignore=%)
+endef
+
 test-slow: $(VENV)/installed-dev
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow
+	$(run-slow)
 
 test-all: test
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow
+	$(run-slow)
 
 .venv-oldest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-oldest

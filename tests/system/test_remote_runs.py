@@ -152,10 +152,12 @@ def test_commands_read_and_write_urls(store, trained):
     assert "BLEU" in store.use(*evaluated, "--run", url)
     export = [*command, "export", "--run", url, "--output", "s3://bucket/served é/1"]
     for _ in range(2):
-        store.use(*export)
-    assert {"saved_model.pb", "assets.extra/translator.json"} <= store.names("served é/1")
-    error = store.use(*export, "--format", "keras", code=1)
+        store.use(*export, "--format", "keras")
+    assert {"model.keras", "translator.json"} <= store.names("served é/1")
+    error = store.use(*export, code=1)
     assert "s3://bucket/served é/1 already exists and holds something else" in error
+    store.use(*export[:-1], "s3://bucket/served é/2")
+    assert {"saved_model.pb", "assets.extra/translator.json"} <= store.names("served é/2")
     page = [*command, "illustrate", "--run", url, "--output", "s3://bucket/page.html", "one"]
     error = store.use(*page, code=1)
     assert "--output must be on a local disk. Received: s3://bucket/page.html" in error
