@@ -5,8 +5,11 @@ of devices.
 """
 
 import sys
+import threading
+import weakref
 
 import keras
+from keras import ops
 
 
 def _replica_context():
@@ -41,6 +44,53 @@ def sum_over_replicas(tensors):
     import tensorflow as tf
 
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def of_whole_batch(sums):
+    """Returns the sums over all replicas, for a loss that is no sum over tokens.
+
+    The gradient of such a loss is right if the gradients of the replicas are averaged: it passes
+    to this replica's part alone, once for each replica.
+
+    Args:
+        sums: Tensor, sums over this replica's part of the batch.
+
+    Returns:
+        Tensor of the same shape.
+    """
+    count = replicas_in_sync()
+    if count == 1:
+        return sums
+    scaled = count * sums
+    return scaled + ops.stop_gradient(sum_over_replicas(sums) - scaled)
+
+
+class AddsLossOfWholeBatch:
+    """Mixin of layers that add a loss in which the replicas meet; see `of_whole_batch`.
+
+    Replicas run in threads, which take turns where they meet. By then Keras has the losses of
+    several of them in the one list of the layer: `losses_of_replica` tells them apart.
+    """
+
+    def add_loss(self, loss):
+        super().add_loss(loss)
+        if replicas_in_sync() > 1:
+            _THREADS[id(loss)] = weakref.ref(loss), threading.get_ident()
+
+
+_THREADS = {}  # id of a loss: the loss, and the thread of its replica
+
+
+def losses_of_replica(model):
+    """Returns the additional losses of a model, `model.losses`, without those of other replicas."""
+    found = []
+    for loss in model.losses:
+        noted, thread = _THREADS.get(id(loss), (None, None))
+        if noted is None or noted() is not loss or thread == threading.get_ident():
+            found.append(loss)
+    for key in [key for key, (noted, _) in list(_THREADS.items()) if noted() is None]:
+        _THREADS.pop(key, None)
+    return found
 
 
 def replicas_in_sync():

@@ -334,6 +334,11 @@ def convolution(dtype, kernel_size=5):
     return kt.SeparableConvolution(D, kernel_size, dtype=dtype)
 
 
+def experts(dtype):
+    """All of them for each token: in bfloat16 another rounding may choose others of a few."""
+    return kt.MixtureOfExperts(D, F, num_experts=3, k=3, dtype=dtype)
+
+
 MODULE = {"kernel_sizes": (3, 5), "dilations": (2, 1), "groups": (2, 7), "dropout_rate": 0.1}
 
 
@@ -528,6 +533,9 @@ ROWS = {
     "block, convolution for feed-forward": LayerRow(
         lambda dtype: block(dtype, feed_forward=convolution), attends=True
     ),
+    "block, experts for feed-forward": LayerRow(
+        lambda dtype: block(dtype, feed_forward=experts), attends=True
+    ),
     "recurrent block, LSTM": recurrent(keras.layers.LSTMCell),
     "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
@@ -554,6 +562,7 @@ ROWS = {
     "slicenet": ModelRow(
         architecture("slicenet", {"kernels": "3-5", "dilations": "2-1", "groups": "2-3"})
     ),
+    "experts": ModelRow(architecture("experts", {"num_experts": 2, "interval": 1})),
     "model of parts": ModelRow(model_of_parts),
     "decoder-only translator": DecoderOnlyRow(decoder_only),
     "decoder-only translator of local and memory-compressed attention": DecoderOnlyRow(

@@ -200,6 +200,11 @@ CASES = {
         build=((B, T, D),),
         arguments={"inputs": TARGET},
     ),
+    "MixtureOfExperts": Case(
+        lambda **options: kt.MixtureOfExperts(D, F, num_experts=5, dropout_rate=0.1, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
+    ),
     "MultiHeadAttention": Case(
         lambda **options: kt.MultiHeadAttention(D, H, **options),
         build=((B, T, D), (B, S, D)),

@@ -30,6 +30,7 @@ from keras_transformer.layers.masks import (
     segment_mask,
 )
 from keras_transformer.layers.memory_compressed_attention import MemoryCompressedAttention
+from keras_transformer.layers.mixture_of_experts import MixtureOfExperts
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
@@ -60,6 +61,7 @@ __all__ = [
     "LocalAttention",
     "LocalAttention2D",
     "MemoryCompressedAttention",
+    "MixtureOfExperts",
     "MultiHeadAttention",
     "PositionalEmbedding",
     "RecurrentBlock",

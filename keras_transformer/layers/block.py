@@ -101,8 +101,12 @@ class Block(TakesParts, Layer):
     def apply_feed_forward(self, inputs, attention_mask, positions):
         """Returns the output of the feed-forward sub-layer."""
         x = self.feed_forward_residual.preprocess(inputs)
-        mixing = {"attention_mask": attention_mask, "positions": positions}
-        outputs = self.feed_forward(x, **(mixing if mixes_positions(self.feed_forward) else {}))
+        options = {}
+        if mixes_positions(self.feed_forward):
+            options = {"attention_mask": attention_mask, "positions": positions}
+        elif getattr(self.feed_forward, "observes_mask", False):
+            options = {"attention_mask": attention_mask}
+        outputs = self.feed_forward(x, **options)
         return self.feed_forward_residual(inputs, outputs)
 
     def get_config(self):

@@ -45,6 +45,20 @@ def mix_bits(x):
     return ops.bitwise_xor(x, ops.right_shift(x, np.uint32(16)))
 
 
+def next_seed(seed_generator):
+    """Returns a seed for `random_bits`, unique to this call and replica.
+
+    Args:
+        seed_generator: `keras.random.SeedGenerator`, which is advanced.
+
+    Returns:
+        Tuple of two unsigned integer scalars.
+    """
+    seed, counter = ops.unstack(ops.cast(seed_generator.next(), "uint32"))
+    replica = ops.cast(replica_id(), "uint32")
+    return seed + ops.multiply(replica, np.uint32(0x9E3779B9)), counter
+
+
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class Dropout(Layer):
     """Dropout with inexpensive random numbers and a different mask on each replica.
@@ -90,16 +104,10 @@ class Dropout(Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        bits = random_bits(ops.shape(inputs), self._next_seed())
+        bits = random_bits(ops.shape(inputs), next_seed(self.seed_generator))
         kept = ops.greater_equal(bits, np.uint32(self.rate * 2**32))
         scale = ops.cast(1 / (1 - self.rate), inputs.dtype)
         return ops.where(kept, ops.multiply(inputs, scale), ops.zeros((), inputs.dtype))
-
-    def _next_seed(self):
-        """Returns a seed that is unique to this call and replica."""
-        seed, counter = ops.unstack(ops.cast(self.seed_generator.next(), "uint32"))
-        replica = ops.cast(replica_id(), "uint32")
-        return seed + ops.multiply(replica, np.uint32(0x9E3779B9)), counter
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

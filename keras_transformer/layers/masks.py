@@ -79,6 +79,8 @@ class AttentionMask:
             rows; a position attends to its own segment only. `None` means rows are not packed.
         key_segments: The same for the positions that may be attended to, `(B, S)`.
         causal: Boolean. Whether a position attends only to itself and to the positions before it.
+        query_padding: Boolean tensor of shape `(B, T)`: `True` at real query positions. It hides
+            nothing; layers that count tokens need it where `padding` is not that of the queries.
 
     Example:
 
@@ -91,6 +93,7 @@ class AttentionMask:
     query_segments: object = None
     key_segments: object = None
     causal: bool = False
+    query_padding: object = None
 
     def expand(self, query_length):
         """Returns the mask as booleans of shape `(B or 1, T or 1, S)`; `None` if it hides nothing.
@@ -127,6 +130,30 @@ def expand_mask(mask, query_length):
     if isinstance(mask, AttentionMask):
         return mask.expand(query_length)
     return mask[:, None, :] if mask is not None and len(mask.shape) == 2 else mask
+
+
+def real_tokens(mask):
+    """Returns which positions are real tokens and not padding, as far as a self-attention's mask
+    knows it.
+
+    Args:
+        mask: `AttentionMask`, boolean tensor, or `None`.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`; `None` if the mask tells of no padding.
+
+    Example:
+
+    >>> real_tokens(AttentionMask(query_padding=keras.ops.array([[1, 1, 0]], "bool"))).shape[1]
+    3
+    """
+    if not isinstance(mask, AttentionMask):
+        return mask if mask is not None and len(mask.shape) == 2 else None
+    if mask.query_padding is not None:
+        return mask.query_padding
+    if mask.query_segments is not None:
+        return ops.greater(mask.query_segments, 0)
+    return mask.padding
 
 
 def check_attention_mask(mask):
@@ -240,8 +267,8 @@ def require_parts(mask, positions, layer):
 
     Example:
 
-    >>> require_parts(None, None, None)
-    AttentionMask(padding=None, query_segments=None, key_segments=None, causal=False)
+    >>> require_parts(None, None, None) == AttentionMask()
+    True
     """
     if mask is None:
         return AttentionMask()

@@ -7,6 +7,7 @@ Each changes the plain model that `base` makes: a `Transformer`, or, with
 from keras_transformer.layers import (
     LocalAttention,
     MemoryCompressedAttention,
+    MixtureOfExperts,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
@@ -155,9 +156,51 @@ def memory_compressed(*, block_length=256, compression=3, base=DecoderOnly.from_
     return model
 
 
+@register_architecture
+def experts(*, num_experts=4, k=2, balance_weight=0.01, interval=2, base=Transformer, **sizes):
+    """Returns a `Transformer` some of whose feed-forward networks are a `MixtureOfExperts`.
+
+    Each expert has a hidden layer of `d_ff`.
+
+    Args:
+        num_experts: Integer. Number of experts of a mixture.
+        k: Integer. Number of experts of each token.
+        balance_weight: Float. What the losses that keep all experts busy are multiplied by.
+        interval: Integer. Every which block of encoder and decoder has experts: 1 means all, 2 the
+            second, fourth and so on.
+        base: Function that makes the plain model.
+        **sizes: Arguments of `base`.
+    """
+    model = base(**sizes)
+    stacks = [] if interval < 1 else _stacks(model)
+    blocks = [block for stack in stacks for block in stack.blocks[interval - 1 :: interval]]
+    if not blocks:
+        raise ValueError(
+            "`interval` must be at least 1 and at most the number of blocks, so that one of them "
+            f"has experts. Received: interval={interval}"
+        )
+    for block in blocks:
+        block.feed_forward = MixtureOfExperts(
+            block.d_model,
+            block.d_ff,
+            num_experts,
+            k,
+            activation=block.activation,
+            dropout_rate=block.feed_forward_dropout_rate,
+            balance_weight=balance_weight,
+            dtype=block.dtype_policy,
+        )
+    return model
+
+
+def _stacks(model):
+    """Returns the encoder of a model, if it has one, and its decoder."""
+    return [*([model.encoder] if hasattr(model, "encoder") else ()), model.decoder]
+
+
 def _blocks(model):
     """Returns the blocks of a model: those of its encoder, if it has one, and of its decoder."""
-    return [*(model.encoder.blocks if hasattr(model, "encoder") else ()), *model.decoder.blocks]
+    return [block for stack in _stacks(model) for block in stack.blocks]
 
 
 def _without_positions(architecture, sizes):

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_transformer.layers import DecoderBlock, PositionalEmbedding
 from keras_transformer.layers.add_and_norm import EPSILON
-from keras_transformer.layers.masks import AttentionMask
+from keras_transformer.layers.masks import AttentionMask, padding_mask
 from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.token_model import TokenModel, outputs_and_scores
 
@@ -103,7 +103,13 @@ class DecoderModel(TokenModel):
         return outputs_and_scores(
             self.decoder(
                 self.embedding(ids, positions, training=training),
-                attention_mask=AttentionMask(None, segments, segments, causal=True),
+                attention_mask=AttentionMask(
+                    None,
+                    segments,
+                    segments,
+                    causal=True,
+                    query_padding=padding_mask(ids, self.pad_id),
+                ),
                 positions=positions,
                 training=training,
                 return_attention_scores=return_attention_scores,

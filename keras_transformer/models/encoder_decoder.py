@@ -150,7 +150,13 @@ class EncoderDecoder(TokenModel):
         source, target = (inputs.get(f"{side}_segments") for side in ("source", "target"))
         return (
             AttentionMask(padding, source, source),
-            AttentionMask(None, target, target, causal=True),
+            AttentionMask(
+                None,
+                target,
+                target,
+                causal=True,
+                query_padding=padding_mask(inputs["target"], self.pad_id),
+            ),
             AttentionMask(padding, target, source),
         )
 

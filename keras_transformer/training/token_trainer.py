@@ -5,8 +5,12 @@ import inspect
 import keras
 
 from keras_transformer.forking import RefusedAfterFork, refused_after_fork
-from keras_transformer.keras_patches import BuildsFromExample, skip_gradient_all_reduce
-from keras_transformer.replicas import replicas_in_sync
+from keras_transformer.keras_patches import (
+    BuildsFromExample,
+    layers_of,
+    skip_gradient_all_reduce,
+)
+from keras_transformer.replicas import losses_of_replica, replicas_in_sync, sum_over_replicas
 from keras_transformer.training.capabilities import DeclaresCapabilities
 from keras_transformer.training.id_checks import check_data, make_limits, one_line_errors
 
@@ -161,6 +165,13 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
                 "`accumulate_steps` needs a loss that provides `sums`, such as TokenCrossEntropy. "
                 f"Received: loss={self.loss!r}"
             )
+        if N > 1 and (layers := [one for one in layers_of(self) if _needs_whole_batch(one)]):
+            raise ValueError(
+                "A loss of the whole batch cannot be computed in micro-batches, one after the "
+                "other. Set `accumulate_steps` to 1, or `balance_weight` of the layers to 0. "
+                f"Received: accumulate_steps={N}, and a {type(layers[0]).__name__}, "
+                f"{layers[0].path!r}"
+            )
         if getattr(optimizer, "gradient_accumulation_steps", None) and self.uses_sums():
             raise ValueError(
                 "`gradient_accumulation_steps` of a Keras optimizer averages the means of batches "
@@ -237,15 +248,26 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
 
         Returns:
             Tuple of two scalar tensors. Additional losses of the model, such as those of
-            regularizers, enter the sum multiplied by the number of tokens.
+            regularizers, enter the sum multiplied by the number of tokens. Their mean over the
+            replicas is what is minimized.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         total, count = self.batch_sums(x, y, sample_weight, training)
-        for loss in self.losses:
-            total = total + loss * count
+        if losses := losses_of_replica(self):
+            total = total + sum(losses) * self._mean_count(count)
         loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
         loss_tracker.update_state(keras.ops.divide_no_nan(total, count), sample_weight=count)
         return total, count
+
+    def _mean_count(self, count):
+        """Returns the mean number of tokens of a replica.
+
+        Micro-batches are computed in a loop, where replicas cannot meet: there it is this one's,
+        which makes no difference to losses that are the same on all.
+        """
+        if self.accumulate_steps > 1 or replicas_in_sync() == 1:
+            return count
+        return sum_over_replicas(count) / replicas_in_sync()
 
     def batch_sums(self, x, y, sample_weight, training):
         """Returns the sums of the loss alone for a batch, and updates the metrics of `compile`."""
@@ -290,6 +312,11 @@ def _check_default_precision():
             "has 16 bits for integers. Call `keras.config.set_floatx('float32')`, or remove floatx "
             "from keras.json. The precision of a model is its argument `dtype`."
         )
+
+
+def _needs_whole_batch(layer):
+    """Returns whether a layer adds a loss that is no sum over tokens."""
+    return getattr(layer, "needs_whole_batch", False)
 
 
 def _reject_class_weight(method, args, kwargs):

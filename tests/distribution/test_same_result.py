@@ -47,12 +47,14 @@ def trained(folder, backend, **environment):
     [
         *itertools.product(["one-{}-4", "two-{}-1", "two-{}-4"], ["sgd", "adam"]),
         ("two-{}-4", "decoder_only"),
+        ("two-{}-1", "experts"),
     ],
 )
 def test_devices_and_micro_batches_change_nothing(backend, case, optimizer, request):
     """With unequal numbers of tokens on each and clipping; see `toy_run.batches`.
 
-    The decoder-only translator, whose loss is that of the source too, learns with Adam.
+    The decoder-only translator, whose loss is that of the source too, learns with Adam. The losses
+    that keep experts busy are those of the whole batch.
     """
     folder = request.getfixturevalue(backend)
     wanted, facts = read(folder, f"one-{optimizer}-1")

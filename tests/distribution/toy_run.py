@@ -58,6 +58,18 @@ def make_model(kind=kt.Transformer, dropout_rate=0.0):
     return model
 
 
+def with_experts(vocabulary_size, **sizes):
+    """A Transformer with experts whose losses matter; noise would differ between devices."""
+    model = kt.Transformer(vocabulary_size, **sizes)
+    uneven = keras.initializers.RandomNormal(1.0, seed=2)
+    for stack in (model.encoder, model.decoder):
+        layer = kt.MixtureOfExperts(8, 17, 3, 2, noisy=False, balance_weight=1.0)
+        stack.blocks[0].feed_forward = layer
+        layer.build((None, None, 8))
+        layer.gate_kernel.assign(uneven((8, 3)))
+    return model
+
+
 class PlainMean(keras.losses.Loss):
     """The mean over real tokens as Keras users write it: it knows of no other replica."""
 
@@ -98,6 +110,7 @@ def train_on(folder, devices, name):
     N = 1 if name == "one" else 4
     case = f"{name}-decoder_only-{N}"
     train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
+    train(folder, f"{name}-experts-1", devices, "sgd", kind=with_experts)
 
 
 def dropped_on_two(devices):

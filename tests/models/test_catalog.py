@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_transformer import (
     DecodingStep,
+    FeedForward,
     LanguageModel,
     LocalAttention,
     RelativeAttention,
@@ -212,6 +213,30 @@ def test_local_and_compressed_blocks_take_turns_in_the_decoder(base):
         assert all(block.is_standard("self_attention") for block in model.encoder.blocks)
     else:
         check_continuation(model)
+
+
+@pytest.mark.parametrize("interval", [1, 2])
+def test_experts_stand_in_every_so_many_blocks(interval):
+    options = {"num_experts": 3, "k": 1, "balance_weight": 0.5, "interval": interval}
+    model = made("experts", options, activation="gelu", feed_forward_dropout_rate=0.25)
+    for stack in (model.encoder, model.decoder):
+        for number, block in enumerate(stack.blocks, start=1):
+            if number % interval:
+                assert type(block.feed_forward) is FeedForward
+                continue
+            layer = block.feed_forward
+            assert (layer.num_experts, layer.k, layer.balance_weight) == (3, 1, 0.5)
+            assert (layer.d_ff, layer.dropout_rate) == (SIZES["d_ff"], 0.25)
+            assert layer.activation is keras.activations.gelu
+    # Two more networks in each of 4 or 2 blocks, and the gate's two matrices.
+    network = 2 * 8 * 12 + 8 + 12
+    assert parameters_more(model) == 4 // interval * (2 * network + 2 * 8 * 3)
+
+
+@pytest.mark.parametrize("interval", [0, 3])
+def test_a_model_without_experts_is_not_called_experts(interval):
+    with pytest.raises(ValueError, match=r"at most the number of blocks.*Received: interval="):
+        create_model("experts", {"interval": interval}, **SIZES)
 
 
 def test_an_architecture_for_translation_alone_makes_no_language_model():
