@@ -1,6 +1,7 @@
 """Data of a run: text that is filtered, tokenized, cached on disk and split for the devices."""
 
 import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ class Data(NamedTuple):
     validation: object | None  # EvaluationBatches
     validation_text: list[tuple[str, str]]
     tokenizers: tuple
+    validation_parts: dict[str, int] = {}  # noqa: RUF012  # names of the texts, and their lengths
 
 
 def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path) -> Data:
@@ -59,14 +61,30 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     validation = EvaluationBatches(
         cache, recipe.tokens_per_batch, max_shapes=shapes, parts=devices.replicas
     )
-    return Data(batches, validation, list(corpora.validation), tokenizers)
+    text, parts = read_validation_text(recipe, corpora.validation)
+    return Data(batches, validation, text, tokenizers, parts)
+
+
+def read_validation_text(recipe: Recipe, corpus) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Returns the pairs of all validation texts; and of several, their names and lengths."""
+    texts = [list(one) for one in getattr(corpus, "corpora", (corpus,))]
+    pairs = [pair for text in texts for pair in text]
+    if len(texts) == 1:
+        return pairs, {}
+    tags = recipe.validation_tag or recipe.train_tag or [""] * len(texts)
+    names = [re.sub(r"\W", "", tag).removeprefix("2") for tag in tags]
+    named = (
+        name if name and names.count(name) == 1 else f"{name}{number}"
+        for number, name in enumerate(names, start=1)
+    )
+    return pairs, dict(zip(named, map(len, texts), strict=True))
 
 
 def format_training_report(recipe: Recipe, corpus, cache) -> str:
     """Formats the reports of the training corpora, each with its share of an epoch."""
     if len(cache.reports) == 1:
         return f"Training text:\n{cache.report}"
-    weights = recipe.train_weight or [report.kept for report in cache.reports]
+    weights = corpus_weights(recipe, cache) or [report.kept for report in cache.reports]
     parts = [
         f"Training text, {weight / sum(weights):.1%} of each epoch, {part.name}:\n{report}"
         for part, report, weight in zip(corpus.corpora, cache.reports, weights, strict=True)
@@ -74,11 +92,20 @@ def format_training_report(recipe: Recipe, corpus, cache) -> str:
     return "\n".join([*parts, f"Training text, together:\n{cache.report}"])
 
 
+def corpus_weights(recipe: Recipe, cache) -> list[float] | None:
+    """Returns the weight of each training corpus; `None` if every pair is seen once in an epoch."""
+    if recipe.train_weight:
+        return list(recipe.train_weight)
+    if not recipe.sampling_temperature:
+        return None
+    return [report.kept ** (1 / recipe.sampling_temperature) for report in cache.reports]
+
+
 def make_training_batches(recipe: Recipe, cache, devices):
     from keras_transformer.data import PackedBatches, TokenBatches
 
     parts = parts_per_batch(recipe, devices)
-    weights = recipe.train_weight or None
+    weights = corpus_weights(recipe, cache)
     if not is_packed(recipe, devices):
         return TokenBatches(
             cache,

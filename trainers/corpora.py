@@ -9,6 +9,7 @@ from keras_transformer.data import (
     InMemoryCorpus,
     JoinedCorpora,
     ParallelFiles,
+    TaggedCorpus,
     TfdsCorpus,
     TsvFile,
 )
@@ -48,10 +49,10 @@ def open_corpora(recipe: Recipe) -> Corpora:
             f"{plain_values(recipe)[files[0]]}. Give --corpus files to use files, or leave them "
             "out."
         )
-    if recipe.corpus != "files":
-        _check_weights(recipe, 1)
     if recipe.corpus == "phrasebook":
         return _open_phrasebook(recipe)
+    if recipe.corpus != "files":
+        _check_counts(recipe, 1, 1)
     languages = (recipe.source_language, recipe.target_language)
     if recipe.corpus.startswith("tfds:"):
         data_dir = recipe.data_folder and local_path(recipe.data_folder, "data_folder of TFDS data")
@@ -59,7 +60,11 @@ def open_corpora(recipe: Recipe) -> Corpora:
             TfdsCorpus(recipe.corpus, split, *languages, data_dir=data_dir)
             for split in (recipe.train_split, recipe.validation_split)
         )
-        return Corpora(train, validation, languages=languages)
+        return Corpora(
+            _joined([train], recipe.train_tag),
+            _joined([validation], recipe.validation_tag),
+            languages=languages,
+        )
     if recipe.corpus != "files":
         raise ValueError(
             f"corpus must be phrasebook, files or tfds:NAME. Received: {recipe.corpus}"
@@ -71,21 +76,60 @@ def open_corpora(recipe: Recipe) -> Corpora:
 def _open_phrasebook(recipe: Recipe) -> Corpora:
     from keras_transformer.data.phrasebook import phrasebook
 
+    _check_counts(recipe, len(recipe.train_tag) or 1, len(recipe.validation_tag) or 1)
     book = phrasebook(seed=recipe.seed)
-    return Corpora(
-        InMemoryCorpus(book.train), InMemoryCorpus(book.validation), book.held_out, ("en", "fr")
+    train, validation = (
+        _joined([InMemoryCorpus(_directed(pairs, tag)) for tag in tags or [None]], tags)
+        for pairs, tags in (
+            (book.train, recipe.train_tag),
+            (book.validation, recipe.validation_tag or recipe.train_tag),
+        )
     )
+    return Corpora(train, validation, book.held_out, ("en", "fr"))
+
+
+def _directed(pairs: Pairs, tag: str | None) -> Pairs:
+    """Returns English-French pairs, or, with the tag of English, French-English ones."""
+    if tag not in (None, ">>fr<<", ">>en<<"):
+        raise ValueError(
+            f"The phrasebook is translated to fr or en. Received: {tag}, of --train-tag or "
+            "--validation-tag"
+        )
+    return [pair[::-1] for pair in pairs] if tag == ">>en<<" else pairs
 
 
 def _open_training_files(recipe: Recipe) -> Corpus:
     """Opens the pairs of files of a recipe, then its TSV files, as one corpus."""
-    folder = recipe.data_folder or Path()
-    sources, targets = recipe.train_source, recipe.train_target
-    if len(sources) != len(targets):
+    corpora = _open_files(recipe, "train")
+    if not corpora:
         raise ValueError(
-            "A training text is a pair of files, --train-source and --train-target, or one file, "
-            f"--train-tsv. Received: {len(sources)} of --train-source, {len(targets)} of "
-            "--train-target. Give each as often as the other."
+            "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
+            "--corpus phrasebook, --corpus tfds:NAME, or a --config with one of these."
+        )
+    _check_counts(recipe, len(corpora), None)
+    return _joined(corpora, recipe.train_tag)
+
+
+def _open_validation_files(recipe: Recipe) -> Corpus | None:
+    """Opens the validation texts of a recipe as one corpus; `None` if it has none."""
+    corpora = _open_files(recipe, "validation")
+    _check_counts(recipe, None, len(corpora))
+    return _joined(corpora, recipe.validation_tag) if corpora else None
+
+
+def _open_files(recipe: Recipe, part: str) -> list[Corpus]:
+    """Opens the pairs of files of a part of a recipe, `"train"` or `"validation"`, then the TSV
+    files."""
+    folder = recipe.data_folder or Path()
+    sources, targets, tsv = (
+        getattr(recipe, f"{part}_{side}") for side in ("source", "target", "tsv")
+    )
+    if len(sources) != len(targets):
+        text = {"train": "training", "validation": "validation"}[part]
+        raise ValueError(
+            f"A {text} text is a pair of files, --{part}-source and --{part}-target, or one file, "
+            f"--{part}-tsv. Received: {len(sources)} of --{part}-source, {len(targets)} of "
+            f"--{part}-target. Give each as often as the other."
         )
     pairs = zip(sources, targets, strict=True)
     corpora = [
@@ -93,44 +137,35 @@ def _open_training_files(recipe: Recipe) -> Corpus:
         for source, target in pairs
     ]
     columns = recipe.column_numbers()
-    corpora += [TsvFile(_text_file(folder, tsv), columns) for tsv in recipe.train_tsv]
-    if not corpora:
-        raise ValueError(
-            "There is nothing to train on: give --train-source and --train-target, --train-tsv, "
-            "--corpus phrasebook, --corpus tfds:NAME, or a --config with one of these."
-        )
-    _check_weights(recipe, len(corpora))
+    return corpora + [TsvFile(_text_file(folder, file), columns) for file in tsv]
+
+
+def _joined(corpora: list[Corpus], tags: Sequence[str]) -> Corpus:
+    """Returns several corpora as one, each with its tag, if there are tags."""
+    if tags:
+        corpora = [TaggedCorpus(*pair) for pair in zip(corpora, tags, strict=True)]
     return JoinedCorpora(corpora) if len(corpora) > 1 else corpora[0]
 
 
-def _check_weights(recipe: Recipe, corpora: int) -> None:
-    """Checks that there is a weight for each corpus, or none."""
-    if len(recipe.train_weight) not in (0, corpora):
+def _check_counts(recipe: Recipe, training: int | None, validation: int | None) -> None:
+    """Checks that there are weights and tags for each corpus, or none."""
+    for option, corpora, kind in (
+        ("train_weight", training, "training corpora"),
+        ("train_tag", training, "training corpora"),
+        ("validation_tag", validation, "validation texts"),
+    ):
+        count, name = len(getattr(recipe, option)), option.replace("_", "-")
+        if corpora is not None and count not in (0, corpora):
+            one = kind.removesuffix("s") if kind.endswith("texts") else "training corpus"
+            raise ValueError(
+                f"--{name} must be given once for each {one}, or not at all. Received: {count} of "
+                f"--{name}, {corpora} {kind}."
+            )
+    if training and recipe.train_tag and recipe.validation_source and not recipe.validation_tag:
         raise ValueError(
-            "--train-weight must be given once for each training corpus, or not at all. Received: "
-            f"{len(recipe.train_weight)} of --train-weight, {corpora} training corpora."
+            "The sources of the training have tags, and those of the validation have none: give "
+            "--validation-tag, too."
         )
-
-
-def _open_validation_files(recipe: Recipe) -> Corpus | None:
-    """Opens the validation text of a recipe; `None` if it has none."""
-    folder = recipe.data_folder or Path()
-    source, target, tsv = (
-        recipe.validation_source,
-        recipe.validation_target,
-        recipe.validation_tsv,
-    )
-    if bool(source) != bool(target) or (tsv and source):
-        raise ValueError(
-            "The validation text is a pair of files, --validation-source and --validation-target, "
-            f"or one file, --validation-tsv. Received: source={source or None}, "
-            f"target={target or None}, tsv={tsv or None}"
-        )
-    if tsv:
-        return TsvFile(_text_file(folder, tsv), recipe.column_numbers())
-    if not source:
-        return None
-    return ParallelFiles(_text_file(folder, source), _text_file(folder, target))
 
 
 def _text_file(folder: Path | str, name: str) -> Path | str:

@@ -17,12 +17,19 @@ class ModelSelection:
         recipe: `Recipe`.
         translator: `Translator` with the model in training.
         text: Validation pairs; may be empty.
+        parts: Names of several validation texts, and how many of the pairs each has.
         folder: Folder of the checkpoints.
         devices: `Devices`.
     """
 
     def __init__(
-        self, recipe: Recipe, translator, text: list[tuple[str, str]], folder: Path, devices
+        self,
+        recipe: Recipe,
+        translator,
+        text: list[tuple[str, str]],
+        folder: Path,
+        devices,
+        parts: dict[str, int] | None = None,
     ):
         from keras_transformer import BleuCallback, KeepCheckpoints, make_bleu
 
@@ -41,7 +48,9 @@ class ModelSelection:
                     translation.text for translation in translator.translate(texts, beam_size=1)
                 ]
 
-            language = translator.about["target_language"]
+            language, metric = translator.about["target_language"], None
+            if not parts or recipe.bleu_tokenizer != "auto":  # else each has its own
+                metric = make_bleu(recipe.bleu_tokenizer, language, references)
             self.bleu = BleuCallback(
                 translate,
                 sources,
@@ -50,7 +59,8 @@ class ModelSelection:
                 every=recipe.bleu_every,
                 patience=recipe.patience,
                 workers=devices,
-                metric=make_bleu(recipe.bleu_tokenizer, language, references),
+                metric=metric,
+                parts=parts,
             )
 
     @property

@@ -19,7 +19,17 @@ from trainers.schedule import complete_schedule
 
 Preset = Literal["auto", "tiny", "base", "big"]
 Strategy = Literal["auto", "one", "mirrored", "multi_worker", "tpu"]
-LISTS = ("train_source", "train_target", "train_tsv", "train_weight")  # options with many values
+LISTS = (  # options with many values
+    "train_source",
+    "train_target",
+    "train_tsv",
+    "train_weight",
+    "train_tag",
+    "validation_source",
+    "validation_target",
+    "validation_tsv",
+    "validation_tag",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +57,19 @@ class Recipe:
         train_weight: Relative share of a corpus in each epoch, given once for each: first for the
             pairs of files, then for the TSV files. Without weights, every pair is seen once in an
             epoch.
+        sampling_temperature: Instead of weights: the share of a corpus is that of its number of
+            pairs to the power of 1 / sampling_temperature, so that small corpora are seen more
+            often: 1 leaves the shares as they are, a large number makes them equal. 0 turns it off.
+        train_tag: Language that a training corpus is translated to, such as fr, given once for
+            each corpus in the order of train_weight: its sources start with the tag >>fr<<, which
+            becomes one token. So one model can translate to several languages. With the
+            phrasebook, fr and en are both directions.
         validation_source: Source side of the validation text, which the model is never trained on.
+            For several languages, give it again; in a recipe, a list. BLEU is that of each text,
+            and their mean.
         validation_target: Translation of validation_source, line by line.
         validation_tsv: Validation text in one file, instead of these two.
+        validation_tag: The same as train_tag, for each validation text.
         train_split: Split of a TFDS corpus to train on.
         validation_split: Split of a TFDS corpus to validate on.
         source_language: Code of the source language.
@@ -135,10 +155,13 @@ class Recipe:
     train_target: list[str] | str = ()
     train_tsv: list[str] | str = ()
     train_weight: list[float] | float = ()
+    sampling_temperature: float = 0.0
+    train_tag: list[str] | str = ()
     tsv_columns: str = ""
-    validation_source: str = ""
-    validation_target: str = ""
-    validation_tsv: str = ""
+    validation_source: list[str] | str = ()
+    validation_target: list[str] | str = ()
+    validation_tsv: list[str] | str = ()
+    validation_tag: list[str] | str = ()
     train_split: str = "train"
     validation_split: str = "validation"
     source_language: str = "source"
@@ -199,6 +222,7 @@ class Recipe:
         options = parse_architecture_options(self.architecture, self.architecture_options)
         object.__setattr__(self, "architecture_options", options)
         self._check_weights()
+        self._complete_tags()
         self.column_numbers()
         at_least = {"max_length": 2, "tokens_per_batch": 1, "max_shapes": 1, "bleu_every": 1}
         at_least |= {"accumulate_steps": 1, "steps_per_execution": 1}
@@ -218,6 +242,14 @@ class Recipe:
         check_rates(self)
         check_fine_tuning(self)
 
+    def _complete_tags(self):
+        """Replaces language codes by their tags."""
+        for name in ("train_tag", "validation_tag"):
+            if codes := getattr(self, name):
+                from keras_transformer.text import tag_of
+
+                object.__setattr__(self, name, tuple(map(tag_of, codes)))
+
     def _check_weights(self):
         for weight in self.train_weight:
             if not (math.isfinite(weight) and weight > 0):
@@ -225,6 +257,16 @@ class Recipe:
                     f"train_weight must be greater than 0. Received: {weight:g}. To train without "
                     "a corpus, leave it out."
                 )
+        temperature = self.sampling_temperature
+        if temperature and not (math.isfinite(temperature) and temperature >= 1):
+            raise ValueError(
+                f"sampling_temperature must be at least 1, or 0. Received: {temperature:g}"
+            )
+        if temperature and self.train_weight:
+            raise ValueError(
+                "sampling_temperature chooses the weights of the corpora: leave out train_weight. "
+                f"Received: sampling_temperature={temperature:g}, and train_weight"
+            )
 
     def column_numbers(self) -> tuple[int, int] | None:
         """Returns the columns of source and target in TSV files, from 1; `None` for the default."""

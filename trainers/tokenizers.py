@@ -90,6 +90,7 @@ def train_tokenizer(recipe: Recipe, sentences):
                 size,
                 model_type=recipe.tokenizer_type,
                 normalization=recipe.normalization,
+                tags=sorted(set(getattr(recipe, "train_tag", ()))),  # a language model has none
                 seed=recipe.seed,
             )
         except ValueError as error:

@@ -237,7 +237,12 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
     with devices.scope():
         compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
     selection = ModelSelection(
-        recipe, translator, data.validation_text, output / "checkpoints", devices
+        recipe,
+        translator,
+        data.validation_text,
+        output / "checkpoints",
+        devices,
+        data.validation_parts,
     )
     saver = SaveState(
         SentStates(recipe, output),

@@ -31,6 +31,7 @@ def evaluate(
     run: str,
     reference: str,
     source: str = "",
+    tag: str = "",
     words: str = "",
     beam_size: int = BEAM_SIZE,
     length_penalty: float = 0.6,
@@ -50,6 +51,8 @@ def evaluate(
             are documents, as in the training.
         source: Text file to translate, with one sentence per line, plain or .gz. This and the
             options below, but for --json, are not for language models.
+        tag: Language to translate to, such as fr, of a run with several: every line is given the
+            tag >>fr<<.
         words: Comma-separated words, such as il,elle, whose use is compared, too.
         beam_size: Number of beams; 1 is greedy search.
         length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
@@ -72,7 +75,7 @@ def evaluate(
     engines = {"engine": engine, "compute_type": compute_type}
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
     if holds_language_model(run):
-        options = {"source": source, "words": words, "moses": moses, "against": against}
+        options = {"source": source, "tag": tag, "words": words, "moses": moses, "against": against}
         for name, value in {**search, "bleu_tokenizer": bleu_tokenizer, **engines}.items():
             options[name.replace("_", "-")] = value != DEFAULTS[name]
         refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
@@ -85,6 +88,10 @@ def evaluate(
     sources, references = read_pairs(given_source(source), reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
+    if tag:
+        from keras_transformer.text import tag_of
+
+        sources = [f"{tag_of(tag)} {text}" for text in sources]
     others = [_find_system(name, len(sources), source, reference) for name in against or []]
     translator = Translator.load(run, **engines)
     language = str(translator.about.get("target_language", ""))
@@ -103,6 +110,7 @@ def evaluate(
         print("\n".join(["", *comparison_report.table(results)]))
     if output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
+        about |= {"tag": tag} if tag else {}
         about |= {**search, **engines, "significance": comparison_report.tests()}
         comparison_report.write_json(output, about | {"systems": results})
     return None

@@ -2,7 +2,13 @@
 
 from keras_transformer.data.batching import TokenBatches
 from keras_transformer.data.buckets import BatchShape
-from keras_transformer.data.corpora import Corpus, Entry, InMemoryCorpus, JoinedCorpora
+from keras_transformer.data.corpora import (
+    Corpus,
+    Entry,
+    InMemoryCorpus,
+    JoinedCorpora,
+    TaggedCorpus,
+)
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.packed_batches import PackedBatches
@@ -22,6 +28,7 @@ __all__ = [
     "PackedBatches",
     "PairFilter",
     "ParallelFiles",
+    "TaggedCorpus",
     "TextBatches",
     "TextFile",
     "TextPieces",

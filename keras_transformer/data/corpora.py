@@ -122,6 +122,32 @@ class JoinedCorpora(Corpus):
         return f"joined {[corpus.fingerprint() for corpus in self.corpora]!r}"
 
 
+class TaggedCorpus(Corpus):
+    """A corpus whose sources start with a tag, which tells what to translate them to.
+
+    Args:
+        corpus: The corpus.
+        tag: Such as `">>fr<<"`; see `keras_transformer.text.tag_of`.
+
+    Example:
+
+    >>> list(TaggedCorpus(InMemoryCorpus([("a cat", "un chat")]), ">>fr<<"))
+    [('>>fr<< a cat', 'un chat')]
+    """
+
+    def __init__(self, corpus: Corpus, tag: str):
+        self.corpus, self.tag = corpus, tag
+        self.name = f"{corpus.name} {tag}"
+
+    def entries(self) -> Iterator[Entry]:
+        for entry in self.corpus.entries():
+            has_pair = entry.problem is None
+            yield entry._replace(source=f"{self.tag} {entry.source}") if has_pair else entry
+
+    def fingerprint(self) -> str:
+        return f"{self.tag} {self.corpus.fingerprint()}"
+
+
 def _two_strings(pair) -> tuple[str, str]:
     sides = () if isinstance(pair, str) else tuple(pair)
     if len(sides) != 2 or not all(isinstance(side, str) for side in sides):

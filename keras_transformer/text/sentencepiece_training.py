@@ -6,13 +6,14 @@ import numbers
 import random
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from keras_transformer.text.normalization import write_rules
+from keras_transformer.text.tags import tag_of
 
 SPECIAL_IDS = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
 MODEL_TYPES = ("unigram", "bpe")
@@ -29,6 +30,7 @@ def train_model(
     byte_fallback: bool,
     character_coverage: float,
     max_sentences: int,
+    tags: Sequence[str],
     seed: int,
 ) -> bytes:
     """Trains a SentencePiece model. The arguments are those of `Tokenizer.train`.
@@ -53,6 +55,7 @@ def train_model(
                 byte_fallback=byte_fallback,
                 character_coverage=character_coverage,
                 minloglevel=_LOG_ERRORS_ONLY,
+                user_defined_symbols=[tag_of(tag) for tag in tags],
                 **options,
                 **SPECIAL_IDS,
             )

@@ -12,6 +12,26 @@ TAG = r">>[A-Za-z0-9_-]+<<|<2[A-Za-z0-9_-]+>"
 LEADING_TAGS = rf"^ *((?:{TAG})(?: *(?:{TAG}))*)"
 
 
+def tag_of(language: str) -> str:
+    """Returns the tag of a language code, as OPUS-MT writes it, or a tag as it is.
+
+    Raises:
+        ValueError: It is neither.
+
+    Example:
+
+    >>> tag_of("fr"), tag_of("<2fr>")
+    ('>>fr<<', '<2fr>')
+    """
+    for tag in (language, f">>{language}<<"):
+        if re.fullmatch(TAG, tag):
+            return tag
+    raise ValueError(
+        "A tag is a language code of letters, digits, _ and -, such as fr, which stands for "
+        f">>fr<<, or a tag as a whole, such as >>fr<< or <2fr>. Received: {language!r}"
+    )
+
+
 def split_tags(text: str) -> tuple[str, str]:
     """Splits the tags at the start of a text off, such as ">>fr<<" or "<2fr>".
 

@@ -71,6 +71,7 @@ class Tokenizer:
         byte_fallback: bool = True,
         character_coverage: float = 0.9995,
         max_sentences: int = 1_000_000,
+        tags: Sequence[str] = (),
         seed: int = 0,
     ) -> "Tokenizer":
         """Trains a tokenizer on sentences.
@@ -94,6 +95,7 @@ class Tokenizer:
             character_coverage: Fraction of the text's characters that the vocabulary covers, from
                 0.98 to 1; the rarest are left out.
             max_sentences: Number of sentences to train on, sampled from all with `seed`.
+            tags: Tags such as ">>fr<<", each of which becomes one token, wherever it stands.
             seed: Seed of the sample.
 
         Raises:
@@ -109,6 +111,7 @@ class Tokenizer:
             byte_fallback=byte_fallback,
             character_coverage=character_coverage,
             max_sentences=max_sentences,
+            tags=tags,
             seed=seed,
         )
         return cls(model)

@@ -1,5 +1,6 @@
 """Training callbacks: BLEU of the validation text, checkpoints and training speed."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +43,14 @@ class ValidationScores(NamedTuple):
     chrf: float
 
 
+class ScoredPart(NamedTuple):
+    """A part of the validation text, with a `sacrebleu.BLEU` for it."""
+
+    name: str
+    references: list[str]
+    metric: object
+
+
 WORST = ValidationScores(float("-inf"), float("-inf"))
 
 
@@ -67,14 +76,19 @@ class BleuCallback(keras.callbacks.Callback):
         workers: `keras_transformer.distribution.Devices`, for training with several processes. Only
             the chief worker writes files and translates, unless the weights cannot be used without
             the other workers; all workers receive its scores.
-        metric: A `sacrebleu.BLEU`. `None` chooses its tokenizer by the script of the references.
+        metric: A `sacrebleu.BLEU`. `None` chooses its tokenizer by the script of the references,
+            for each part.
+        parts: Dict of names and numbers of lines, if the validation set consists of several texts,
+            one after the other, such as of several languages. `val_bleu` and `val_chrf` are then
+            the means of their scores, and `val_bleu_NAME` is the BLEU of each.
 
     Attributes:
         best: Tuple of the best `ValidationScores` so far and their epoch, counted from 1.
         measure: `"BLEU"`, or `"chrF2"` if the references are too short for BLEU.
 
     Raises:
-        ValueError: `sources` is empty or not as long as `references`, or `every` is less than 1.
+        ValueError: `sources` is empty or not as long as `references` or as all `parts`, or `every`
+            is less than 1.
         OSError: During training: the weights could not be written.
     """
 
@@ -88,12 +102,19 @@ class BleuCallback(keras.callbacks.Callback):
         patience: int = 0,
         workers=None,
         metric=None,
+        parts: dict[str, int] | None = None,
     ):
         super().__init__()
         if not 0 < len(sources) == len(references):
             raise ValueError(
                 "`references` must have a translation of each of `sources`, at least one. "
                 f"Received: {len(references)} references for {len(sources)} sources"
+            )
+        parts = parts or {"": len(references)}
+        if sum(parts.values()) != len(references):
+            raise ValueError(
+                f"`parts` must have as many lines as `references`, {len(references)}. "
+                f"Received: {parts}"
             )
         if every < 1:
             raise ValueError(f"`every` must be at least 1. Received: {every}")
@@ -104,8 +125,12 @@ class BleuCallback(keras.callbacks.Callback):
         self.best_path = local_path(best_path, "`best_path`")
         self.every = every
         self.patience = patience
-        self.metric = metric or make_bleu(references=self.references)
-        self.measure = "chrF2" if says_little(self.metric, self.references) else "BLEU"
+        self.parts = []
+        for name, references in zip(parts, _split(self.references, parts.values()), strict=True):
+            part = metric or make_bleu(references=references)
+            self.parts.append(ScoredPart(name, references, part))
+        little = any(says_little(part.metric, part.references) for part in self.parts)
+        self.measure = "chrF2" if little else "BLEU"
         self.best = (WORST, 0)
         self._scores_without_improvement = 0
 
@@ -123,16 +148,31 @@ class BleuCallback(keras.callbacks.Callback):
 
     def score(self) -> ValidationScores:
         """Returns the scores of the current weights; with several workers, all must call it."""
+        return self.scores_of_parts()[0]
+
+    def scores_of_parts(self) -> tuple[ValidationScores, dict[str, ValidationScores]]:
+        """Returns the mean scores of the current weights, and those of each part by its name."""
         takes_part = self.workers.is_chief or not self.workers.computes_alone
-        scores = self._score() if takes_part else WORST
-        return ValidationScores(*map(self.workers.from_chief, scores))
+        scores = self._score() if takes_part else [WORST] * len(self.parts)
+        scores = [ValidationScores(*map(self.workers.from_chief, part)) for part in scores]
+        mean = ValidationScores(
+            *(sum(values) / len(scores) for values in zip(*scores, strict=True))
+        )
+        names = [part.name for part in self.parts]
+        return mean, dict(zip(names, scores, strict=True)) if len(names) > 1 else {}
 
     def _score(self):
         import sacrebleu
 
-        translations, references = self.translate(self.sources), [self.references]
-        metrics = (self.metric, sacrebleu.CHRF())
-        return [metric.corpus_score(translations, references).score for metric in metrics]
+        lengths = [len(part.references) for part in self.parts]
+        translations = _split(self.translate(self.sources), lengths)
+        return [
+            [
+                metric.corpus_score(texts, [part.references]).score
+                for metric in (part.metric, sacrebleu.CHRF())
+            ]
+            for texts, part in zip(translations, self.parts, strict=True)
+        ]
 
     def rank(self, scores: ValidationScores) -> tuple[float, float]:
         """Returns a value that orders scores: the greater, the better."""
@@ -146,9 +186,10 @@ class BleuCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
-        scores = self.score()
+        scores, of_parts = self.scores_of_parts()
         if logs is not None:
             logs |= {"val_bleu": scores.bleu, "val_chrf": scores.chrf}
+            logs |= {f"val_bleu_{name}": part.bleu for name, part in of_parts.items()}
         rank, best_rank = self.rank(scores), self.rank(self.best[0])
         if rank >= best_rank:
             self.best = (scores, epoch + 1)
@@ -160,6 +201,12 @@ class BleuCallback(keras.callbacks.Callback):
         self._scores_without_improvement += 1
         if self._scores_without_improvement == self.patience:
             self.model.stop_training = True
+
+
+def _split(items, lengths) -> list[list]:
+    """Splits a list into parts of these lengths."""
+    items = iter(items)
+    return [list(itertools.islice(items, length)) for length in lengths]
 
 
 class KeepCheckpoints(keras.callbacks.Callback):

@@ -62,3 +62,22 @@ def test_a_tag_before_a_space_has_the_ids_that_it_has_alone(model_type):
     for tag in (">>fr<<", "<2de>", ">>es<<"):
         ids = tokenizer.tokenize(f"{tag} the cat")
         assert ids == tokenizer.tokenize(tag) + tokenizer.tokenize("the cat")
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_a_tag_of_the_training_is_one_token_anywhere(model_type):
+    """In a graph, too; without it the ids of the rest are the same."""
+    texts = [">>fr<< I am a student.", "I am >>fr<<a student."]
+    sentences = ["I am a student.", "I am tired.", "je suis étudiant"] * 3
+    tokenizer = Tokenizer.train(sentences, 280, model_type=model_type, tags=[">>fr<<"])
+    tag = tokenizer.token_to_id(">>fr<<")
+    assert tag != tokenizer.unk_id
+    rows = tokenizer.tokenize(texts)
+    assert [row.count(tag) for row in rows] == [1, 1]
+    assert tokenizer.tokenize_in_graph(texts).to_list() == rows
+    assert rows[0][rows[0].index(tag) + 1 :] == tokenizer.tokenize("I am a student.")
+
+
+def test_what_is_no_tag_is_refused():
+    with pytest.raises(ValueError, match=r"or a tag as a whole, such as >>fr<< .* 'a b'"):
+        Tokenizer.train(["one"], 300, tags=["a b"])

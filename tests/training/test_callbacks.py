@@ -57,6 +57,25 @@ def test_the_score_is_that_of_sacrebleu(bleu, model, pairs):
     assert wanted[0] < wanted[1] < wanted[2] == pytest.approx(100)
 
 
+def test_each_part_has_its_own_score(tmp_path):
+    """And the mean of these is that of all, however long the parts are."""
+    callback = BleuCallback(
+        lambda texts: [*GARBLED, "我是学长。"], ["1", "2", "3", "4"], [*REFERENCES, "我是学生。"],
+        tmp_path / "best.weights.h5", parts={"en": 3, "zh": 1},
+    )  # fmt: skip
+    mean, parts = callback.scores_of_parts()
+    english = sacrebleu.corpus_bleu(GARBLED, [REFERENCES]).score
+    chinese = sacrebleu.corpus_bleu(["我是学长。"], [["我是学生。"]], tokenize="zh").score
+    assert {name: part.bleu for name, part in parts.items()} == {"en": english, "zh": chinese}
+    assert mean.bleu == pytest.approx((english + chinese) / 2)
+    assert callback.score() == mean
+
+
+def test_parts_must_be_as_long_as_the_text(tmp_path):
+    with pytest.raises(ValueError, match=r"`parts` must have as many lines as `references`, 3\."):
+        BleuCallback(list, ["1", "2", "3"], REFERENCES, tmp_path / "w.weights.h5", parts={"en": 2})
+
+
 @pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_kept(bleu, model, pairs):
     callback, record = bleu(WRONG, REFERENCES, GARBLED), Record()
