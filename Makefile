@@ -49,11 +49,11 @@ lint: $(VENV)/installed-dev
 test: lint
 	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
-# A process keeps all programs that XLA has compiled: two runs, one after the other, need less memory.
-COMPILING := tests/layers tests/models tests/decoding tests/translation tests/training
+# In two runs: a process keeps all programs that XLA has compiled, and only the second runs them long.
+LONG := tests/system tests/benchmarks tests/colab tests/formats
 define run-slow
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow $(COMPILING)
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow tests $(COMPILING:%=--ignore=%)
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --quick-to-compile tests $(LONG:%=--ignore=%)
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow $(LONG)
 endef
 
 test-slow: $(VENV)/installed-dev

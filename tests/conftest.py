@@ -17,9 +17,15 @@ ROOT = Path(__file__).parents[1]
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick-to-compile", action="store_true", help="programs that XLA does not optimise"
+    )
+
+
 def pytest_configure(config):
-    """The quick tests compile for a few steps only: what XLA would optimise is never run long."""
-    if config.option.markexpr == "not slow":
+    """Most tests compile for a few steps only: what XLA would optimise is never run long."""
+    if config.option.markexpr == "not slow" or config.option.quick_to_compile:
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 
