@@ -13,6 +13,7 @@ from keras_transformer.illustrate.distances import (
     vectors_figure,
 )
 from keras_transformer.illustrate.distributions import distributions_figure
+from keras_transformer.illustrate.experts import experts_figure
 from keras_transformer.illustrate.figure import Figure
 from keras_transformer.illustrate.page import page
 from keras_transformer.illustrate.positions import positions_figure
@@ -26,6 +27,7 @@ __all__ = [
     "attention_steps_figure",
     "biases_figure",
     "distributions_figure",
+    "experts_figure",
     "learned_figure",
     "page",
     "positions_figure",

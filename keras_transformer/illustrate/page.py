@@ -7,6 +7,7 @@ import numpy as np
 from keras_transformer.illustrate.attention_steps import attention_steps_figure
 from keras_transformer.illustrate.attention_view import Attention, attention_figure
 from keras_transformer.illustrate.distributions import distributions_figure
+from keras_transformer.illustrate.experts import experts_figure, gates_of
 from keras_transformer.illustrate.figure import Figure, render, safe
 from keras_transformer.illustrate.search_view import search_figure
 
@@ -43,7 +44,7 @@ def page(
     Returns:
         A `Figure`. Its `data` are those of the single figures, under `"positions"`, `"steps"`,
         `"attention"`, `"search"` and `"distributions"`; there are no `"steps"` if the encoder has
-        no self-attention.
+        no self-attention, and there are `"experts"` if the model has some.
 
     Raises:
         ValueError: The text is empty; the model has no attention scores; `token`, `layer` or `head`
@@ -65,6 +66,7 @@ def page(
     selection = choose(attention, token, layer, head, compressing)  # `None` without self-attention
     figures = {
         **_encoder_figures(translator, source, attention, selection),
+        **_experts_figures(translator, source, written, attention),
         **_decoder_figures(translator, source, labels, search, beam_size),
     }
     body = render(
@@ -85,6 +87,7 @@ def page(
         compressed=bool(extraction.compressing_layers(translator.model.decoder.blocks)),
         order=word_order.word_order_of(translator.model),
         others=word_order.other_layers_of(translator.model),
+        has_experts="experts" in figures,
         selected=selection
         and {
             "token": attention.source[selection[0]],
@@ -110,6 +113,15 @@ def _encoder_figures(translator, source: list[int], attention: Attention, select
         "steps": attention_steps_figure(attention.source, token=token, **parts),
         "attention": attention_figure(attention, layer, token=token),
     }
+
+
+def _experts_figures(translator, source: list[int], written, attention: Attention) -> dict:
+    """Draws which token goes to which expert, if there are experts."""
+    read = [translator.target_tokenizer.bos_id, *written[:-1]]
+    if not (gates := gates_of(translator.model, source, read)):
+        return {}
+    sides = {"encoder": attention.source, "decoder": attention.read}
+    return {"experts": experts_figure(gates, {name: sides[name[:7]] for name in gates})}
 
 
 def _decoder_figures(translator, source: list[int], labels: list[int], search, beam_size) -> dict:
