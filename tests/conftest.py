@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -27,6 +28,20 @@ def pytest_configure(config):
     """Most tests compile for a few steps only: what XLA would optimise is never run long."""
     if config.option.markexpr == "not slow" or config.option.quick_to_compile:
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_search():
+    """What is there before a file of tests is not searched for garbage while it runs.
+
+    A process of many tests has millions of objects, and `quantize` collects after every layer.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()  # plugins look for references in the end
 
 
 @contextlib.contextmanager

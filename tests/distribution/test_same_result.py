@@ -45,8 +45,8 @@ def trained(folder, backend, **environment):
 @pytest.mark.parametrize(
     ("case", "optimizer"),
     [
-        *itertools.product(["one-{}-4", "two-{}-4"], ["sgd", "adam"]),
-        ("two-{}-1", "sgd"),
+        *itertools.product(["one-{}-4", "two-{}-1", "two-{}-4"], ["sgd"]),
+        ("two-{}-4", "adam"),
         ("two-{}-4", "decoder_only"),
         ("two-{}-1", "experts"),
     ],
