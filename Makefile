@@ -50,12 +50,12 @@ test: lint
 	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
 # In two runs: a process keeps all programs that XLA has compiled, and only the second runs them long.
-LONG := tests/system tests/benchmarks tests/colab tests/formats \
+LONG := tests/system tests/colab tests/benchmarks tests/formats \
   tests/layers/test_convolution_module.py tests/layers/test_relative_attention.py
 define run-slow
 	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --quick-to-compile --durations=20 \
 	  tests $(LONG:%=--ignore=%)
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --durations=20 $(LONG)
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --durations=20 --no-loadscope-reorder $(LONG)
 endef
 
 test-slow: $(VENV)/installed-dev

@@ -21,7 +21,7 @@ from tests.system.test_served import BEAMS, ask, client, compare, export, run
 pytestmark = pytest.mark.slow
 __all__ = ["client"]
 
-COUNT = int(os.environ.get("KERAS_TRANSFORMER_OPUS_MT_TEXTS", "47"))
+COUNT = int(os.environ.get("KERAS_TRANSFORMER_OPUS_MT_TEXTS", "37"))
 RELEASES = os.environ.get("KERAS_TRANSFORMER_OPUS_MT_RELEASES", NAMES[0]).split(",")
 ROOM = 50  # tokens that a translation may have more than its text
 SEARCH = {"beam_size": BEAMS, "top_beams": BEAMS}
