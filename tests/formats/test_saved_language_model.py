@@ -18,8 +18,6 @@ from keras_transformer.layers import (
     MemoryCompressedAttention,
     MultiHeadAttention,
     PositionalEmbedding,
-    RelativeAttention,
-    RotaryEmbedding,
     SeparableConvolution,
 )
 from keras_transformer.models import DecoderStack
@@ -180,10 +178,6 @@ def attention(**options):
 
 
 PARTS = {
-    "rotary and one head of keys": attention(
-        position_encoder=RotaryEmbedding, num_key_value_heads=lambda: 1
-    ),
-    "relative": attention(attention=lambda: RelativeAttention(3)),
     "bias": attention(attention=lambda: DistanceBias(8, 16, bidirectional=False)),
     "local": attention(attention=lambda: LocalAttention(4)),
     "compressed": lambda: MemoryCompressedAttention(12, 3),

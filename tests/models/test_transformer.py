@@ -407,7 +407,7 @@ class Doubled(Transformer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["new", "fitted", "packed", "subclass"])
+@pytest.mark.parametrize("kind", ["new", "packed", "subclass"])
 def test_keras_export_writes_a_model_of_ids(kind, tmp_path):
     """Keras takes the shapes of the last batch for the signature, and float32 for its type."""
     tf = pytest.importorskip("tensorflow")

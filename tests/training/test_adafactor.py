@@ -300,7 +300,7 @@ def test_each_option_changes_steps():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["run_eagerly", "jit_compile"])
+@pytest.mark.parametrize("how", ["jit_compile"])
 def test_a_saved_model_goes_on_with_its_optimizer(how, make_model, pairs, tmp_path):
     inputs, labels, _ = pairs
     model = make_model()
