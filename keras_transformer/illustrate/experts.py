@@ -8,6 +8,7 @@ from keras import ops
 from keras_transformer.illustrate.extraction import has_encoder
 from keras_transformer.illustrate.figure import Figure, render
 from keras_transformer.layers import AttentionMask, MixtureOfExperts
+from keras_transformer.models.stack import attends_to_encoder
 
 
 def experts_figure(gates: dict[str, np.ndarray], tokens: dict[str, Sequence[str]]) -> Figure:
@@ -53,6 +54,8 @@ def gates_of(model, source: Sequence[int], target: Sequence[int]) -> dict[str, n
     """
     if not has_encoder(model):
         return {}
+    if not any(map(_has_experts, [*model.encoder.blocks, *model.decoder.blocks])):
+        return {}
     found = {}
     x = model.source_embedding(ops.convert_to_tensor(np.array([source], "int32")))
     y = model.target_embedding(ops.convert_to_tensor(np.array([target], "int32")))
@@ -65,10 +68,10 @@ def gates_of(model, source: Sequence[int], target: Sequence[int]) -> dict[str, n
     for layer, block in enumerate(model.decoder.blocks):
         if _has_experts(block):
             inner, _ = block.apply_self_attention(y, AttentionMask(causal=True), None, False)
-            projected = block.project_memory(memory, None)
+            projected = block.project_memory(memory) if attends_to_encoder(block) else ()
             inner, _ = block.apply_cross_attention(inner, projected, None, None, False)
             found[f"decoder, layer {layer}"] = _gates(block, inner)
-        y = block(y, memory)
+        y = block(y, memory) if attends_to_encoder(block) else block(y)
     return found
 
 
