@@ -14,6 +14,7 @@ from keras_transformer.layers import (
     AttentionMask,
     DotProductAttention,
     MemoryCompressedAttention,
+    MixtureOfExperts,
     sinusoids,
 )
 from keras_transformer.layers.attention import masked_softmax, scale
@@ -303,3 +304,51 @@ def initial_model(translator):
     finally:
         random.setstate(state)
     return fresh
+
+
+def gates_of(model, source: list[int], target: list[int]) -> dict[str, np.ndarray]:
+    """Returns the shares of the experts of each block that has some, as in translation.
+
+    Args:
+        model: `EncoderDecoder`. Another model has none to show.
+        source: Ids of the source, ending with EOS.
+        target: Ids that the decoder reads, starting with BOS.
+
+    Returns:
+        A dict of arrays of shape `(S, E)` and `(T, E)`, by names such as `"encoder, layer 1"`;
+        layers are counted from 0, as everywhere.
+    """
+    if not has_encoder(model):
+        return {}
+    if not any(map(_has_experts, [*model.encoder.blocks, *model.decoder.blocks])):
+        return {}
+    found = {}
+    x = model.source_embedding(ops.convert_to_tensor(np.array([source], "int32")))
+    y = model.target_embedding(ops.convert_to_tensor(np.array([target], "int32")))
+    for layer, block in enumerate(model.encoder.blocks):
+        if _has_experts(block):
+            inner, _ = block.apply_self_attention(x, None, None, False)
+            found[f"encoder, layer {layer}"] = _gates(block, inner)
+        x = block(x)
+    memory = model.encoder.normalize_output(x)
+    for layer, block in enumerate(model.decoder.blocks):
+        if _has_experts(block):
+            inner, _ = block.apply_self_attention(y, AttentionMask(causal=True), None, False)
+            projected = block.project_memory(memory) if _attends(block) else ()
+            inner, _ = block.apply_cross_attention(inner, projected, None, None, False)
+            found[f"decoder, layer {layer}"] = _gates(block, inner)
+        y = block(y, memory) if _attends(block) else block(y)
+    return found
+
+
+def _attends(block) -> bool:
+    return getattr(block, "cross_attention", None) is not None
+
+
+def _has_experts(block) -> bool:
+    return isinstance(getattr(block, "feed_forward", None), MixtureOfExperts)
+
+
+def _gates(block, inputs) -> np.ndarray:
+    gates = block.feed_forward.gates(block.feed_forward_residual.preprocess(inputs))
+    return ops.convert_to_numpy(gates)[0]

@@ -7,7 +7,7 @@ import numpy as np
 from keras_transformer.illustrate.attention_steps import attention_steps_figure
 from keras_transformer.illustrate.attention_view import Attention, attention_figure
 from keras_transformer.illustrate.distributions import distributions_figure
-from keras_transformer.illustrate.experts import experts_figure, gates_of
+from keras_transformer.illustrate.experts import experts_figure
 from keras_transformer.illustrate.figure import Figure, render, safe
 from keras_transformer.illustrate.search_view import search_figure
 
@@ -117,8 +117,10 @@ def _encoder_figures(translator, source: list[int], attention: Attention, select
 
 def _experts_figures(translator, source: list[int], written, attention: Attention) -> dict:
     """Draws which token goes to which expert, if there are experts."""
+    from keras_transformer.illustrate import extraction
+
     read = [translator.target_tokenizer.bos_id, *written[:-1]]
-    if not (gates := gates_of(translator.model, source, read)):
+    if not (gates := extraction.gates_of(translator.model, source, read)):
         return {}
     sides = {"encoder": attention.source, "decoder": attention.read}
     return {"experts": experts_figure(gates, {name: sides[name[:7]] for name in gates})}

@@ -6,7 +6,7 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.illustrate import experts_figure, page
-from keras_transformer.illustrate.experts import gates_of
+from keras_transformer.illustrate.extraction import gates_of
 from tests.conftest import searches_without_xla
 from tests.weights import randomize
 
