@@ -32,7 +32,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="module", autouse=True)
 def little_to_search():
-    """What is there before a file of tests is not searched for garbage while it runs.
+    """Keeps the search for garbage in a file of tests to what the file itself makes.
 
     A process of many tests has millions of objects, and `quantize` collects after every layer.
     """

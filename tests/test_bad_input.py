@@ -223,9 +223,9 @@ TRAINING = {
         f"{PAIR} --d-model 32 --d_model 48 --d-model=64 --output new",
         "--d-model is given 3 times: 32 and 48 and 64. Leave one out.",
     ),
-    "a validation text twice": (
-        f"{PAIR} --validation-tsv good.tsv --validation-tsv other.tsv --output new",
-        "--validation-tsv is given twice: good.tsv and other.tsv. Leave one out.",
+    "a validation text of one side": (
+        f"{PAIR} --validation-tsv good.tsv --validation-source good.tsv --output new",
+        "1 of --validation-source, 0 of --validation-target. Give each as often as the other.",
     ),
     "an option before a recipe that has it": (
         f"{PAIR} --output new --config output.yaml",

@@ -76,7 +76,7 @@ def open_corpora(recipe: Recipe) -> Corpora:
 def _open_phrasebook(recipe: Recipe) -> Corpora:
     from keras_transformer.data.phrasebook import phrasebook
 
-    _check_counts(recipe, len(recipe.train_tag) or 1, len(recipe.validation_tag) or 1)
+    _check_counts(recipe, len(recipe.train_tag) or 1, None)
     book = phrasebook(seed=recipe.seed)
     train, validation = (
         _joined([InMemoryCorpus(_directed(pairs, tag)) for tag in tags or [None]], tags)
@@ -161,7 +161,7 @@ def _check_counts(recipe: Recipe, training: int | None, validation: int | None) 
                 f"--{name} must be given once for each {one}, or not at all. Received: {count} of "
                 f"--{name}, {corpora} {kind}."
             )
-    if training and recipe.train_tag and recipe.validation_source and not recipe.validation_tag:
+    if validation and recipe.train_tag and not recipe.validation_tag:
         raise ValueError(
             "The sources of the training have tags, and those of the validation have none: give "
             "--validation-tag, too."

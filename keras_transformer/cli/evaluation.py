@@ -88,10 +88,7 @@ def evaluate(
     sources, references = read_pairs(given_source(source), reference)
     if not sources:
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
-    if tag:
-        from keras_transformer.text import tag_of
-
-        sources = [f"{tag_of(tag)} {text}" for text in sources]
+    sources = _with_tag(sources, tag)
     others = [_find_system(name, len(sources), source, reference) for name in against or []]
     translator = Translator.load(run, **engines)
     language = str(translator.about.get("target_language", ""))
@@ -110,10 +107,16 @@ def evaluate(
         print("\n".join(["", *comparison_report.table(results)]))
     if output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
-        about |= {"tag": tag} if tag else {}
-        about |= {**search, **engines, "significance": comparison_report.tests()}
+        about |= {"tag": tag, **search, **engines, "significance": comparison_report.tests()}
         comparison_report.write_json(output, about | {"systems": results})
     return None
+
+
+def _with_tag(sources: list[str], tag: str) -> list[str]:
+    """Returns the sources with a tag at their start, if one is given."""
+    from keras_transformer.text import tag_of
+
+    return [f"{tag_of(tag)} {text}" for text in sources] if tag else sources
 
 
 def _system_of_run(name: str, sources: list[str], search: dict, engines: dict) -> System:

@@ -1,4 +1,4 @@
-"""Which token goes to which expert, in every block with a `MixtureOfExperts`."""
+"""The experts of each token, in every block with a `MixtureOfExperts`."""
 
 from collections.abc import Sequence
 

@@ -116,7 +116,7 @@ class MixtureOfExperts(AddsLossOfWholeBatch, Layer):
 
     @property
     def needs_whole_batch(self):
-        """Whether the layer adds losses that are no sums over tokens."""
+        """Boolean: `True` if the layer adds losses that are no sums over tokens."""
         return self.balance_weight > 0
 
     def call(self, inputs, attention_mask=None, training=False):

@@ -144,7 +144,7 @@ class EncoderDecoder(TokenModel):
         """Returns the attention masks of all blocks: encoder, decoder and cross-attention.
 
         The target needs no padding mask: padding follows all real tokens, so the causal mask hides
-        it from them.
+        it from them. Layers that count tokens are told which are real.
         """
         padding = padding_mask(inputs["source"], self.pad_id)
         source, target = (inputs.get(f"{side}_segments") for side in ("source", "target"))

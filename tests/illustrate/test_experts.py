@@ -1,4 +1,4 @@
-"""Which token goes to which expert: as in the model itself, and on the page."""
+"""The experts of each token: as in the model itself, and on the page."""
 
 import numpy as np
 import pytest

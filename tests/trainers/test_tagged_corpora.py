@@ -141,7 +141,7 @@ def test_options_that_do_not_fit_are_refused(options, message, here, tmp_path, c
 
 
 def test_tags_for_the_training_alone_are_refused(here, tmp_path, capsys):
-    texts = [*TEXTS[:8], "--validation-source", "a.en", "--validation-target", "a.fr"]
+    texts = [*TEXTS[:8], "--validation-tsv", "some.tsv"]
     assert main([*texts, *QUICK, "--output", str(tmp_path / "run")]) == 1
     assert "those of the validation have none: give --validation-tag" in capsys.readouterr().err
 
