@@ -536,6 +536,9 @@ ROWS = {
     "block, experts for feed-forward": LayerRow(
         lambda dtype: block(dtype, feed_forward=experts), attends=True
     ),
+    "block of experts alone": LayerRow(
+        lambda dtype: kt.FeedForwardBlock(D, experts(dtype), norm="pre", dtype=dtype)
+    ),
     "recurrent block, LSTM": recurrent(keras.layers.LSTMCell),
     "recurrent block, GRU": recurrent(keras.layers.GRUCell, norm="pre"),
     "recurrent block, LSTM, pre, attends": recurrent(keras.layers.LSTMCell, attention, norm="pre"),
@@ -563,6 +566,12 @@ ROWS = {
         architecture("slicenet", {"kernels": "3-5", "dilations": "2-1", "groups": "2-3"})
     ),
     "experts": ModelRow(architecture("experts", {"num_experts": 2, "interval": 1})),
+    "multimodel": ModelRow(
+        architecture("multimodel", {"num_commands": 7, "num_experts": 2, "num_classes": 3})
+    ),
+    "multimodel of attention": ModelRow(
+        architecture("multimodel", {"body": "attention", "num_commands": 7, "num_experts": 2})
+    ),
     "model of parts": ModelRow(model_of_parts),
     "decoder-only translator": DecoderOnlyRow(decoder_only),
     "decoder-only translator of local and memory-compressed attention": DecoderOnlyRow(

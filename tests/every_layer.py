@@ -205,6 +205,13 @@ CASES = {
         build=((B, T, D),),
         arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
     ),
+    "FeedForwardBlock": Case(
+        lambda **options: kt.FeedForwardBlock(
+            D, kt.MixtureOfExperts(D, F, num_experts=5, **options), dropout_rate=0.1, **options
+        ),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
+    ),
     "MultiHeadAttention": Case(
         lambda **options: kt.MultiHeadAttention(D, H, **options),
         build=((B, T, D), (B, S, D)),
@@ -269,6 +276,21 @@ CASES = {
     "PositionalEmbedding t2t": _embedding("t2t"),
     "PositionalEmbedding learned": _embedding("learned"),
     "PositionalEmbedding without positions": _embedding(None),
+    "TextModality": Case(
+        lambda **options: kt.TextModality(V, D, dropout_rate=0.1, commands=[4, 5], **options),
+        build=((B, T),),
+        arguments={"ids": TARGET_IDS},
+    ),
+    "ImageModality": Case(
+        lambda **options: kt.ImageModality((11, 7, 3), 5, D, (2, 13), (17,), **options),
+        build=((B, 11, 7, 3),),
+        arguments={"images": random(B, 11, 7, 3, seed=6)},
+    ),
+    "DownsamplingBlock": Case(
+        lambda **options: kt.DownsamplingBlock(D, **options),
+        build=((B, 11, 7, 3),),
+        arguments={"inputs": random(B, 11, 7, 3, seed=6)},
+    ),
     "EncoderBlock post": _encoder_block("post"),
     "EncoderBlock pre": _encoder_block("pre"),
     "DecoderBlock post": _decoder_block("post"),

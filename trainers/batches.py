@@ -5,18 +5,28 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from trainers.images import open_images
 from trainers.recipe import Recipe
 from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenizers
 
 
 class Data(NamedTuple):
-    """Training batches, validation batches, validation text and the tokenizers of both sides."""
+    """Training batches, validation batches, validation text and the tokenizers of both sides.
+
+    A run of several tasks may have images beside the texts.
+    """
 
     batches: object  # TokenBatches or PackedBatches
     validation: object | None  # EvaluationBatches
     validation_text: list[tuple[str, str]]
     tokenizers: tuple
     validation_parts: dict[str, int] = {}  # noqa: RUF012  # names of the texts, and their lengths
+    images: object | None = None  # `Images`
+
+    def dataset(self, step: int):
+        """Returns the dataset of training batches after a number of steps."""
+        texts = self.batches.dataset(start_step=step)
+        return texts if self.images is None else self.images.train.beside(texts, step)
 
 
 def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path) -> Data:
@@ -40,7 +50,10 @@ def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, out
                 tokens.mkdir(parents=True, exist_ok=True)
                 save_tokenizers(tokens, tokenizers)
         tokenizers = tokenizers or load_tokenizers(tokens)
-        return _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
+        data = _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
+    if recipe.image_task is None:
+        return data
+    return data._replace(images=open_images(recipe, parts_per_batch(recipe, devices)))
 
 
 def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> Data:

@@ -146,6 +146,7 @@ class Recipe:
     """
 
     PRODUCT: ClassVar[str] = "translator"
+    image_task: ClassVar = None  # of a recipe for several tasks
 
     output: str
     overwrite: bool = False
@@ -218,7 +219,7 @@ class Recipe:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, path_or_url(value))
         for name in LISTS:
-            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+            object.__setattr__(self, name, as_tuple(getattr(self, name)))
         options = parse_architecture_options(self.architecture, self.architecture_options)
         object.__setattr__(self, "architecture_options", options)
         self._check_weights()
@@ -324,7 +325,7 @@ class Recipe:
         )
 
 
-def _as_tuple(values) -> tuple:
+def as_tuple(values) -> tuple:
     """Returns the values of a list option, of which one alone needs no list."""
     if isinstance(values, list | tuple):
         return tuple(values)

@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments)))
 
 
-def run(recipe: Recipe) -> int:
+def run(recipe: Recipe, program: str = PROGRAM) -> int:
     """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
     from keras_transformer import Stopped
     from keras_transformer.distribution import WorkerLostError
@@ -66,7 +66,7 @@ def run(recipe: Recipe) -> int:
     try:
         train(recipe)
     except (Stopped, WorkerLostError) as stopped:
-        print(f"{PROGRAM}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
+        print(f"{program}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
         return STOPPED
     return 0
 
@@ -258,13 +258,18 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
     )
     history = resumable_fit(
         model,
-        lambda step: data.batches.dataset(start_step=step),
+        data.dataset,
         saver,
         steps_per_epoch=recipe.steps_per_epoch,
         epochs=recipe.epochs,
         state=state,
         validation_data=data.validation and data.validation.dataset(),
-        callbacks=[TokenRate(), *selection.callbacks, *_keras_callbacks(recipe, devices, output)],
+        callbacks=[
+            TokenRate(),
+            *selection.callbacks,
+            *([] if data.images is None else [data.images.callback()]),
+            *_keras_callbacks(recipe, devices, output),
+        ],
         verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief else 0,
     )
     loss = history.history["loss"][-1]

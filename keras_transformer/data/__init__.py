@@ -11,6 +11,7 @@ from keras_transformer.data.corpora import (
 )
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
+from keras_transformer.data.image_batches import ImageBatches
 from keras_transformer.data.packed_batches import PackedBatches
 from keras_transformer.data.parallel_files import ParallelFiles, TsvFile
 from keras_transformer.data.texts import TextBatches, TextFile, TextPieces
@@ -23,6 +24,7 @@ __all__ = [
     "Entry",
     "EvaluationBatches",
     "FilterReport",
+    "ImageBatches",
     "InMemoryCorpus",
     "JoinedCorpora",
     "PackedBatches",

@@ -17,9 +17,11 @@ from keras_transformer.layers.convolutional_blocks import (
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.decoding_step import DecodingStep
 from keras_transformer.layers.distance_bias import DistanceBias, LinearBias
+from keras_transformer.layers.downsampling_block import DownsamplingBlock
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.feed_forward_block import FeedForwardBlock
 from keras_transformer.layers.grouped_dense import GroupedDense
 from keras_transformer.layers.local_attention import LocalAttention
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
@@ -31,6 +33,7 @@ from keras_transformer.layers.masks import (
 )
 from keras_transformer.layers.memory_compressed_attention import MemoryCompressedAttention
 from keras_transformer.layers.mixture_of_experts import MixtureOfExperts
+from keras_transformer.layers.modalities import ImageModality, TextModality
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
@@ -52,10 +55,13 @@ __all__ = [
     "DecodingStep",
     "DistanceBias",
     "DotProductAttention",
+    "DownsamplingBlock",
     "Dropout",
     "EncoderBlock",
     "FeedForward",
+    "FeedForwardBlock",
     "GroupedDense",
+    "ImageModality",
     "InputOutputMixer",
     "LinearBias",
     "LocalAttention",
@@ -68,6 +74,7 @@ __all__ = [
     "RelativeAttention",
     "RotaryEmbedding",
     "SeparableConvolution",
+    "TextModality",
     "causal_mask",
     "dot_product_attention",
     "padding_mask",

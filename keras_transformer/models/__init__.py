@@ -16,6 +16,8 @@ from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
 from keras_transformer.models.language_model import LanguageModel
+from keras_transformer.models.multi_model import MultiModel
+from keras_transformer.models.multi_model_catalog import multimodel as multimodel  # registers it
 from keras_transformer.models.presets import PRESETS
 from keras_transformer.models.slicenet import slicenet as slicenet  # registers it
 from keras_transformer.models.transformer import Transformer
@@ -29,6 +31,7 @@ __all__ = [
     "EncoderDecoder",
     "EncoderStack",
     "LanguageModel",
+    "MultiModel",
     "Transformer",
     "complete_architecture_options",
     "create_model",

@@ -180,17 +180,22 @@ def experts(*, num_experts=4, k=2, balance_weight=0.01, interval=2, base=Transfo
             f"has experts. Received: interval={interval}"
         )
     for block in blocks:
-        block.feed_forward = MixtureOfExperts(
-            block.d_model,
-            block.d_ff,
-            num_experts,
-            k,
-            activation=block.activation,
-            dropout_rate=block.feed_forward_dropout_rate,
-            balance_weight=balance_weight,
-            dtype=block.dtype_policy,
-        )
+        put_experts(block, num_experts, k, balance_weight)
     return model
+
+
+def put_experts(block, num_experts, k, balance_weight):
+    """Replaces the feed-forward network of a block by a `MixtureOfExperts` of its sizes."""
+    block.feed_forward = MixtureOfExperts(
+        block.d_model,
+        block.d_ff,
+        num_experts,
+        k,
+        activation=block.activation,
+        dropout_rate=block.feed_forward_dropout_rate,
+        balance_weight=balance_weight,
+        dtype=block.dtype_policy,
+    )
 
 
 def _stacks(model):

@@ -49,13 +49,14 @@ def trained(folder, backend, **environment):
         ("two-{}-4", "adam"),
         ("two-{}-4", "decoder_only"),
         ("two-{}-1", "experts"),
+        ("two-{}-4", "images"),
     ],
 )
 def test_devices_and_micro_batches_change_nothing(backend, case, optimizer, request):
     """With unequal numbers of tokens on each and clipping; see `toy_run.batches`.
 
     The decoder-only translator, whose loss is that of the source too, learns with Adam. The losses
-    that keep experts busy are those of the whole batch.
+    that keep experts busy are those of the whole batch. Images stand beside texts, as many as rows.
     """
     folder = request.getfixturevalue(backend)
     wanted, facts = read(folder, f"one-{optimizer}-1")

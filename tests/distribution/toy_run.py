@@ -15,7 +15,9 @@ import keras
 import numpy as np
 
 import keras_transformer as kt
+from keras_transformer.data import ImageBatches
 from keras_transformer.distribution import choose_devices
+from keras_transformer.models import create_model
 
 STEPS, EPOCHS, ROWS, LENGTH, V = 20, 2, 8, 11, 23
 OPTIMIZERS = {
@@ -36,18 +38,21 @@ def batches():
         yield {"source": source, "target": target}, labels
 
 
-def endless():
-    yield from itertools.chain.from_iterable(batches() for _ in itertools.count())
+def endless(images=None):
+    texts = itertools.chain.from_iterable(batches() for _ in itertools.count())
+    for step, (inputs, labels) in enumerate(texts):
+        yield {**inputs, **(images.batch(step) if images else {})}, labels
 
 
-def data():
+def data(images=None):
     """What `fit` takes: without end, and split between devices where there are several."""
     if keras.backend.backend() == "jax":
-        return endless()
+        return endless(images)
     from keras_transformer.data.buckets import BatchShape
     from keras_transformer.data.tf_dataset import dataset_of
 
-    return dataset_of(endless, [BatchShape(ROWS, LENGTH, LENGTH)])
+    texts = dataset_of(endless, [BatchShape(ROWS, LENGTH, LENGTH)])
+    return images.beside(texts) if images else texts
 
 
 def make_model(kind=kt.Transformer, dropout_rate=0.0):
@@ -70,6 +75,12 @@ def with_experts(vocabulary_size, **sizes):
     return model
 
 
+def with_images(vocabulary_size, **sizes):
+    """A model of several tasks, without experts, whose noise would differ between devices."""
+    options = {"body": "attention", "num_experts": 0, "num_classes": 3, "image_weight": 2.0}
+    return create_model("multimodel", options, vocabulary_size=vocabulary_size, **sizes)
+
+
 class PlainMean(keras.losses.Loss):
     """The mean over real tokens as Keras users write it: it knows of no other replica."""
 
@@ -78,7 +89,22 @@ class PlainMean(keras.losses.Loss):
         return total / count
 
 
-def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None, kind=kt.Transformer):
+def images():
+    """As many images as rows beside each batch."""
+    generator = np.random.default_rng(3)
+    return ImageBatches(generator.random((13, 8, 8, 1)), generator.integers(0, 3, 13), ROWS)
+
+
+def train(
+    folder,
+    case,
+    devices,
+    optimizer,
+    accumulate_steps=1,
+    loss=None,
+    kind=kt.Transformer,
+    images=None,
+):
     with devices.scope():
         model = make_model(kind)
         before = [np.array(variable.numpy()) for variable in model.trainable_variables]
@@ -89,7 +115,7 @@ def train(folder, case, devices, optimizer, accumulate_steps=1, loss=None, kind=
             accumulate_steps=accumulate_steps,
         )
     history = model.fit(
-        data(),
+        data(images),
         epochs=EPOCHS,
         steps_per_epoch=STEPS // EPOCHS,
         shuffle=False,
@@ -113,6 +139,7 @@ def train_on(folder, devices, name):
     case = f"{name}-decoder_only-{N}"
     train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
     train(folder, f"{name}-experts-1", devices, "sgd", kind=with_experts)
+    train(folder, f"{name}-images-{N}", devices, "sgd", N, kind=with_images, images=images())
 
 
 def dropped_on_two(devices):
