@@ -28,7 +28,6 @@ epoch against the time that it takes at the measured speed.
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +37,7 @@ import yaml
 from benchmarks.family_members import MEMBERS, PLAIN, count_weights, fitted_settings
 from benchmarks.family_report import draw_figure, print_results
 from benchmarks.parser import make_parser
+from benchmarks.runs import train_run, write_recipe
 from benchmarks.training import write_batches
 from benchmarks.turns import median_seconds, start_workers, take_turns, usable_processors
 
@@ -54,7 +54,7 @@ def main(arguments=None):
     names = list(dict.fromkeys([PLAIN, *arguments.only]))
     settings = write_recipes(arguments, names)
     for name in names:
-        train(name, arguments.output)
+        train_run(arguments.output / name)
     results = {
         name: {
             "weights": count_weights(settings[name]),
@@ -95,17 +95,6 @@ def write_recipes(arguments, names):
     return fitted
 
 
-def write_recipe(run, text):
-    """Writes the recipe of a run beside it, unless there is one that was trained with another."""
-    file = Path(f"{run}.yaml")
-    if run.exists() and file.is_file() and file.read_text(encoding="utf-8") != text:
-        raise SystemExit(
-            f"benchmarks.family: {run} was trained with other settings, those of {file}. Give "
-            "another --output, or remove the run."
-        )
-    file.write_text(text, encoding="utf-8")
-
-
 def corpus(arguments):
     """Returns the settings of a recipe that name the corpus."""
     if arguments.source is None:
@@ -120,26 +109,6 @@ def corpus(arguments):
         "source_language": source_language,
         "target_language": target_language,
     }
-
-
-def train(name, output):
-    """Trains a member in a process of its own, unless its run is finished."""
-    run, log = output / name, output / f"{name}.log"
-    if (run / "run.json").is_file():
-        print(f"{name}: {run} is finished", flush=True)
-        if log.is_file():  # the program ended just before it was moved
-            log.replace(run / "training.log")
-        return
-    print(f"{name}: training, see {log}", flush=True)
-    command = [sys.executable, "-m", "trainers.translation", "--config", f"{output / name}.yaml"]
-    with log.open("a", encoding="utf-8") as stream:
-        status = subprocess.call(
-            [*command, "--output", str(run)], stdout=stream, stderr=subprocess.STDOUT
-        )
-    if status:
-        reason = log.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
-        raise SystemExit(f"{name} was not trained, see {log}: {reason}")
-    log.replace(run / "training.log")
 
 
 def read_curve(log):

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -12,7 +13,7 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.io import atomic_write, local_path
 from keras_transformer.text.sentencepiece_training import train_model, utf8
-from keras_transformer.text.tags import split_tags, split_tags_in_graph
+from keras_transformer.text.tags import TAG, split_tags, split_tags_in_graph
 from keras_transformer.text.tokenizer_protocol import check_special_ids
 
 if TYPE_CHECKING:
@@ -200,6 +201,40 @@ class Tokenizer:
     def split_tags_in_graph(self, texts: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         """Splits language tags off a batch of texts in a TensorFlow graph, `(B,)` each."""
         return split_tags_in_graph(texts)
+
+    @functools.cached_property
+    def tags(self) -> list[str]:
+        """The tags that are tokens, such as ">>fr<<"; see `train`."""
+        pieces = ModelProto.FromString(self.model).pieces
+        user_defined = ModelProto.SentencePiece.USER_DEFINED
+        return [
+            one.piece for one in pieces if one.type == user_defined and re.fullmatch(TAG, one.piece)
+        ]
+
+    def check_tags(self, text: str, name: str = "The text") -> None:
+        """Raises a ValueError if a text starts with a tag that is no token, while others are."""
+        if not self.tags:
+            return
+        for tag in re.findall(TAG, self.split_tags(text)[0]):
+            if tag not in self.tags:
+                raise ValueError(
+                    f"{name} starts with {tag}, a tag that the model does not have. It has "
+                    f"{', '.join(self.tags)}."
+                )
+
+    @refused_after_fork
+    def check_tags_in_graph(self, texts: "tf.Tensor") -> "tf.Operation":
+        """Returns an operation that fails where `check_tags` raises an error."""
+        import tensorflow as tf
+
+        if not self.tags:
+            return tf.no_op()
+        leading, _ = self.split_tags_in_graph(texts)
+        known = "|".join(map(re.escape, self.tags))
+        is_known = tf.strings.regex_full_match(leading, f"(?:(?:{known}) *)*")
+        message = "A text starts with a tag that the model does not have. It has "
+        message += f"{', '.join(self.tags)}. Received:"
+        return tf.debugging.Assert(tf.reduce_all(is_known), [message, leading[~is_known]])
 
     def id_to_token(self, id: int) -> str:
         """Returns the token with an id. A space is written as U+2581.

@@ -14,6 +14,7 @@ from benchmarks.family_members import (
     count_weights,
     fitted_settings,
 )
+from benchmarks.runs import train_run
 from tests.conftest import QUICK_TO_COMPILE, run_python
 
 SETTINGS = {"num_layers": 3, "d_model": 28, "d_ff": 52}
@@ -96,16 +97,6 @@ def test_options_that_do_not_fit_are_refused(options, expected, capsys, tmp_path
     assert expected in capsys.readouterr().err
 
 
-def test_a_run_is_not_taken_for_one_of_other_settings(tmp_path):
-    family.write_recipe(tmp_path / "rotary", "epochs: 3\n")
-    family.write_recipe(tmp_path / "rotary", "epochs: 5\n")  # nothing was trained yet
-    (tmp_path / "rotary").mkdir()
-    family.write_recipe(tmp_path / "rotary", "epochs: 5\n")
-    with pytest.raises(SystemExit, match=r"rotary was trained with other settings"):
-        family.write_recipe(tmp_path / "rotary", "epochs: 7\n")
-    assert (tmp_path / "rotary.yaml").read_text() == "epochs: 5\n"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolutional", "recurrent", "slicenet", "memory_compressed"])
 def test_members_fit_the_recipe_of_the_phrasebook(name):
@@ -144,5 +135,5 @@ def test_the_whole_program(tmp_path, capsys):
         assert result["validation"]["loss"] > 0
     assert results[PLAIN]["sequential"]["training"] == 2
     assert "seconds of training" in figure.read_text()
-    family.train(PLAIN, output)
+    train_run(output / PLAIN)
     assert f"{PLAIN}: {output}/{PLAIN} is finished" in capsys.readouterr().out

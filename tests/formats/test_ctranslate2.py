@@ -395,9 +395,17 @@ def test_a_subclass_is_refused_by_its_name(tokenizer, tmp_path):
         export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
 
 
-def test_a_recurrent_model_is_refused_by_its_name(tokenizer, tmp_path):
-    model = create_model("recurrent", vocabulary_size=307, **SIZES)
-    with pytest.raises(ValueError, match=r"computes the paper's .*Received: an? EncoderDecoder at"):
+@pytest.mark.parametrize(
+    ("architecture", "named"),
+    [
+        ("recurrent", "EncoderDecoder"),
+        ("experts", "MixtureOfExperts"),
+        ("multimodel", "MultiModel"),
+    ],
+)
+def test_another_architecture_is_refused_by_its_name(architecture, named, tokenizer, tmp_path):
+    model = create_model(architecture, vocabulary_size=307, **SIZES)
+    with pytest.raises(ValueError, match=rf"computes the paper's .*Received: an? {named} at"):
         export_ctranslate2(Translator(model, tokenizer, max_source_length=16), tmp_path / "ct2")
     assert not (tmp_path / "ct2").exists()
 

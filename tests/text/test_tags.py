@@ -81,3 +81,22 @@ def test_a_tag_of_the_training_is_one_token_anywhere(model_type):
 def test_what_is_no_tag_is_refused():
     with pytest.raises(ValueError, match=r"or a tag as a whole, such as >>fr<< .* 'a b'"):
         Tokenizer.train(["one"], 300, tags=["a b"])
+
+
+def test_a_tag_that_is_no_token_is_refused():
+    """In a graph, too; a tokenizer without any takes all as text."""
+    sentences = ["I am a student.", "I am tired.", "je suis étudiant"] * 3
+    tokenizer = Tokenizer.train(sentences, 280, tags=[">>fr<<", "<2formal>"])
+    assert tokenizer.tags == [">>fr<<", "<2formal>"]
+    for text in ("I am", ">>fr<< I am", ">>fr<<<2formal>  <2formal> I", "I am >>de<<", ""):
+        tokenizer.check_tags(text)
+        tokenizer.check_tags_in_graph(tf.constant(["", text]))
+    for text in (">>de<< I am", ">>fr<< >>de<< I am", " >>de<<>>fr<< I"):
+        with pytest.raises(ValueError, match="Source 3 starts with >>de<<, a tag that the model"):
+            tokenizer.check_tags(text, "Source 3")
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"has >>fr<<, <2formal>\. Rece"):
+            tokenizer.check_tags_in_graph(tf.constant(["", text]))
+    plain = Tokenizer.train(sentences, 280)
+    assert plain.tags == []
+    plain.check_tags(">>de<< I am")
+    plain.check_tags_in_graph(tf.constant([">>de<< I am"]))

@@ -119,10 +119,9 @@ class Endpoints:
         return tf.concat([pieces, tf.RaggedTensor.from_tensor(eos)], axis=1), owner
 
     def _checks(self, text):
-        """Returns the operations that refuse texts with a language code that the model lacks."""
-        if not isinstance(self.source_tokenizer, MarianTokenizer):
-            return []
-        return [self.source_tokenizer.check_tags_in_graph(text)]
+        """Returns the operations that refuse texts with a language that the model lacks."""
+        check = getattr(self.source_tokenizer, "check_tags_in_graph", None)
+        return [] if check is None else [check(text)]
 
     def _split_tags(self, text, rows):
         """Takes the tags off the over-long rows, to be put before each of their pieces.
