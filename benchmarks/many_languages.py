@@ -8,8 +8,8 @@ All of this is done once for each of the `--seeds`. Each model then translates t
 (`--test-source`, and `--test-target` with the code of the language for LANGUAGE) with 4 beams.
 
 The table has the BLEU of each language and seed, and the means. Recipes are written to
-`OUTPUT/NAME.yaml`, runs to `OUTPUT/NAME`, results to `OUTPUT/NAME.LANGUAGE.json`. Finished runs are not
-trained again, and interrupted ones go on.
+`OUTPUT/NAME.yaml`, runs to `OUTPUT/NAME`, results to `OUTPUT/NAME.LANGUAGE.json`. Finished runs are
+not trained again, and interrupted ones go on.
 """
 
 import json
