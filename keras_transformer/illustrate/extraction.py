@@ -10,11 +10,12 @@ from keras_transformer.decoding import BeamSearch, generate
 from keras_transformer.decoding.beam_search import SearchLimits
 from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
+from keras_transformer.keras_patches import layers_of
 from keras_transformer.layers import (
     AttentionMask,
     DotProductAttention,
     MemoryCompressedAttention,
-    MixtureOfExperts,
+    collect_gates,
     sinusoids,
 )
 from keras_transformer.layers.attention import masked_softmax, scale
@@ -320,35 +321,13 @@ def gates_of(model, source: list[int], target: list[int]) -> dict[str, np.ndarra
     """
     if not has_encoder(model):
         return {}
-    if not any(map(_has_experts, [*model.encoder.blocks, *model.decoder.blocks])):
-        return {}
-    found = {}
-    x = model.source_embedding(ops.convert_to_tensor(np.array([source], "int32")))
-    y = model.target_embedding(ops.convert_to_tensor(np.array([target], "int32")))
-    for layer, block in enumerate(model.encoder.blocks):
-        if _has_experts(block):
-            inner, _ = block.apply_self_attention(x, None, None, False)
-            found[f"encoder, layer {layer}"] = _gates(block, inner)
-        x = block(x)
-    memory = model.encoder.normalize_output(x)
-    for layer, block in enumerate(model.decoder.blocks):
-        if _has_experts(block):
-            inner, _ = block.apply_self_attention(y, AttentionMask(causal=True), None, False)
-            projected = block.project_memory(memory) if _attends(block) else ()
-            inner, _ = block.apply_cross_attention(inner, projected, None, None, False)
-            found[f"decoder, layer {layer}"] = _gates(block, inner)
-        y = block(y, memory) if _attends(block) else block(y)
-    return found
-
-
-def _attends(block) -> bool:
-    return getattr(block, "cross_attention", None) is not None
-
-
-def _has_experts(block) -> bool:
-    return isinstance(getattr(block, "feed_forward", None), MixtureOfExperts)
-
-
-def _gates(block, inputs) -> np.ndarray:
-    gates = block.feed_forward.gates(block.feed_forward_residual.preprocess(inputs))
-    return ops.convert_to_numpy(gates)[0]
+    inputs = {"source": np.array([source], "int32"), "target": np.array([target], "int32")}
+    with collect_gates() as collected:
+        model(inputs, training=False)
+    return {
+        f"{side}, layer {number}": ops.convert_to_numpy(collected[layer][0])[0]
+        for side in ("encoder", "decoder")
+        for number, block in enumerate(getattr(model, side).blocks)
+        for layer in layers_of(block)
+        if layer in collected
+    }

@@ -32,7 +32,7 @@ from keras_transformer.layers.masks import (
     segment_mask,
 )
 from keras_transformer.layers.memory_compressed_attention import MemoryCompressedAttention
-from keras_transformer.layers.mixture_of_experts import MixtureOfExperts
+from keras_transformer.layers.mixture_of_experts import MixtureOfExperts, collect_gates
 from keras_transformer.layers.modalities import ImageModality, TextModality
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
 from keras_transformer.layers.position_encoders import sinusoids
@@ -76,6 +76,7 @@ __all__ = [
     "SeparableConvolution",
     "TextModality",
     "causal_mask",
+    "collect_gates",
     "dot_product_attention",
     "padding_mask",
     "segment_mask",

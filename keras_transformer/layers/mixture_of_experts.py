@@ -1,5 +1,7 @@
 """The mixture of experts: feed-forward networks of which each token has a few."""
 
+import contextlib
+import contextvars
 import math
 
 import keras
@@ -17,6 +19,31 @@ from keras_transformer.layers.masks import real_tokens
 from keras_transformer.replicas import AddsLossOfWholeBatch, of_whole_batch
 
 LEAST_DEVIATION = 0.01  # of the noise
+_COLLECTED = contextvars.ContextVar("collected", default=None)
+
+
+@contextlib.contextmanager
+def collect_gates():
+    """Collects the shares of experts in all mixtures that are called meanwhile.
+
+    Yields:
+        A dict that is filled: the `MixtureOfExperts` to a list with the gates of each of its calls,
+        tensors of shape `(B, T, num_experts)`, float32.
+
+    Example:
+
+    >>> layer = MixtureOfExperts(d_model=8, d_ff=16, num_experts=4, k=2)
+    >>> with collect_gates() as gates:
+    ...     outputs = layer(keras.ops.ones((3, 5, 8)))
+    >>> tuple(gates[layer][0].shape)
+    (3, 5, 4)
+    """
+    collected = {}
+    token = _COLLECTED.set(collected)
+    try:
+        yield collected
+    finally:
+        _COLLECTED.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -127,26 +154,14 @@ class MixtureOfExperts(AddsLossOfWholeBatch, Layer):
             noisy = logits + deviations * self._noise(ops.shape(logits))
         experts, shares = top_k_gates(noisy, self.k)
         gates = dense_gates(experts, shares, self.num_experts)
+        if (collected := _COLLECTED.get()) is not None:
+            of_call = ops.reshape(gates, (*ops.shape(inputs)[:-1], self.num_experts))
+            collected.setdefault(self, []).append(of_call)
         if training and self.balance_weight:
             loads = gates if deviations is None else chances(logits, noisy, deviations, self.k)
             self._add_balancing_loss(gates, loads, real_tokens(attention_mask))
         outputs = self._mixture(tokens, gates, training)
         return ops.reshape(outputs, ops.shape(inputs))
-
-    def gates(self, inputs):
-        """Returns the share of each expert in each token's output, without noise.
-
-        Args:
-            inputs: Tensor of shape `(B, T, d_model)`.
-
-        Returns:
-            Tensor of shape `(B, T, num_experts)`, float32. Each row has `k` numbers that are not
-            0, and sums to 1.
-        """
-        self.build_if_needed(inputs.shape)
-        logits, _ = self._gate_logits(ops.reshape(inputs, (-1, self.d_model)))
-        gates = dense_gates(*top_k_gates(logits, self.k), self.num_experts)
-        return ops.reshape(gates, (*ops.shape(inputs)[:-1], self.num_experts))
 
     def _gate_logits(self, tokens):
         """Returns the gate's logits and the standard deviations of their noise, in float32."""

@@ -25,18 +25,29 @@ def test_the_shares_are_those_of_the_model(model, monkeypatch):
     seen, call = [], kt.MixtureOfExperts.call
 
     def spy(self, inputs, **options):
-        seen.append(ops.convert_to_numpy(self.gates(inputs))[0])
+        logits = ops.convert_to_numpy(inputs)[0] @ ops.convert_to_numpy(self.gate_kernel)
+        logits[logits < np.sort(logits, axis=-1)[:, -2:-1]] = -np.inf
+        seen.append(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))
         return call(self, inputs, **options)
 
     monkeypatch.setattr(kt.MixtureOfExperts, "call", spy)
-    source, target = [4, 9, 7, 2], [1, 5, 8]
-    model({"source": np.array([source]), "target": np.array([target])}, training=False)
-    monkeypatch.undo()
-    gates = gates_of(model, source, target)
+    gates = gates_of(model, [4, 9, 7, 2], [1, 5, 8])
     assert list(gates) == ["encoder, layer 1", "decoder, layer 1"]
     for rows, wanted in zip(gates.values(), seen, strict=True):
         np.testing.assert_allclose(rows, wanted, atol=1e-5)
         assert ((rows > 0).sum(axis=-1) == 2).all()
+
+
+@pytest.mark.parametrize("body", ["attention", "convolutions"])
+def test_a_multi_model_shows_its_experts_in_the_middle(body):
+    """Each token of source and target has k of them, the command included."""
+    options = {"body": body, "num_experts": 3, "k": 1, "num_commands": 2}
+    sizes = {name: size for name, size in SIZES.items() if name != "norm"}
+    model = kt.create_model("multimodel", options, vocabulary_size=23, **sizes)
+    gates = gates_of(model, [4, 9, 7, 2], [1, 5, 8])
+    assert [name.split(",")[0] for name in gates] == ["encoder", "decoder"]
+    for rows, length in zip(gates.values(), (4, 3), strict=True):
+        np.testing.assert_array_equal(rows.max(axis=-1), np.ones(length))
 
 
 def test_other_models_have_none():

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import QUICK_TO_COMPILE, ROOT
 from tests.object_store import object_store
 from tests.system.test_killed import same_weights
 from tests.trainers.conftest import TINY, once, toy_pairs
@@ -36,6 +36,7 @@ class Store:
         here = self.folder / "here"
         here.mkdir(exist_ok=True)
         environment = {"XDG_CACHE_HOME": str(self.folder / machine), "PYTHONPATH": str(ROOT)}
+        environment["XLA_FLAGS"] = QUICK_TO_COMPILE
         return subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=here,
