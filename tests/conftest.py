@@ -30,6 +30,16 @@ def pytest_configure(config):
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 
+def pytest_collection_modifyitems(items):
+    """Leaves out the tests that others stand for, unless the environment asks for all."""
+    if os.environ.get("KERAS_TRANSFORMER_ALL_TESTS"):
+        return
+    for item in items:
+        if (mark := item.get_closest_marker("stood_for")) is not None:
+            reason = f"{mark.args[0]} stands for it; KERAS_TRANSFORMER_ALL_TESTS=1 runs it, too"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def little_to_search():
     """Keeps the search for garbage in a file of tests to what the file itself makes.

@@ -8,6 +8,7 @@ so for all of them in a process of its own, on the backend of that process.
 
 import dataclasses
 import functools
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers import DecodingStep
-from tests.decoding_layers import QUICK, ROWS, SOURCES
+from tests.decoding_layers import QUICK, ROWS, SOURCES, STOOD_FOR
 
 STEPS, B, W, L = 40, 3, 5, 11  # slots, beams and places: primes, other than those of the layers
 DTYPES = ("float32", "mixed_bfloat16")
@@ -194,4 +195,6 @@ def save(folder, names, dtypes):
 
 if __name__ == "__main__":
     save(Path(sys.argv[1]), QUICK, DTYPES)
-    save(Path(sys.argv[1]), [name for name in ROWS if name not in QUICK], ["float32"])
+    left_out = [] if os.environ.get("KERAS_TRANSFORMER_ALL_TESTS") else STOOD_FOR
+    others = [name for name in ROWS if name not in [*QUICK, *left_out]]
+    save(Path(sys.argv[1]), others, ["float32"])

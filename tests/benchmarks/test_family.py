@@ -106,6 +106,7 @@ def test_members_fit_the_recipe_of_the_phrasebook(name):
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("each test of a part, and tests/benchmarks/test_many_languages.py,")
 def test_the_whole_program(tmp_path, capsys):
     words = [f"w{n % 7} x{n % 11} y{n % 13}" for n in range(300)]
     for name, lines in (("train", words), ("validation", words[:13])):

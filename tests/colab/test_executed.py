@@ -103,7 +103,10 @@ def test_the_article_is_illustrated(tmp_path):
     assert "too wide" in facts["page"]
 
 
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+BACKENDS = ["jax", pytest.param("tensorflow", marks=pytest.mark.stood_for("the one on JAX"))]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_training_as_on_a_tpu(backend, tmp_path):
     wanted = f"{{{TRAINED}, 'backend': keras.backend.backend(), 'scores': scores}}"
     settings = {"BACKEND": backend, "REQUIRE_TPU": False}
@@ -115,7 +118,7 @@ def test_training_as_on_a_tpu(backend, tmp_path):
     assert (tmp_path / "runs/tpu/run.json").is_file()
 
 
-@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_without_a_tpu_all_stops_with_a_sentence(backend, tmp_path):
     notebook = with_settings(make_notebook("train_on_tpu"), BACKEND=backend)
     with pytest.raises(nbclient.exceptions.CellExecutionError):

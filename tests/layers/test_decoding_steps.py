@@ -34,6 +34,7 @@ from tests.decoding_layers import (
     QUICK,
     ROWS,
     SOURCE_MASK,
+    STOOD_FOR,
     Packed,
     S,
     WithPrompts,
@@ -161,10 +162,18 @@ def all_on_jax(tmp_path_factory):
     return folder
 
 
+def on_jax(name, dtype):
+    marks = [pytest.mark.stood_for("another row")] if name in STOOD_FOR else []
+    return pytest.param(name, dtype, marks=marks)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [*itertools.product(ROWS, ["float32"]), *itertools.product(QUICK, ["mixed_bfloat16"])],
+    [
+        *(on_jax(name, "float32") for name in ROWS),
+        *(on_jax(name, "mixed_bfloat16") for name in QUICK),
+    ],
 )
 def test_all_steps_on_jax_equal_the_whole(name, dtype, all_on_jax):
     check_saved(all_on_jax, name, dtype)

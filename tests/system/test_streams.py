@@ -92,7 +92,13 @@ def test_a_program_that_keeps_the_pipe_open_gets_its_answers(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "code", "to_file"), [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)]
+    ("name", "code", "to_file"),
+    [
+        pytest.param(
+            *(signal.SIGINT, 130, False), marks=pytest.mark.stood_for("the one with SIGTERM")
+        ),
+        (signal.SIGTERM, 143, True),
+    ],
 )
 def test_an_interruption_leaves_whole_and_right_lines(
     run, corpus, wanted, name, code, to_file, tmp_path
@@ -146,6 +152,7 @@ def test_an_output_whose_writers_are_killed_is_that_of_one_that_nobody_disturbs(
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("what tests/cli says of --shard")
 def test_three_processes_share_a_corpus(run, corpus, wanted, tmp_path):
     outputs = [tmp_path / f"{number}.fr" for number in (1, 2, 3)]
     processes = [

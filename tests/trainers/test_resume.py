@@ -103,6 +103,7 @@ def test_the_same_command_goes_on(desk, undisturbed, capsys, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("the run of a decoder-only translator")
 def test_a_recurrent_run_goes_on_too(at, tmp_path):
     """Bit for bit, with dropout."""
     command = [*once(*OPTIONS, "--architecture", "recurrent"), "--output"]
@@ -381,6 +382,7 @@ def test_no_option_is_forgotten():
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("the run of a decoder-only translator")
 def test_a_run_of_convolutions_goes_on_too(at, tmp_path):
     """Bit for bit, with dropout."""
     options = once(*OPTIONS, "--architecture", "slicenet", "--d-model", "24")
