@@ -182,6 +182,11 @@ def check_options(module, options):
         from trainers.recipe_file import read_recipe
 
         read_recipe(module, options, LanguageRecipe)
+    elif module == "trainers.multitask":
+        from trainers.multitask_recipe import MultitaskRecipe
+        from trainers.recipe_file import read_recipe
+
+        read_recipe(module, options, MultitaskRecipe)
     elif module == "trainers.tpu_check":
         from trainers.tpu_check.__main__ import read_check
 

@@ -50,10 +50,7 @@ def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, out
                 tokens.mkdir(parents=True, exist_ok=True)
                 save_tokenizers(tokens, tokenizers)
         tokenizers = tokenizers or load_tokenizers(tokens)
-        data = _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
-    if recipe.image_task is None:
-        return data
-    return data._replace(images=open_images(recipe, parts_per_batch(recipe, devices)))
+        return _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
 
 
 def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> Data:
@@ -64,9 +61,10 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     train = TokenCache.build(corpora.train, source, folder / "train", filters, target)
     print(format_training_report(recipe, corpora.train, train), flush=True)
     batches = make_training_batches(recipe, train, devices)
+    images = recipe.image_task and open_images(recipe, parts_per_batch(recipe, devices))
     if corpora.validation is None:
         print("No validation text: the last weights will be used, averaged if there are several.")
-        return Data(batches, None, [], tokenizers)
+        return Data(batches, None, [], tokenizers, images=images)
     length_only = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
     cache = TokenCache.build(corpora.validation, source, folder / "validation", length_only, target)
     print(f"Validation text:\n{cache.report}", flush=True)
@@ -75,7 +73,7 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
         cache, recipe.tokens_per_batch, max_shapes=shapes, parts=devices.replicas
     )
     text, parts = read_validation_text(recipe, corpora.validation)
-    return Data(batches, validation, text, tokenizers, parts)
+    return Data(batches, validation, text, tokenizers, parts, images)
 
 
 def read_validation_text(recipe: Recipe, corpus) -> tuple[list[tuple[str, str]], dict[str, int]]:

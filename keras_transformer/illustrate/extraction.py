@@ -10,7 +10,6 @@ from keras_transformer.decoding import BeamSearch, generate
 from keras_transformer.decoding.beam_search import SearchLimits
 from keras_transformer.illustrate.attention_view import Attention
 from keras_transformer.illustrate.search_view import SearchStep
-from keras_transformer.keras_patches import layers_of
 from keras_transformer.layers import (
     AttentionMask,
     DotProductAttention,
@@ -325,9 +324,8 @@ def gates_of(model, source: list[int], target: list[int]) -> dict[str, np.ndarra
     with collect_gates() as collected:
         model(inputs, training=False)
     return {
-        f"{side}, layer {number}": ops.convert_to_numpy(collected[layer][0])[0]
+        f"{side}, layer {number}": ops.convert_to_numpy(collected[block.feed_forward][0])[0]
         for side in ("encoder", "decoder")
         for number, block in enumerate(getattr(model, side).blocks)
-        for layer in layers_of(block)
-        if layer in collected
+        if getattr(block, "feed_forward", None) in collected
     }
