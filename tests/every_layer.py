@@ -212,6 +212,21 @@ CASES = {
         build=((B, T, D),),
         arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
     ),
+    "SemanticHashing": Case(
+        lambda **options: kt.SemanticHashing(D, 5, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET},
+    ),
+    "VectorQuantizer": Case(
+        lambda **options: kt.VectorQuantizer(D, 7, **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
+    ),
+    "DecomposedVectorQuantizer of projections": Case(
+        lambda **options: kt.DecomposedVectorQuantizer(D, 5, 3, "project", **options),
+        build=((B, T, D),),
+        arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
+    ),
     "MultiHeadAttention": Case(
         lambda **options: kt.MultiHeadAttention(D, H, **options),
         build=((B, T, D), (B, S, D)),
@@ -390,6 +405,18 @@ CASES = {
     "EncoderDecoder of the architecture recurrent": Case(
         lambda **options: kt.create_model(
             "recurrent", vocabulary_size=V, num_layers=2, d_model=D, norm="pre", **options
+        ),
+        build=(),
+        arguments={"inputs": {**IDS, **SEGMENTS}},
+        float32_output=True,
+    ),
+    "MultiModel of packed rows": Case(
+        lambda **options: kt.MultiModel(
+            kt.TextModality(V, D, commands=[*range(3, 11)], **options),
+            kt.EncoderStack([kt.EncoderBlock(**SIZES, **options)], **options),
+            kt.DecoderStack([kt.DecoderBlock(**SIZES, norm="pre", **options)], **options),
+            kt.ImageModality((8, 8, 1), 5, D, **options),
+            **options,
         ),
         build=(),
         arguments={"inputs": {**IDS, **SEGMENTS}},

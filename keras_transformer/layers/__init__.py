@@ -40,7 +40,9 @@ from keras_transformer.layers.positional_embedding import PositionalEmbedding
 from keras_transformer.layers.recurrent_block import RecurrentBlock
 from keras_transformer.layers.relative_attention import RelativeAttention
 from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+from keras_transformer.layers.semantic_hashing import SemanticHashing, saturating_sigmoid
 from keras_transformer.layers.separable_convolution import SeparableConvolution
+from keras_transformer.layers.vector_quantizer import DecomposedVectorQuantizer, VectorQuantizer
 
 __all__ = [
     "AddAndNorm",
@@ -53,6 +55,7 @@ __all__ = [
     "ConvolutionalAttention",
     "DecoderBlock",
     "DecodingStep",
+    "DecomposedVectorQuantizer",
     "DistanceBias",
     "DotProductAttention",
     "DownsamplingBlock",
@@ -73,12 +76,15 @@ __all__ = [
     "RecurrentBlock",
     "RelativeAttention",
     "RotaryEmbedding",
+    "SemanticHashing",
     "SeparableConvolution",
     "TextModality",
+    "VectorQuantizer",
     "causal_mask",
     "collect_gates",
     "dot_product_attention",
     "padding_mask",
+    "saturating_sigmoid",
     "segment_mask",
     "sinusoids",
 ]

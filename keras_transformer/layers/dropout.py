@@ -1,5 +1,7 @@
 """Dropout with an inexpensive random number generator."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -36,6 +38,20 @@ def random_bits(shape, seed):
         count = count * size
     indices = ops.cast(ops.arange(count, dtype="int32"), "uint32")
     return ops.reshape(mix_bits(ops.bitwise_xor(indices, key)), shape)
+
+
+def random_normal(shape, seed):
+    """Returns normally distributed numbers, with mean 0 and standard deviation 1, float32.
+
+    By Box and Muller's method, from two numbers of `random_bits` each.
+
+    Args:
+        shape: Tuple of integers or scalar tensors.
+        seed: As in `random_bits`.
+    """
+    bits = ops.right_shift(random_bits((2, *shape), seed), np.uint32(8))
+    uniform = (ops.cast(bits, "float32") + 0.5) / 2**24
+    return ops.sqrt(-2 * ops.log(uniform[0])) * ops.cos(2 * math.pi * uniform[1])
 
 
 def mix_bits(x):

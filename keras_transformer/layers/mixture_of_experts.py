@@ -2,12 +2,11 @@
 
 import contextlib
 import contextvars
-import math
 
 import keras
 from keras import ops
 
-from keras_transformer.layers.dropout import Dropout, next_seed, random_bits
+from keras_transformer.layers.dropout import Dropout, next_seed, random_normal
 from keras_transformer.layers.expert_gates import (
     chances,
     dense_gates,
@@ -151,7 +150,8 @@ class MixtureOfExperts(AddsLossOfWholeBatch, Layer):
         logits, deviations = self._gate_logits(tokens)
         noisy = logits
         if training and self.noisy:
-            noisy = logits + deviations * self._noise(ops.shape(logits))
+            noise = random_normal(ops.shape(logits), next_seed(self.seed_generator))
+            noisy = logits + deviations * noise
         experts, shares = top_k_gates(noisy, self.k)
         gates = dense_gates(experts, shares, self.num_experts)
         if (collected := _COLLECTED.get()) is not None:
@@ -171,12 +171,6 @@ class MixtureOfExperts(AddsLossOfWholeBatch, Layer):
             return logits, None
         noise = ops.matmul(tokens, ops.cast(self.noise_kernel, "float32"))
         return logits, ops.softplus(noise) + LEAST_DEVIATION
-
-    def _noise(self, shape):
-        """Returns normally distributed numbers, other ones on each replica."""
-        bits = random_bits((2, *shape), next_seed(self.seed_generator))
-        uniform = (ops.cast(ops.right_shift(bits, 8), "float32") + 0.5) / 2**24
-        return ops.sqrt(-2 * ops.log(uniform[0])) * ops.cos(2 * math.pi * uniform[1])
 
     def _add_balancing_loss(self, gates, loads, real):
         if real is not None:
