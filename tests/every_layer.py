@@ -115,6 +115,14 @@ def _convolution(causal):
     )
 
 
+def _compression(layer):
+    return Case(
+        lambda **options: layer(D, 2, **options),
+        build=((B, S, D),),
+        arguments={"inputs": SOURCE, "attention_mask": SOURCE_MASK},
+    )
+
+
 MODULE = {"kernel_sizes": (3, 7), "dilations": (2, 1), "groups": (2, 3)}
 
 
@@ -212,6 +220,9 @@ CASES = {
         build=((B, T, D),),
         arguments={"inputs": TARGET, "attention_mask": TARGET_MASK},
     ),
+    "ResidualConvolutions": _compression(kt.ResidualConvolutions),
+    "SequenceCompressor": _compression(kt.SequenceCompressor),
+    "SequenceExpander": _compression(kt.SequenceExpander),
     "SemanticHashing": Case(
         lambda **options: kt.SemanticHashing(D, 5, **options),
         build=((B, T, D),),

@@ -42,6 +42,11 @@ from keras_transformer.layers.relative_attention import RelativeAttention
 from keras_transformer.layers.rotary_embedding import RotaryEmbedding
 from keras_transformer.layers.semantic_hashing import SemanticHashing, saturating_sigmoid
 from keras_transformer.layers.separable_convolution import SeparableConvolution
+from keras_transformer.layers.sequence_compression import (
+    ResidualConvolutions,
+    SequenceCompressor,
+    SequenceExpander,
+)
 from keras_transformer.layers.vector_quantizer import DecomposedVectorQuantizer, VectorQuantizer
 
 __all__ = [
@@ -75,9 +80,12 @@ __all__ = [
     "PositionalEmbedding",
     "RecurrentBlock",
     "RelativeAttention",
+    "ResidualConvolutions",
     "RotaryEmbedding",
     "SemanticHashing",
     "SeparableConvolution",
+    "SequenceCompressor",
+    "SequenceExpander",
     "TextModality",
     "VectorQuantizer",
     "causal_mask",
