@@ -433,6 +433,14 @@ CASES = {
         arguments={"inputs": {**IDS, **SEGMENTS}},
         float32_output=True,
     ),
+    "LatentTransformer": Case(
+        lambda **options: kt.create_model(
+            "latent", {"bits": 4}, vocabulary_size=V, num_layers=1, **SIZES, **options
+        ),
+        build=(),
+        arguments={"inputs": IDS},
+        float32_output=True,
+    ),
     "LanguageModel": Case(
         lambda **options: kt.LanguageModel(
             kt.PositionalEmbedding(V, D, **options),

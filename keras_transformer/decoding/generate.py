@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, beam_search
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
+from keras_transformer.decoding.latent_search import generate_from_latents, has_latents
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers import DecodingStep
 
@@ -36,6 +37,9 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
     """
     if beam_size < 1:  # checked here, since the cache is allocated before the search
         raise ValueError(f"`beam_size` must be at least 1. Received: {beam_size}")
+    if has_latents(model):
+        options |= {"search": search, "beam_size": beam_size}
+        return generate_from_latents(model, source, max_lengths, length, **options)
     memory = model.encode(source)
     output_weights = model.target_embedding.output_weights()
 
@@ -79,6 +83,10 @@ def generate_all(
     Raises:
         ValueError: If an option is invalid.
     """
+    if has_latents(model):
+        options |= {"min_lengths": min_lengths, "prefix": prefix}
+        found = generate_from_latents(model, source, max_lengths, length, **options)
+        return found, ops.ones(ops.shape(source)[:1], "bool")
     search = BeamSearch(length, pad_id=model.pad_id, **options)
     memory = model.encode(source)
     output_weights = model.target_embedding.output_weights()

@@ -16,6 +16,8 @@ from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
 from keras_transformer.models.language_model import LanguageModel
+from keras_transformer.models.latent_catalog import latent as latent  # registers it
+from keras_transformer.models.latent_transformer import LatentTransformer
 from keras_transformer.models.multi_model import MultiModel
 from keras_transformer.models.multi_model_catalog import multimodel as multimodel  # registers it
 from keras_transformer.models.presets import PRESETS
@@ -31,6 +33,7 @@ __all__ = [
     "EncoderDecoder",
     "EncoderStack",
     "LanguageModel",
+    "LatentTransformer",
     "MultiModel",
     "Transformer",
     "complete_architecture_options",

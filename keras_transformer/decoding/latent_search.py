@@ -1,0 +1,99 @@
+"""Generation by models that search for latents, and find all words of each hypothesis at once."""
+
+from keras import ops
+
+from keras_transformer.decoding.beam_search import beam_search
+from keras_transformer.decoding.hypotheses import Hypotheses
+from keras_transformer.layers import DecodingStep
+
+PAD, BOS, END = range(3)  # ids of latents
+
+
+def has_latents(model):
+    """Returns whether a model searches for latents, as a `LatentTransformer` does."""
+    return hasattr(model, "words_per_latent")
+
+
+def generate_from_latents(
+    model,
+    source,
+    max_lengths,
+    length,
+    bos_id,
+    eos_id,
+    search=beam_search,
+    beam_size=4,
+    min_lengths=None,
+    prefix=None,
+    no_repeat_ngram_size=0,
+    **options,
+):
+    """Generates target sentences: latents one after the other, then their words.
+
+    Log-probabilities and scores are those of the latents, and so is what options of the search
+    count.
+
+    Args:
+        model: `LatentTransformer`.
+        source: As in `generate`, like the following ones.
+        max_lengths: Integer tensor of shape `(B,)`.
+        length: Integer L.
+        bos_id: Integer, which has no meaning here.
+        eos_id: Integer.
+        search: `beam_search` or `sample`.
+        beam_size: Integer W.
+        min_lengths: `None`: there is no minimum of words.
+        prefix: `None`: no words can be prescribed.
+        no_repeat_ngram_size: 0: words are not chosen one by one.
+        **options: Other options of the search.
+
+    Returns:
+        `Hypotheses`.
+
+    Raises:
+        ValueError: If an option prescribes words.
+    """
+    if prefix is not None or min_lengths is not None or no_repeat_ngram_size:
+        raise ValueError(
+            "This model finds all words at once: it knows no `prefix`, `min_lengths` or "
+            "`no_repeat_ngram_size`."
+        )
+    words = model.words_per_latent
+    places = -(-length // words) + 1  # END included
+    memory = model.encode(source)
+    output_weights = model.latent_embedding.output_weights()
+
+    def step(tokens, index, ancestry, cache):
+        index = ops.cast(index, "int32")
+        positions = ops.broadcast_to(index, (tokens.shape[0],))
+        at = DecodingStep(index, positions, ops.equal(positions, 0), ancestry)
+        logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
+        return logits, cache
+
+    found = search(
+        step,
+        model.init_cache(source.shape[0], beam_size, places),
+        -(-ops.cast(max_lengths, "int32") // words) + 1,
+        length=places,
+        beam_size=beam_size,
+        bos_id=BOS,
+        eos_id=END,
+        pad_id=PAD,
+        **options,
+    )
+    ids = _with_ends(model, model.words(found.ids, memory), found, eos_id)
+    shown = ops.arange(ids.shape[-1], dtype="int32") < ops.cast(max_lengths, "int32")[:, None, None]
+    ids = ops.where(shown, ids, model.pad_id)[:, :, :length]
+    finished = ops.any(ops.equal(ids, eos_id), axis=-1)
+    return Hypotheses(ids, found.log_probs, found.scores, finished)
+
+
+def _with_ends(model, ids, found, eos_id):
+    """Returns words of hypotheses, with padding behind the first EOS, or EOS behind the last."""
+    lengths = model.words_per_latent * ops.sum(ops.cast(found.ids > END, "int32"), axis=-1)
+    places = ops.arange(ids.shape[-1], dtype="int32")
+    behind = ops.logical_and(ops.equal(places, lengths[..., None]), found.finished[..., None])
+    ids = ops.where(behind, eos_id, ids)
+    is_end = ops.cast(ops.equal(ids, eos_id), "int32")
+    after = (ops.cumsum(is_end, axis=-1) - is_end) > 0
+    return ops.where(after, model.pad_id, ids)

@@ -1,0 +1,219 @@
+"""The Latent Transformer: targets as latents, latents from the source, words all at once."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+import keras_transformer as kt
+from keras_transformer.decoding import generate, generate_all
+from keras_transformer.models import create_model
+from keras_transformer.models.latent_transformer import BOS, END, FIRST, PAD
+from tests.weights import randomize
+
+V, D = 23, 12
+SIZES = {"num_layers": 2, "d_model": D, "num_heads": 2, "d_ff": 17, "dropout_rate": 0.0}
+OPTIONS = {"bits": 6, "startup_steps": 0}
+IDS = {"bos_id": 1, "eos_id": 2}
+
+
+def make_model(**options):
+    model = create_model("latent", {**OPTIONS, **options}, vocabulary_size=V, **SIZES)
+    model.build()
+    return randomize(model)
+
+
+def make_batch(lengths, seed=1):
+    """Sources of 7 tokens, and targets of these lengths, EOS included."""
+    generator = np.random.default_rng(seed)
+    source = generator.integers(4, V, (len(lengths), 7)).astype("int32")
+    labels = generator.integers(4, V, (len(lengths), max(lengths))).astype("int32")
+    for row, length in enumerate(lengths):
+        labels[row, length - 1 :] = 0
+        labels[row, length - 1] = 2
+    target = np.concatenate([np.ones((len(lengths), 1), "int32"), labels[:, :-1]], axis=1)
+    target[labels == 0] = 0
+    return {"source": source, "target": target}, labels
+
+
+@pytest.mark.parametrize("bottleneck", ["quantizer", "hashing"])
+def test_eight_words_are_one_latent(bottleneck):
+    model, (inputs, _) = make_model(bottleneck=bottleneck), make_batch([1, 8, 9, 17])
+    latents = ops.convert_to_numpy(model._autoencode(inputs["target"], False).latents)
+    assert (latents >= FIRST).sum(axis=-1).tolist() == [1, 1, 2, 3]
+    assert (latents < FIRST + 2**6).all()
+    assert model.words_per_latent == 8
+
+
+def test_padding_does_not_matter():
+    model, (inputs, _) = make_model(), make_batch([3, 13])
+    wanted = model(inputs)
+    longer = {name: np.pad(ids, ((0, 0), (0, 11))) for name, ids in inputs.items()}
+    np.testing.assert_allclose(model(longer)[:, :13], wanted, atol=1e-4)
+    alone = model({name: ids[:1] for name, ids in inputs.items()})
+    np.testing.assert_allclose(alone[0, :3], wanted[0, :3], atol=1e-4)
+
+
+@pytest.mark.parametrize("bottleneck", ["quantizer", "hashing"])
+def test_the_words_of_latents_are_those_of_the_target_that_has_them(bottleneck):
+    model, (inputs, _) = make_model(bottleneck=bottleneck, halvings=2), make_batch([11, 4, 7])
+    best = ops.convert_to_numpy(ops.argmax(model(inputs), axis=-1))
+    latents = ops.convert_to_numpy(model._autoencode(inputs["target"], False).latents)
+    ended = np.pad(latents, ((0, 0), (0, 1)))
+    ended[np.arange(3), (latents != PAD).sum(axis=-1)] = END
+    words = ops.convert_to_numpy(model.words(ended[:, None], model.encode(inputs["source"])))
+    assert words.shape == (3, 1, 16)
+    for row, length in enumerate([11, 4, 7]):
+        np.testing.assert_array_equal(words[row, 0, :length], best[row, :length])
+        assert (words[row, 0, 4 * -(-length // 4) :] == 0).all()
+
+
+@pytest.mark.slow
+def test_steps_of_the_search_are_those_of_whole_rows():
+    """Greedy latents are those that the logits of the whole row prefer."""
+    model, (inputs, _) = make_model(), make_batch([3, 5])
+    memory = model.encode(inputs["source"])
+    found = generate(model, inputs["source"], np.full(2, 32), length=32, beam_size=1, **IDS)
+    seen = []
+    decode_step = model.decode_step
+
+    def spy(tokens, *arguments):
+        seen.append(np.array(tokens)[:, 0])
+        return decode_step(tokens, *arguments)
+
+    model.decode_step = spy
+    generate(model, inputs["source"], np.full(2, 32), length=32, beam_size=1, **IDS)
+    rows = np.stack(seen, axis=1)
+    assert rows.shape[1] <= 32 // 8 + 1  # and not 32
+    assert (rows[:, 0] == BOS).all()
+    logits = model.latent_logits(rows[:, 1:], memory.encoder_output, memory.mask)
+    best = ops.convert_to_numpy(ops.argmax(logits, axis=-1))
+    for row in range(2):
+        length = int((rows[row, 1:] >= FIRST).sum())
+        np.testing.assert_array_equal(best[row, :length], rows[row, 1 : length + 1])
+    assert tuple(found.ids.shape) == (2, 1, 32)
+
+
+@pytest.mark.slow
+def test_hypotheses_end_once_and_within_the_limit():
+    model, (inputs, _) = make_model(halvings=2), make_batch([3, 5, 9, 2, 6], seed=4)
+    limits = np.array([3, 9, 11, 1, 8])
+    options = {"length": 11, "beam_size": 3, "top_beams": 3, **IDS}
+    found = generate(model, inputs["source"], limits, **options)
+    ids = ops.convert_to_numpy(found.ids)
+    assert ids.shape == (5, 3, 11)
+    for (row, beam), finished in np.ndenumerate(ops.convert_to_numpy(found.finished)):
+        one = ids[row, beam].tolist()
+        assert set(one[limits[row] :]) <= {0}
+        assert one.count(2) == int(finished)
+        if finished:
+            assert set(one[one.index(2) + 1 :]) <= {0}
+    others, complete = generate_all(
+        model, inputs["source"], limits, slots=2, **options, length_penalty=0.6
+    )
+    np.testing.assert_array_equal(others.ids, ids)
+    assert np.all(complete)
+
+
+@pytest.mark.slow
+def test_the_prediction_of_latents_does_not_teach_what_they_are():
+    """No gradient of its loss reaches compressor and bottleneck; that of the words does."""
+    model, (inputs, _) = make_model(), make_batch([3, 13])
+    inputs = {name: tf.constant(ids) for name, ids in inputs.items()}
+    with tf.GradientTape(persistent=True) as tape:
+        memory, mask, _ = model._encode(inputs["source"])
+        found = model._autoencode(inputs["target"], False)
+        of_latents = model._latent_sum(found.latents, memory, mask, False)
+        of_words = ops.sum(model(inputs) ** 2)
+    kernel = model.compressor.steps[0].kernel.value
+    assert tape.gradient(of_latents, kernel) is None
+    assert np.abs(tape.gradient(of_words, kernel)).max() > 0
+    assert np.abs(tape.gradient(of_latents, model.latent_embedding.tokens.embeddings.value)).max()
+
+
+def test_words_before_each_position_are_seen_until_the_start_up_is_over():
+    """Then none are, and the words behind are."""
+    model, (inputs, _) = make_model(startup_steps=4, bottleneck="hashing"), make_batch([8])
+    found = model._autoencode(inputs["target"], False)
+    real = ops.not_equal(found.latents, PAD)
+    memory, mask, _ = model._encode(inputs["source"])
+
+    def hidden(target):
+        return np.array(model._find_words(found.vectors, real, memory, mask, target, True)[0])
+
+    other = inputs["target"].copy()
+    other[0, 5] = 4 if other[0, 5] != 4 else 5
+    model.steps_seen.assign(0.0)
+    first = hidden(inputs["target"])
+    model.steps_seen.assign(0.0)
+    differs = np.abs(first - hidden(other)).max(axis=(0, 2)) > 1e-5
+    assert differs.tolist() == [False] * 5 + [True] * 3
+    assert float(model.steps_seen) == 1
+    model.steps_seen.assign(4.0)
+    np.testing.assert_allclose(hidden(inputs["target"]), hidden(other), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_it_comes_back_from_a_file(tmp_path):
+    model, (inputs, _) = make_model(mode="project", latent_layers=1), make_batch([3, 13])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    assert len(loaded.latent_decoder.blocks) == 1
+    np.testing.assert_allclose(loaded(inputs), model(inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bottleneck": "none"}, "bottleneck of the architecture latent must be one of hashing,"),
+        ({"bits": 7}, "bits of the architecture latent must be a multiple of num_slices"),
+        ({"mode": "both"}, "`mode` must be 'slice' or 'project'"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(**options)
+
+
+@pytest.mark.parametrize("option", ["min_lengths", "prefix"])
+def test_words_cannot_be_prescribed(option):
+    model, (inputs, _) = make_model(), make_batch([3])
+    options = {"length": 8, **IDS, option: np.ones((1, 1), "int32")}
+    with pytest.raises(ValueError, match="finds all words at once: it knows no `prefix`"):
+        generate(model, inputs["source"], np.full(1, 8), **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bottleneck", ["quantizer", "hashing"])
+def test_it_learns_to_turn_words_round(bottleneck):
+    """Each latent stands for two words, of 8 kinds; 2^8 codes."""
+    keras.utils.set_random_seed(1)
+    sizes = {"num_layers": 2, "d_model": 64, "num_heads": 4, "d_ff": 128, "dropout_rate": 0.0}
+    options = {"bottleneck": bottleneck, "bits": 8, "halvings": 1, "startup_steps": 200}
+    model = create_model("latent", options, vocabulary_size=12, **sizes)
+    schedule = kt.WarmupSchedule(64, 400)
+    model.compile(
+        keras.optimizers.Adam(schedule, beta_2=0.98), kt.TokenCrossEntropy(0.0), jit_compile=True
+    )
+
+    def make(generator, count):
+        labels = np.full((count, 9), 2, "int32")
+        labels[:, :8] = generator.integers(4, 12, (count, 8))
+        source = np.concatenate([labels[:, 7::-1], labels[:, 8:]], axis=1)
+        target = np.concatenate([np.ones((count, 1), "int32"), labels[:, :-1]], axis=1)
+        return {"source": source, "target": target}, labels
+
+    def batches():
+        generator = np.random.default_rng(1)
+        while True:
+            yield make(generator, 64)
+
+    model.fit(batches(), steps_per_epoch=1500, shuffle=False, verbose=0)
+    inputs, labels = make(np.random.default_rng(2), 200)
+    rebuilt = ops.convert_to_numpy(ops.argmax(model(inputs), axis=-1))
+    assert (rebuilt == labels).all(axis=-1).mean() > 0.9
+    found = generate(model, inputs["source"], np.full(200, 10), length=10, beam_size=1, **IDS)
+    exact = (ops.convert_to_numpy(found.ids)[:, 0, :9] == labels).all(axis=-1).mean()
+    print(f"{bottleneck}: translated exactly {exact:.2f}")
