@@ -42,8 +42,9 @@ def generate_from_latents(
         eos_id: Integer.
         search: `beam_search` or `sample`.
         beam_size: Integer W.
-        min_lengths: `None`: there is no minimum of words.
-        prefix: `None`: no words can be prescribed.
+        min_lengths: Integer tensor of shape `(B,)`, or `None`: the latents are enough for so many
+            tokens; the words may end before.
+        prefix: `None`, or a tensor of shape `(B, 0)`: no words can be prescribed.
         no_repeat_ngram_size: 0: words are not chosen one by one.
         **options: Other options of the search.
 
@@ -53,9 +54,9 @@ def generate_from_latents(
     Raises:
         ValueError: If an option prescribes words.
     """
-    if prefix is not None or min_lengths is not None or no_repeat_ngram_size:
+    if (prefix is not None and prefix.shape[1]) or no_repeat_ngram_size:
         raise ValueError(
-            "This model finds all words at once: it knows no `prefix`, `min_lengths` or "
+            "This model finds all words at once: it knows no `prefix` and no "
             "`no_repeat_ngram_size`."
         )
     words = model.words_per_latent
@@ -70,6 +71,8 @@ def generate_from_latents(
         logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
         return logits, cache
 
+    if min_lengths is not None:
+        min_lengths = -(-(ops.cast(min_lengths, "int32") - 1) // words) + 1
     found = search(
         step,
         model.init_cache(source.shape[0], beam_size, places),
@@ -79,6 +82,7 @@ def generate_from_latents(
         bos_id=BOS,
         eos_id=END,
         pad_id=PAD,
+        min_lengths=min_lengths,
         **options,
     )
     ids = _with_ends(model, model.words(found.ids, memory), found, eos_id)

@@ -177,10 +177,12 @@ def test_wrong_options_are_refused(options, message):
         make_model(**options)
 
 
-@pytest.mark.parametrize("option", ["min_lengths", "prefix"])
+@pytest.mark.parametrize(
+    "option", [{"prefix": np.ones((1, 1), "int32")}, {"no_repeat_ngram_size": 2}]
+)
 def test_words_cannot_be_prescribed(option):
     model, (inputs, _) = make_model(), make_batch([3])
-    options = {"length": 8, **IDS, option: np.ones((1, 1), "int32")}
+    options = {"length": 8, **IDS, **option}
     with pytest.raises(ValueError, match="finds all words at once: it knows no `prefix`"):
         generate(model, inputs["source"], np.full(1, 8), **options)
 
@@ -217,3 +219,24 @@ def test_it_learns_to_turn_words_round(bottleneck):
     found = generate(model, inputs["source"], np.full(200, 10), length=10, beam_size=1, **IDS)
     exact = (ops.convert_to_numpy(found.ids)[:, 0, :9] == labels).all(axis=-1).mean()
     print(f"{bottleneck}: translated exactly {exact:.2f}")
+
+
+@pytest.mark.slow
+def test_a_translator_and_its_export_translate(tmp_path):
+    """The latents are searched in batches like any tokens, in a SavedModel, too."""
+    sentences = ["I am a student.", "I am tired.", "je suis étudiant"] * 3
+    tokenizer = kt.Tokenizer.train(sentences, 280)
+    model = create_model("latent", {**OPTIONS, "halvings": 1}, vocabulary_size=280, **SIZES)
+    model.build()
+    translator = kt.Translator(randomize(model), tokenizer, max_source_length=24)
+    texts = ["I am a student.", "I am", "a student am I tired"]
+    wanted = translator.translate(texts, beam_size=2, max_length=9)
+    alone = [translator.translate([text], beam_size=2, max_length=9)[0] for text in texts]
+    assert [one.text for one in wanted] == [one.text for one in alone]
+    kt.export(translator, tmp_path / "exported", beam_size=2, max_length=9)
+    program = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
+    found = program(tf.constant(texts))["translation"].numpy().ravel()
+    assert [text.decode() for text in found] == [one.text for one in wanted]
+    translator.save(tmp_path / "run")
+    loaded = kt.Translator.load(tmp_path / "run").translate(texts, beam_size=2, max_length=9)
+    assert [one.text for one in loaded] == [one.text for one in wanted]
