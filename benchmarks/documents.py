@@ -129,7 +129,7 @@ def parse(arguments):
     option("--run", type=Path, required=True, help="finished run of memory_compressed")
     option("--output", type=Path, required=True, help="folder for the weights of the stages")
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
-    option("--steps", nargs="+", type=int, default=[500, 500, 500, 1000], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[500, 1000, 2500, 2500], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
     option("--learning-rate", type=float, default=5e-4)
     option("--source-weight", type=float, default=0.0)
