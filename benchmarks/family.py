@@ -49,6 +49,7 @@ EPOCH = re.compile(r"^Epoch (\d+)/\d+$|^(\d+)/\2 - (?:.*\bval_bleu: ([\d.]+))?",
 
 def main(arguments=None):
     arguments = parse(arguments)
+    check_existence(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     arguments.output.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys([PLAIN, *arguments.only]))
@@ -240,7 +241,7 @@ def parse(arguments):
 
 
 def check_files(parser, parsed):
-    """Ends the program if files of a corpus are missing, or not given together."""
+    """Ends the program if files of a corpus are not given together."""
     files = {name: getattr(parsed, name.replace("-", "_")) for name in FILES}
     needed = [name for name in FILES[:4] if files[name] is None]
     given = [f"--{name}" for name, file in files.items() if file]
@@ -248,9 +249,14 @@ def check_files(parser, parsed):
         parser.error(f"{', '.join(given)}: give {', '.join(f'--{one}' for one in needed)}, too")
     if (files["test-source"] is None) != (files["test-target"] is None):
         parser.error("give --test-source and --test-target together")
-    for file in [parsed.config, *filter(None, files.values())]:
+
+
+def check_existence(arguments):
+    """Ends the program if a file of the recipe or of the corpus is missing."""
+    files = [getattr(arguments, name.replace("-", "_")) for name in FILES]
+    for file in [arguments.config, *filter(None, files)]:
         if not file.is_file():
-            parser.error(f"there is no file {file}")
+            raise SystemExit(f"benchmarks.family: there is no file {file}")
 
 
 if __name__ == "__main__":

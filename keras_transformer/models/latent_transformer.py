@@ -68,6 +68,15 @@ class LatentTransformer(TokenModel):
 
     Raises:
         ValueError: If the parts do not fit each other; when called, as `EncoderDecoder`.
+
+    Example:
+
+    >>> from keras_transformer.models import create_model
+    >>> sizes = {"num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 16}
+    >>> model = create_model("latent", {"bits": 4}, vocabulary_size=11, **sizes)
+    >>> source, target = keras.ops.array([[4, 7, 2]]), keras.ops.array([[1, 9, 8]])
+    >>> tuple(model({"source": source, "target": target}).shape), model.words_per_latent
+    ((1, 3, 11), 8)
     """
 
     PARTS = (

@@ -87,7 +87,6 @@ def test_the_curve_is_read_from_the_log_of_a_training(first, tmp_path):
     [
         (["--source", __file__], "--source: give --target, --validation-source, --validation-"),
         (["--test-source", __file__], "give --source"),
-        (["--config", "missing.yaml"], "there is no file missing.yaml"),
         (["--only", "recurent"], "invalid choice: 'recurent'"),
     ],
 )
@@ -95,6 +94,11 @@ def test_options_that_do_not_fit_are_refused(options, expected, capsys, tmp_path
     with pytest.raises(SystemExit):
         family.parse(["--output", str(tmp_path), *options])
     assert expected in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SystemExit, match=r"benchmarks.family: there is no file missing.yaml"):
+        family.main(["--output", str(tmp_path), "--config", "missing.yaml"])
 
 
 @pytest.mark.slow
