@@ -163,6 +163,34 @@ class ModelRow:
 
 
 @dataclasses.dataclass(frozen=True)
+class LatentRow(ModelRow):
+    """A model whose steps are those of latents, by its own decoder for them."""
+
+    def whole(self, model, inputs, memory):
+        mask = AttentionMask(memory.mask)
+        vectors = model.latent_embedding(inputs)
+        hidden = model.latent_decoder(vectors, memory.encoder_output, memory_mask=mask)
+        return model.latent_embedding.logits(hidden)
+
+    def in_packed_rows(self, model, inputs, packed, sources):
+        real, segments = packed.source_segments > 0, packed.source_segments
+        source = np.where(real, np.maximum(SOURCE_IDS, 3).reshape(-1)[sources], 0)
+        encoder_output = model.encoder(
+            model.source_embedding(source, packed.source_positions),
+            attention_mask=AttentionMask(real, segments, segments),
+            positions=packed.source_positions,
+        )
+        hidden = model.latent_decoder(
+            model.latent_embedding(inputs, packed.positions),
+            encoder_output,
+            attention_mask=AttentionMask(None, packed.segments, packed.segments, causal=True),
+            memory_mask=AttentionMask(real, packed.segments, segments),
+            positions=packed.positions,
+        )
+        return model.latent_embedding.logits(hidden)
+
+
+@dataclasses.dataclass(frozen=True)
 class WithPrompts:
     """The layer of a `LayerRow`, with a prompt of another length before each sentence.
 
@@ -572,6 +600,7 @@ ROWS = {
     "multimodel of attention": ModelRow(
         architecture("multimodel", {"body": "attention", "num_commands": 7, "num_experts": 2})
     ),
+    "latent": LatentRow(architecture("latent", {"bits": 5, "num_slices": 1})),
     "model of parts": ModelRow(model_of_parts),
     "decoder-only translator": DecoderOnlyRow(decoder_only),
     "decoder-only translator of local and memory-compressed attention": DecoderOnlyRow(

@@ -11,6 +11,7 @@ from keras_transformer.models.architectures import register_architecture
 from keras_transformer.models.catalog import transformer
 from keras_transformer.models.decoder import Decoder
 from keras_transformer.models.latent_transformer import FIRST, LatentTransformer
+from keras_transformer.models.transformer import STACK_SIZES
 
 BOTTLENECKS = ("hashing", "quantizer")
 
@@ -62,8 +63,8 @@ def latent(
         middle = SemanticHashing(D, bits, **dtype)
     else:
         middle = DecomposedVectorQuantizer(D, 2 ** (bits // num_slices), num_slices, mode, **dtype)
-    plain = model.decoder.get_config() | {"name": "latent_decoder"}
-    plain |= {"num_layers": latent_layers or plain["num_layers"]}
+    of_blocks = {name: getattr(model, name) for name in STACK_SIZES}
+    of_blocks["num_layers"] = latent_layers or len(model.decoder.blocks)
     return LatentTransformer(
         model.source_embedding,
         None if model.target_vocabulary_size is None else model.target_embedding,
@@ -72,7 +73,7 @@ def latent(
         SequenceCompressor(D, halvings, **dtype),
         middle,
         SequenceExpander(D, halvings, **dtype),
-        Decoder.from_config(plain),
+        Decoder(**of_blocks, **dtype, name="latent_decoder"),
         model.decoder,
         model.pad_id,
         startup_steps,
