@@ -188,7 +188,10 @@ def test_words_cannot_be_prescribed(option):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bottleneck", ["quantizer", "hashing"])
+@pytest.mark.parametrize(
+    "bottleneck",
+    ["quantizer", pytest.param("hashing", marks=pytest.mark.stood_for("that of a quantizer"))],
+)
 def test_it_learns_to_turn_words_round(bottleneck):
     """Each latent stands for two words, of 8 kinds; 2^8 codes."""
     keras.utils.set_random_seed(1)
