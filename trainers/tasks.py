@@ -89,7 +89,7 @@ class Task:
 
     @property
     def is_text(self) -> bool:
-        """Whether the task is one of texts."""
+        """Boolean: `True` for a task of texts."""
         return self.corpus in TEXTS
 
 

@@ -6,6 +6,7 @@ from keras import ops
 from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, beam_search
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
 from keras_transformer.decoding.latent_search import generate_from_latents, has_latents
+from keras_transformer.decoding.model_step import model_step
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers import DecodingStep
 
@@ -41,15 +42,7 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
         options |= {"search": search, "beam_size": beam_size}
         return generate_from_latents(model, source, max_lengths, length, **options)
     memory = model.encode(source)
-    output_weights = model.target_embedding.output_weights()
-
-    def step(tokens, index, ancestry, cache):
-        index = ops.cast(index, "int32")
-        positions = ops.broadcast_to(index, (tokens.shape[0],))
-        at = DecodingStep(index, positions, ops.equal(positions, 0), ancestry)
-        logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
-        return logits, cache
-
+    step = model_step(model, memory, model.target_embedding.output_weights())
     cache = model.init_cache(source.shape[0], beam_size, length)
     options = {"pad_id": model.pad_id, **options}
     return search(step, cache, max_lengths, length=length, beam_size=beam_size, **options)

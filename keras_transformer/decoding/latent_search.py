@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_transformer.decoding.beam_search import beam_search
 from keras_transformer.decoding.hypotheses import Hypotheses
-from keras_transformer.layers import DecodingStep
+from keras_transformer.decoding.model_step import model_step
 
 PAD, BOS, END = range(3)  # ids of latents
 
@@ -62,19 +62,10 @@ def generate_from_latents(
     words = model.words_per_latent
     places = -(-length // words) + 1  # END included
     memory = model.encode(source)
-    output_weights = model.latent_embedding.output_weights()
-
-    def step(tokens, index, ancestry, cache):
-        index = ops.cast(index, "int32")
-        positions = ops.broadcast_to(index, (tokens.shape[0],))
-        at = DecodingStep(index, positions, ops.equal(positions, 0), ancestry)
-        logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
-        return logits, cache
-
     if min_lengths is not None:
         min_lengths = -(-(ops.cast(min_lengths, "int32") - 1) // words) + 1
     found = search(
-        step,
+        model_step(model, memory, model.latent_embedding.output_weights()),
         model.init_cache(source.shape[0], beam_size, places),
         -(-ops.cast(max_lengths, "int32") // words) + 1,
         length=places,

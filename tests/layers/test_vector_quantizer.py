@@ -112,7 +112,7 @@ def test_what_cannot_be_is_refused(options, message):
 
 
 def codes_used(num_slices, seed=0):
-    """How many of 256 codes are used for the centres of 256 clusters, off the middle."""
+    """Returns the number of codes, of 256, for the centres of 256 clusters, off the middle."""
     generator = np.random.default_rng(seed)
     centres = (generator.normal(size=(256, 16)) + 1).astype("float32")
     per_slice = 2 ** (8 // num_slices)
