@@ -12,7 +12,7 @@ from tests.trainers.conftest import toy_pairs
 
 SMALL = {
     "preset": "tiny", "num_layers": 1, "d_model": 16, "num_heads": 2, "d_ff": 24,
-    "vocabulary_size": 280, "max_shapes": 1, "tokens_per_batch": 512, "epochs": 1,
+    "vocabulary_size": 285, "max_shapes": 1, "tokens_per_batch": 512, "epochs": 1,
     "tensorboard": False, "tokenizer_type": "unigram",
 }  # fmt: skip
 
