@@ -14,6 +14,7 @@ from keras_transformer.layers import (
     AttentionMask,
     DotProductAttention,
     MemoryCompressedAttention,
+    MixtureOfExperts,
     collect_gates,
     sinusoids,
 )
@@ -318,7 +319,8 @@ def gates_of(model, source: list[int], target: list[int]) -> dict[str, np.ndarra
         A dict of arrays of shape `(S, E)` and `(T, E)`, by names such as `"encoder, layer 1"`;
         layers are counted from 0, as everywhere.
     """
-    if not has_encoder(model):
+    blocks = [*model.encoder.blocks, *model.decoder.blocks] if has_encoder(model) else []
+    if not any(isinstance(getattr(one, "feed_forward", None), MixtureOfExperts) for one in blocks):
         return {}
     inputs = {"source": np.array([source], "int32"), "target": np.array([target], "int32")}
     with collect_gates() as collected:

@@ -124,9 +124,6 @@ class DecomposedVectorQuantizer(AddsLossOfWholeBatch, Layer):
         found = self._look_up(nearest)
         if training:
             self._train(parts, nearest, found, real_tokens(attention_mask))
-        if self.mode == "slice":
-            x = ops.cast(inputs, "float32")
-            return ops.cast(x + ops.stop_gradient(self._joined(found) - x), self.compute_dtype)
         x = self._joined(parts)
         return ops.cast(x + ops.stop_gradient(self._joined(found) - x), self.compute_dtype)
 

@@ -215,8 +215,9 @@ class LatentTransformer(TokenModel):
             self.target_embedding(target, training=training), attention_mask=real
         )
         left = compressed_mask(real, self.compressor.halvings)
-        vectors = self.bottleneck(compressed, attention_mask=left, training=training)
+        # Codes first: in training, codebooks move as vectors pass.
         codes = ops.cast(self.bottleneck.codes(ops.stop_gradient(compressed)), "int32")
+        vectors = self.bottleneck(compressed, attention_mask=left, training=training)
         return Autoencoded(vectors, ops.where(left, codes + FIRST, PAD))
 
     def _find_words(self, vectors, real, memory, mask, target, training, return_scores=False):

@@ -127,6 +127,6 @@ def codes_used(num_slices, seed=0):
 
 @pytest.mark.slow
 def test_slices_use_more_of_their_codes():
-    """Where the clusters lie off the codebooks' first vectors, but not far."""
+    """Of clusters off the codebooks' first vectors, but not far."""
     one, two, four = (codes_used(number) for number in (1, 2, 4))
     assert one < 70 < 110 < two < four

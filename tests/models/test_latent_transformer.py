@@ -46,6 +46,20 @@ def test_eight_words_are_one_latent(bottleneck):
     assert model.words_per_latent == 8
 
 
+def test_latents_are_the_codes_of_the_vectors_that_pass():
+    """Also in a step of training, in which the codebooks move."""
+    model, (inputs, _) = make_model(), make_batch([3, 17])
+    books = model.bottleneck.codebooks
+    model.bottleneck.decay = 0.5
+    before = np.array(books)
+    found = model._autoencode(inputs["target"], True)
+    assert np.abs(np.array(books) - before).max() > 0.01
+    books.assign(before)
+    real = np.array(found.latents) != PAD
+    vectors = model.bottleneck.embed(ops.maximum(found.latents - FIRST, 0))
+    np.testing.assert_allclose(np.array(found.vectors)[real], np.array(vectors)[real], atol=1e-5)
+
+
 def test_padding_does_not_matter():
     model, (inputs, _) = make_model(), make_batch([3, 13])
     wanted = model(inputs)
