@@ -4,9 +4,13 @@
 
 A document has 200 sentences of the phrasebook, some 2,000 tokens, of which one stands between two
 marks: its translation is the target. The model of `--run`, which translates single sentences, goes
-on to longer and longer documents, stage after stage (`--sentences`, `--steps`). After each it
-translates documents of held-out sentences, greedily; the share of exact translations is printed.
+on to longer and longer documents, stage after stage (`--sentences`, `--steps`). A stage but the
+last ends sooner if `--enough` of the tokens are predicted. After each, documents of held-out
+sentences are translated, greedily; the share of exact translations is printed.
 The weights of each stage are kept in `--output`, and a finished stage is not trained again.
+
+Blocks of local attention have `--block-length` tokens, so that already short documents have many
+and the attention to all blocks is what finds the sentence.
 
 The tokens of the document have the weight `--source-weight` in training: the target is a few tokens
 of some 2,000, and predicting random sentences says little about it.
@@ -23,7 +27,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.documents_engines import ENGINES, TARGET_LENGTH, compile_for_documents
+from benchmarks.documents_engines import (
+    COMPRESSED,
+    ENGINES,
+    TARGET_LENGTH,
+    compile_for_documents,
+    make_model,
+)
 from benchmarks.marked_documents import TokenPairs, make_batch
 from benchmarks.parser import make_parser
 from benchmarks.turns import (
@@ -53,11 +63,13 @@ def learn(arguments):
     from keras_transformer.data.phrasebook import phrasebook
 
     translator, book = Translator.load(arguments.run), phrasebook()
+    model = make_model(translator.model, COMPRESSED, block_length=arguments.block_length)
+    model.set_weights(translator.model.get_weights())
+    model.source_weight = arguments.source_weight
+    translator.model = model
     tokenizers = translator.tokenizer, translator.target_tokenizer
     training = TokenPairs.of_texts(book.train, *tokenizers)
     held_out = TokenPairs.of_texts(book.held_out["everyday"], *tokenizers)
-    model = translator.model
-    model.source_weight = arguments.source_weight
     for sentences, steps in zip(arguments.sentences, arguments.steps, strict=True):
         weights = arguments.output / f"{sentences}.weights.h5"
         length = training.longest(sentences)
@@ -70,22 +82,36 @@ def learn(arguments):
         generator = np.random.default_rng(sentences)
         sizes = (documents, sentences, length, TARGET_LENGTH)
         next_batch = functools.partial(make_batch, training, generator, *sizes)
-        fit(model, next_batch, steps, arguments.report_every)
+        enough = arguments.enough if sentences < arguments.sentences[-1] else None
+        fit(model, next_batch, steps, arguments.report_every, enough)
         model.save_weights(weights)
         share = exact_share(translator, held_out, sentences, length, arguments.documents)
         print(f"{sentences} sentences: {share:.1%} of {arguments.documents} exact", flush=True)
     return length
 
 
-def fit(model, next_batch, steps, report_every):
-    """Trains on batches that are made one after the other."""
+class EnoughAccuracy(keras.callbacks.Callback):
+    """Ends the training when the accuracy of an epoch reaches a threshold."""
+
+    def __init__(self, threshold):
+        super().__init__()
+        self.threshold = threshold
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = logs["accuracy"] >= self.threshold
+
+
+def fit(model, next_batch, steps, report_every, enough):
+    """Trains on batches that are made one after the other, until `enough` tokens are right."""
 
     def batches():
         while True:
             yield next_batch()
 
     epochs = max(1, steps // report_every)
-    model.fit(batches(), steps_per_epoch=steps // epochs, epochs=epochs, verbose=2)
+    callbacks = [] if enough is None else [EnoughAccuracy(enough)]
+    sizes = {"steps_per_epoch": steps // epochs, "epochs": epochs}
+    model.fit(batches(), **sizes, callbacks=callbacks, verbose=2)
 
 
 def exact_share(translator, pairs, sentences, length, documents):
@@ -111,6 +137,7 @@ def exact_share(translator, pairs, sentences, length, documents):
 def time_steps(arguments, length):
     """Prints seconds and memory of a training step with each kind of attention."""
     job = {"run": str(arguments.run.resolve()), "length": length, "threads": arguments.threads}
+    job["options"] = {COMPRESSED: {"block_length": arguments.block_length}}
     pythons = dict.fromkeys(ENGINES, sys.executable)
     lines = []
     with start_workers("benchmarks.documents_engines", pythons, **job) as engines:
@@ -131,9 +158,11 @@ def parse(arguments):
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
     option("--steps", nargs="+", type=int, default=[500, 1000, 2500, 2500], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
+    option("--block-length", type=int, default=64, help="tokens of a block of local attention")
     option("--learning-rate", type=float, default=5e-4)
     option("--source-weight", type=float, default=0.0)
     option("--documents", type=int, default=200, help="number of held-out documents")
+    option("--enough", type=float, default=0.985, help="accuracy that ends a stage but the last")
     option("--report-every", type=int, default=50, help="steps between lines of progress")
     option("--threads", type=int, default=usable_processors())
     option("--repeats", type=int, default=3, help="timed steps of each attention; 0 times none")

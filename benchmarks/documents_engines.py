@@ -10,7 +10,8 @@ from benchmarks.worker import work
 
 TARGET_LENGTH = 32  # positions of a translation, EOS included
 DOCUMENTS = 2  # of a timed step
-NAMES = ("memory_compressed", "decoder_only")
+COMPRESSED = "memory_compressed"
+NAMES = (COMPRESSED, "decoder_only")
 
 
 def compile_for_documents(model, learning_rate):
@@ -27,18 +28,14 @@ def compile_for_documents(model, learning_rate):
     )
 
 
-def start(job):
-    """Starts the model of `job["run"]`, with the attention that the engine's name says."""
-    import numpy as np
-    import tensorflow as tf
+def make_model(trained, architecture, **options):
+    """Returns a built model of an architecture, of the sizes of a trained one."""
+    from keras_transformer import create_model
 
-    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
-    from keras_transformer import Translator, create_model
-
-    trained = Translator.load(job["run"]).model
     first = trained.decoder.blocks[0]
     model = create_model(
-        job["engine"],
+        architecture,
+        options,
         vocabulary_size=trained.vocabulary_size,
         num_layers=len(trained.decoder.blocks),
         d_model=first.d_model,
@@ -47,6 +44,19 @@ def start(job):
         dropout_rate=first.dropout_rate,
     )
     model.build()
+    return model
+
+
+def start(job):
+    """Starts the model of `job["run"]`, with the attention that the engine's name says."""
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
+    from keras_transformer import Translator
+
+    name = job["engine"]
+    model = make_model(Translator.load(job["run"]).model, name, **job["options"].get(name, {}))
     compile_for_documents(model, 1e-4)
     generator = np.random.default_rng(0)
     source, target, labels = (

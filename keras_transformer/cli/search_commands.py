@@ -4,7 +4,15 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from keras_transformer.cli.streams import FileOptions, Stream, from_files, from_standard_input
+from keras_transformer.cli.rescoring import check_rescoring, make_rescorer
+from keras_transformer.cli.streams import (
+    FileOptions,
+    Stream,
+    fingerprint_of_run,
+    from_files,
+    from_standard_input,
+)
+from keras_transformer.io import path_or_url
 
 BEAM_SIZE = 4
 
@@ -27,6 +35,7 @@ def translate(
     seed: int = 0,
     engine: str = "keras",
     compute_type: str = "float32",
+    rescore: str = "",
     input: list[str] | None = None,
     output: str | None = None,
     resume: bool = False,
@@ -56,6 +65,8 @@ def translate(
         seed: For --sample. Seed of the random numbers.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        rescore: Another run, or its URL, whose scores choose among the translations of all beams,
+            or of all samples.
         input: Text files to read, one after the other, plain or compressed, or their URLs.
         output: For --input. File to write, or its URL; compressed with the suffix .gz. It grows by
             whole lines.
@@ -82,11 +93,16 @@ def translate(
     }
     files = FileOptions(output or "", resume, overwrite, shard, buffer)
     job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
+    candidates = top_beams if sample else beam_size
+    check_rescoring(rescore, candidates, sample)
     job |= {"engine": engine, "compute_type": compute_type}
+    job |= {"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore and output else {}
     with _stream(files, text, input, run, job) as stream:
         if stream and stream.finished:
             return
         translator = Translator.load(run, engine, compute_type)
+        rescored = make_rescorer(rescore, length_penalty)
+        options["top_beams"] = max(candidates, top_beams) if rescore else top_beams
 
         def search(texts: list[str], start: int = 0, progress=None) -> list:
             prefixes = [prefix] * len(texts)
@@ -94,7 +110,7 @@ def translate(
                 texts, prefixes=prefixes, start=start, progress=progress, **options
             )
             warn_about_split_lines(translator, found, start)
-            return found
+            return rescored(texts, found)
 
         _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
 
@@ -217,7 +233,8 @@ def _lines(result, number: int, top_beams: int, scores: bool) -> list[str]:
     if top_beams == 1:
         score = f"{result.score:.4f}\t" if scores else ""
         return [f"{score}{one_line(result.text)}"]
-    return [f"{number}\t{one.score:.4f}\t{one_line(one.text)}" for one in result.hypotheses]
+    best = result.hypotheses[:top_beams]
+    return [f"{number}\t{one.score:.4f}\t{one_line(one.text)}" for one in best]
 
 
 def one_line(text: str) -> str:

@@ -63,7 +63,7 @@ def generate_from_latents(
     places = -(-length // words) + 1  # END included
     memory = model.encode(source)
     if min_lengths is not None:
-        min_lengths = -(-(ops.cast(min_lengths, "int32") - 1) // words) + 1
+        options["min_lengths"] = -(-(ops.cast(min_lengths, "int32") - 1) // words) + 1
     found = search(
         model_step(model, memory, model.latent_embedding.output_weights()),
         model.init_cache(source.shape[0], beam_size, places),
@@ -73,7 +73,6 @@ def generate_from_latents(
         bos_id=BOS,
         eos_id=END,
         pad_id=PAD,
-        min_lengths=min_lengths,
         **options,
     )
     ids = _with_ends(model, model.words(found.ids, memory), found, eos_id)

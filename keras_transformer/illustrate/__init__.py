@@ -15,6 +15,7 @@ from keras_transformer.illustrate.distances import (
 from keras_transformer.illustrate.distributions import distributions_figure
 from keras_transformer.illustrate.experts import experts_figure
 from keras_transformer.illustrate.figure import Figure
+from keras_transformer.illustrate.latents import LatentChange, latents_figure
 from keras_transformer.illustrate.page import page
 from keras_transformer.illustrate.positions import positions_figure
 from keras_transformer.illustrate.search_view import SearchStep, search_figure
@@ -22,12 +23,14 @@ from keras_transformer.illustrate.search_view import SearchStep, search_figure
 __all__ = [
     "Attention",
     "Figure",
+    "LatentChange",
     "SearchStep",
     "attention_figure",
     "attention_steps_figure",
     "biases_figure",
     "distributions_figure",
     "experts_figure",
+    "latents_figure",
     "learned_figure",
     "page",
     "positions_figure",

@@ -214,7 +214,26 @@ def search_of(
         The steps, and the hypotheses as dicts with `"ids"`, `"score"`, `"log_prob"` and
         `"finished"`.
     """
-    steps = []
+    steps, _, words = _recorded_search(translator, source, beam_size, top_beams, length_penalty)
+    return steps, words
+
+
+def latent_search_of(translator, source: list[int], beam_size: int, length_penalty: float):
+    """Runs the search for latents step by step, and records every step.
+
+    Returns:
+        The steps; the hypotheses, as those of `search_of`, whose ids are those of latents; and the
+        ids of the best one's words.
+    """
+    steps, latents, words = _recorded_search(
+        translator, source, beam_size, beam_size, length_penalty
+    )
+    return steps, latents, list(words[0]["ids"])
+
+
+def _recorded_search(translator, source, beam_size, top_beams, length_penalty):
+    """Returns the steps of a search, what it found, and its hypotheses as words."""
+    steps, found = [], []
 
     def recording_search(step, state, max_lengths, **options):
         search, limits = BeamSearch(**options), SearchLimits(max_lengths)
@@ -226,7 +245,8 @@ def search_of(
             )
             beam_state = search.step(beam_state, limits, logits, index + 1)
             steps.append(_search_step(before, index, logits, beam_state.live))
-        return search.finalize(beam_state, limits)
+        found.append(search.finalize(beam_state, limits))
+        return found[0]
 
     length = len(source) + EXTRA_LENGTH
     tokenizer = translator.target_tokenizer
@@ -242,7 +262,8 @@ def search_of(
         length_penalty=length_penalty,
         search=recording_search,
     )
-    return steps, hypotheses_of(generated, translator.model.pad_id)
+    pad_id = translator.model.pad_id
+    return steps, hypotheses_of(found[0], pad_id), hypotheses_of(generated, pad_id)
 
 
 def _search_step(before, index: int, logits, after) -> SearchStep:

@@ -9,6 +9,7 @@ from keras_transformer.illustrate.attention_view import Attention, attention_fig
 from keras_transformer.illustrate.distributions import distributions_figure
 from keras_transformer.illustrate.experts import experts_figure
 from keras_transformer.illustrate.figure import Figure, render, safe
+from keras_transformer.illustrate.latents import latents_figure
 from keras_transformer.illustrate.search_view import search_figure
 
 
@@ -44,7 +45,9 @@ def page(
     Returns:
         A `Figure`. Its `data` are those of the single figures, under `"positions"`, `"steps"`,
         `"attention"`, `"search"` and `"distributions"`; there are no `"steps"` if the encoder has
-        no self-attention, and there are `"experts"` if the model has some.
+        no self-attention, and there are `"experts"` if the model has some. Of a model that finds
+        latents they are `"positions"`, `"steps"`, `"attention"` of the encoder, `"search"` and
+        `"latents"`, unless it finds none.
 
     Raises:
         ValueError: The text is empty; the model has no attention scores; `token`, `layer` or `head`
@@ -52,10 +55,15 @@ def page(
             more positions than the model has learned; or a search option is out of range.
         ImportError: The packages of the extra `illustrate` are not installed.
     """
-    from keras_transformer.illustrate import extraction, word_order
+    from keras_transformer.decoding.latent_search import has_latents
+    from keras_transformer.illustrate import extraction
 
     _check(translator, text)
+    where = token, layer, head
     source, _ = extraction.ids_of(translator, text, "")
+    if has_latents(translator.model):
+        about = text, reference.strip()
+        return _latents_page(translator, about, source, beam_size, length_penalty, *where)
     search = extraction.search_of(translator, source, beam_size, beam_size, length_penalty)
     written = _with_eos(search[1][0]["ids"], translator.target_tokenizer.eos_id)
     known = extraction.known_ids(translator.target_tokenizer, written)
@@ -63,7 +71,7 @@ def page(
     attention = extraction.attention_of(translator, source, written)
     blocks = extraction.reading_blocks(translator.model)
     compressing = extraction.compressing_layers(blocks)
-    selection = choose(attention, token, layer, head, compressing)  # `None` without self-attention
+    selection = choose(attention, *where, compressing)  # `None` without self-attention
     figures = {
         **_encoder_figures(translator, source, attention, selection),
         **_experts_figures(translator, source, written, attention),
@@ -71,32 +79,81 @@ def page(
     }
     body = render(
         "page.html",
-        text=text,
+        **_of_encoder(translator, text, source, attention, selection),
         translation=translator.target_tokenizer.detokenize(known),
         reference=reference.strip(),
-        source=list(zip(attention.source, source, strict=True)),
         written=list(zip(attention.written, written, strict=True)),
-        d_model=translator.model.d_model,
-        layers=(len(blocks), len(translator.model.decoder.blocks)),
-        has_encoder=extraction.has_encoder(translator.model),
         attending=len(attention.cross),
-        heads=attention.encoder.shape[1],
-        limit=translator.max_source_length,
         beam_size=beam_size,
         seed=translator.about.get("seed"),
         compressed=bool(extraction.compressing_layers(translator.model.decoder.blocks)),
-        order=word_order.word_order_of(translator.model),
-        others=word_order.other_layers_of(translator.model),
         has_experts="experts" in figures,
-        selected=selection
-        and {
-            "token": attention.source[selection[0]],
-            "layer": selection[1],
-            "head": selection[2],
-        },
         **{name: safe(figure.body) for name, figure in figures.items()},
     )
     return Figure(text, body, {name: figure.data for name, figure in figures.items()}, 900)
+
+
+def _of_encoder(translator, text: str, source: list[int], attention: Attention, selection) -> dict:
+    """Returns what the page says of the sentence and of what reads it."""
+    from keras_transformer.illustrate import extraction, word_order
+
+    model = translator.model
+    chosen = None
+    if selection is not None:
+        token, layer, head = selection
+        chosen = {"token": attention.source[token], "layer": layer, "head": head}
+    return {
+        "text": text,
+        "source": list(zip(attention.source, source, strict=True)),
+        "d_model": model.d_model,
+        "layers": (len(extraction.reading_blocks(model)), len(model.decoder.blocks)),
+        "has_encoder": extraction.has_encoder(model),
+        "heads": attention.encoder.shape[1],
+        "limit": translator.max_source_length,
+        "order": word_order.word_order_of(model),
+        "others": word_order.other_layers_of(model),
+        "selected": chosen,
+    }
+
+
+def _latents_page(translator, texts, source, beam_size, length_penalty, token, layer, head):
+    """Draws the page of a model that finds latents, and then all words at once."""
+    from keras_transformer.decoding.latent_search import END, PAD
+    from keras_transformer.illustrate import extraction, latent_extraction
+
+    attention = latent_extraction.encoder_attention_of(translator, source)
+    selection = choose(attention, token, layer, head)
+    steps, hypotheses, written = extraction.latent_search_of(
+        translator, source, beam_size, length_penalty
+    )
+    figures = _encoder_figures(translator, source, attention, selection)
+    figures["search"] = search_figure(
+        steps, hypotheses, _name_of_latent, beam_size, END, PAD, unit="latent"
+    )
+    found = latent_extraction.latents_of(translator, source, hypotheses[0]["ids"])
+    if found["codes"]:
+        figures["latents"] = latents_figure(**found)
+    text, reference = texts
+    known = extraction.known_ids(translator.target_tokenizer, written)
+    tokens = extraction.tokens_of(translator.target_tokenizer, written)
+    body = render(
+        "page_latents.html",
+        **_of_encoder(translator, text, source, attention, selection),
+        translation=translator.target_tokenizer.detokenize(known),
+        reference=reference,
+        written=list(zip(tokens, written, strict=True)),
+        beam_size=beam_size,
+        words_per_latent=translator.model.words_per_latent,
+        **{name: safe(figure.body) for name, figure in figures.items()},
+    )
+    return Figure(text, body, {name: figure.data for name, figure in figures.items()}, 900)
+
+
+def _name_of_latent(id: int) -> str:
+    """Returns the number of the code of a latent."""
+    from keras_transformer.decoding.latent_search import END
+
+    return "end" if id == END else str(id - END - 1)
 
 
 def _encoder_figures(translator, source: list[int], attention: Attention, selection) -> dict:

@@ -101,6 +101,7 @@ def search_figure(
     eos_id: int,
     pad_id: int = 0,
     top_words: int = 5,
+    unit: str = "word",
 ) -> Figure:
     """Draws a beam search: its tree, its hypotheses and the most probable words after each beam.
 
@@ -113,6 +114,7 @@ def search_figure(
         eos_id: Id of EOS, which finishes a hypothesis.
         pad_id: Id of padding, which is never generated.
         top_words: Number of next words to list for each beam.
+        unit: What an id stands for, if not a word.
 
     Returns:
         A `Figure`. Its `data` are `"candidates"`, a list of `Candidate` for each step; `"top"`, the
@@ -123,7 +125,7 @@ def search_figure(
     """
     drawing = search_drawing(steps, hypotheses, token_of, beam_size, eos_id, pad_id, top_words)
     data = {name: drawing.pop(name) for name in ("candidates", "top")}
-    body = render("search.html", **drawing, fates=FATES)
+    body = render("search.html", **drawing, fates=FATES, unit=unit)
     hypotheses = [{**one, "ids": tuple(one["ids"])} for one in hypotheses]
     return Figure("Search", body, {**data, "hypotheses": hypotheses})
 

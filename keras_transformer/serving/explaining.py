@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from keras_transformer.decoding.latent_search import has_latents
 from keras_transformer.illustrate.attention_view import Attention, packed
 from keras_transformer.illustrate.explanation import Explainer, Explanation
 from keras_transformer.illustrate.extraction import known_ids, tokens_of
@@ -46,8 +47,8 @@ class ExplainAnswer(BaseModel):
 
 
 def make_explainer(translator, search: FixedSearch) -> Explainer | None:
-    """Returns the explainer of a translator; `None` if its engine keeps no history."""
-    if not hasattr(translator, "model"):
+    """Returns the explainer of a translator; `None` without a history of words."""
+    if not hasattr(translator, "model") or has_latents(translator.model):
         return None
     return Explainer(
         translator,

@@ -108,8 +108,9 @@ class ServedRun:
         """Raises a RefusedError if a text cannot be explained."""
         if self.explainer is None:
             raise RefusedError(
-                f"The run {self.name} is served without its page, or by an engine that keeps no "
-                "history of its search: serve it with the engine keras."
+                f"The run {self.name} is served without its page, by an engine that keeps no "
+                "history of its search, or finds all words at once: serve one that writes word by "
+                "word with the engine keras."
             )
         if not self.translator.tokenizer.tokenize(text):
             raise RefusedError("The text is empty. Send a sentence.")

@@ -4,6 +4,7 @@ Each joins a tokenizer, a model and a search.
 """
 
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, SLOTS
+from keras_transformer.translation.rescoring import rescore
 from keras_transformer.translation.results import Hypothesis, Score, Translation
 from keras_transformer.translation.run_folder import RunError
 from keras_transformer.translation.text_generator import Generation, TextGenerator, TextMeasures
@@ -20,4 +21,5 @@ __all__ = [
     "TextMeasures",
     "Translation",
     "Translator",
+    "rescore",
 ]
