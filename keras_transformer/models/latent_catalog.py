@@ -60,19 +60,22 @@ def latent(
     dtype = {"dtype": sizes.get("dtype")}
     D, rate = model.d_model, model.dropout_rate
     if bottleneck == "hashing":
-        middle = SemanticHashing(D, bits, **dtype)
+        middle = SemanticHashing(D, bits, **dtype, name="bottleneck")
     else:
-        middle = DecomposedVectorQuantizer(D, 2 ** (bits // num_slices), num_slices, mode, **dtype)
+        codes = 2 ** (bits // num_slices)
+        middle = DecomposedVectorQuantizer(D, codes, num_slices, mode, **dtype, name="bottleneck")
     of_blocks = {name: getattr(model, name) for name in STACK_SIZES}
     of_blocks["num_layers"] = latent_layers or len(model.decoder.blocks)
     return LatentTransformer(
         model.source_embedding,
         None if model.target_vocabulary_size is None else model.target_embedding,
-        PositionalEmbedding(middle.num_codes + FIRST, D, dropout_rate=rate, **dtype),
+        PositionalEmbedding(
+            middle.num_codes + FIRST, D, dropout_rate=rate, **dtype, name="latent_embedding"
+        ),
         model.encoder,
-        SequenceCompressor(D, halvings, **dtype),
+        SequenceCompressor(D, halvings, **dtype, name="compressor"),
         middle,
-        SequenceExpander(D, halvings, **dtype),
+        SequenceExpander(D, halvings, **dtype, name="expander"),
         Decoder(**of_blocks, **dtype, name="latent_decoder"),
         model.decoder,
         model.pad_id,

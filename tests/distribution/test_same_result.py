@@ -49,6 +49,7 @@ def trained(folder, backend, **environment):
         ("two-{}-4", "adam"),
         ("two-{}-4", "decoder_only"),
         ("two-{}-1", "experts"),
+        ("two-{}-1", "latent"),
         ("two-{}-4", "images"),
     ],
 )
@@ -56,7 +57,8 @@ def test_devices_and_micro_batches_change_nothing(backend, case, optimizer, requ
     """With unequal numbers of tokens on each and clipping; see `toy_run.batches`.
 
     The decoder-only translator, whose loss is that of the source too, learns with Adam. The losses
-    that keep experts busy are those of the whole batch. Images stand beside texts, as many as rows.
+    that keep experts busy are those of the whole batch, and so are the averages that codebooks are.
+    Images stand beside texts, as many as rows.
     """
     folder = request.getfixturevalue(backend)
     wanted, facts = read(folder, f"one-{optimizer}-1")

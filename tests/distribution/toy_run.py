@@ -81,6 +81,20 @@ def with_images(vocabulary_size, **sizes):
     return create_model("multimodel", options, vocabulary_size=vocabulary_size, **sizes)
 
 
+def with_latents(vocabulary_size, **sizes):
+    """A Latent Transformer whose codebooks move fast; chosen words would differ between devices."""
+    options = {"bits": 4, "halvings": 1, "startup_steps": 0}
+    model = create_model("latent", options, vocabulary_size=vocabulary_size, **sizes)
+    model.bottleneck.decay = 0.9
+    return model
+
+
+def compared(model):
+    """The weights that training changes, moving averages included."""
+    averages = [one for one in model.non_trainable_variables if one.name == "codebooks"]
+    return [*model.trainable_variables, *averages]
+
+
 class PlainMean(keras.losses.Loss):
     """The mean over real tokens as Keras users write it: it knows of no other replica."""
 
@@ -107,7 +121,7 @@ def train(
 ):
     with devices.scope():
         model = make_model(kind)
-        before = [np.array(variable.numpy()) for variable in model.trainable_variables]
+        before = [np.array(variable.numpy()) for variable in compared(model)]
         model.compile(
             OPTIMIZERS[optimizer](),
             loss=loss or kt.TokenCrossEntropy(0.1),
@@ -123,7 +137,7 @@ def train(
         validation_data=data(),
         validation_steps=STEPS,
     )
-    after = [np.array(variable.numpy()) for variable in model.trainable_variables]
+    after = [np.array(variable.numpy()) for variable in compared(model)]
     np.savez(folder / f"{case}.npz", *after)
     moved = max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True))
     facts = {"moved": moved, "logs": history.history, "devices": devices.description}
@@ -139,6 +153,7 @@ def train_on(folder, devices, name):
     case = f"{name}-decoder_only-{N}"
     train(folder, case, devices, "adam", N, kind=kt.DecoderOnly.from_sizes)
     train(folder, f"{name}-experts-1", devices, "sgd", kind=with_experts)
+    train(folder, f"{name}-latent-1", devices, "sgd", kind=with_latents)
     train(folder, f"{name}-images-{N}", devices, "sgd", N, kind=with_images, images=images())
 
 

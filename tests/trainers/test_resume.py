@@ -115,6 +115,21 @@ def test_a_recurrent_run_goes_on_too(at, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_latent_run_goes_on_too(at, tmp_path):
+    """Bit for bit, with the averages that codebooks are, and the words chosen at the beginning."""
+    options = ("bits=4", "halvings=1", "startup_steps=12")
+    options = ["--architecture-options", *options]
+    command = [*once(*OPTIONS, "--architecture", "latent"), *options, "--output"]
+    assert main([*command, str(tmp_path / "undisturbed")]) == 0
+    with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
+        main([*command, str(tmp_path / "run")])
+    assert main([*command, str(tmp_path / "run")]) == 0
+    is_as_undisturbed(tmp_path / "run", tmp_path / "undisturbed")
+    bottleneck = Translator.load(tmp_path / "run").model.bottleneck
+    assert np.abs(np.array(bottleneck.counts) - 1).max() > 1e-4
+
+
+@pytest.mark.slow
 def test_sigterm_is_exit_code_75_and_one_line(at, undisturbed, tmp_path, capsys):
     output = tmp_path / "run"
     command = [*OPTIONS, "--output", str(output)]
