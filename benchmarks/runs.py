@@ -1,4 +1,4 @@
-"""Runs of the translation trainer that a benchmark compares, each trained in a separate process.
+"""Runs of a trainer that a benchmark compares, each trained in a separate process.
 
 The recipe of a run `OUTPUT/NAME` is `OUTPUT/NAME.yaml`, its log `OUTPUT/NAME/training.log`.
 """
@@ -19,8 +19,13 @@ def write_recipe(run, text):
     file.write_text(text, encoding="utf-8")
 
 
-def train_run(run):
-    """Trains a run by its recipe, unless it is finished; an interrupted one goes on."""
+def train_run(run, trainer="trainers.translation"):
+    """Trains a run by its recipe, unless it is finished; an interrupted one goes on.
+
+    Args:
+        run: Path of the run.
+        trainer: Module of the trainer.
+    """
     log = Path(f"{run}.log")
     if (run / "run.json").is_file():
         print(f"{run.name}: {run} is finished", flush=True)
@@ -28,7 +33,7 @@ def train_run(run):
             log.replace(run / "training.log")
         return
     print(f"{run.name}: training, see {log}", flush=True)
-    command = [sys.executable, "-m", "trainers.translation", "--config", f"{run}.yaml"]
+    command = [sys.executable, "-m", trainer, "--config", f"{run}.yaml"]
     with log.open("a", encoding="utf-8") as stream:
         status = subprocess.call(
             [*command, "--output", str(run)], stdout=stream, stderr=subprocess.STDOUT
