@@ -53,7 +53,8 @@ class LatentTransformer(TokenModel):
         latent_decoder: `DecoderStack`, which predicts latents.
         decoder: `DecoderStack`, which finds the words.
         pad_id: Integer. The padding id.
-        startup_steps: Integer. Number of training steps with words beside the latents.
+        startup_steps: Integer. Number of training steps with words beside the latents;
+            micro-batches count one by one.
         latent_weight: Float. Factor on the loss of the latents.
         seed: Integer or `None`. Seed of the choice of words at the beginning of training.
 
@@ -296,15 +297,37 @@ class LatentTransformer(TokenModel):
     def _latent_sum(self, latents, memory, mask, training):
         """Returns the summed loss of all latents and their ends, and updates the metric."""
         logits = self.latent_logits(latents, memory, mask, training)
-        count = ops.sum(ops.cast(ops.not_equal(latents, PAD), "int32"), axis=-1)[:, None]
-        labels = ops.pad(latents, ((0, 0), (0, 1)))
-        at_end = ops.equal(ops.arange(ops.shape(labels)[1], dtype="int32")[None], count)
-        labels = ops.where(ops.logical_and(at_end, count > 0), END, labels)
+        labels = _with_end(latents)
         real = ops.cast(ops.not_equal(labels, PAD), "float32")
         losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
         self.latent_accuracy.update_state(ops.cast(hits, "float32"), sample_weight=real)
         return self.latent_weight * ops.sum(losses * real)
+
+    def latent_log_probs(self, inputs):
+        """Returns the log-probabilities of the latents of targets, where their words begin.
+
+        Args:
+            inputs: Dict as that of a call. BOS stands for the EOS of a target, which it lacks.
+
+        Returns:
+            Float32 tensor of shape `(B, T)`: at the first word of each latent its log-probability,
+            given the source and the latents before it; that of their end is added at the last word.
+        """
+        memory, mask, _ = self._encode(inputs["source"])
+        latents = self._autoencode(inputs["target"], False).latents
+        logits = ops.cast(self.latent_logits(latents, memory, mask), "float32")
+        labels = _with_end(latents)
+        chosen = ops.take_along_axis(ops.log_softmax(logits), labels[..., None], axis=-1)[..., 0]
+        T = ops.shape(inputs["target"])[1]
+        places = ops.arange(T, dtype="int32")
+        at_end = ops.sum(ops.where(ops.equal(labels, END), chosen, 0.0), axis=-1, keepdims=True)
+        chosen = ops.where(labels >= FIRST, chosen, 0.0)[:, :-1]
+        begins = ops.equal(places % self.words_per_latent, 0)
+        spread = ops.where(begins, ops.repeat(chosen, self.words_per_latent, axis=1)[:, :T], 0.0)
+        real = ops.cast(padding_mask(inputs["target"], self.pad_id), "int32")
+        last = ops.equal(places, ops.sum(real, axis=-1, keepdims=True) - 1)
+        return spread + ops.where(last, at_end, 0.0)
 
     def check_compiled(self):
         super().check_compiled()
@@ -386,3 +409,11 @@ class LatentTransformer(TokenModel):
             "latent_weight": self.latent_weight,
             "seed": self.seed,
         }
+
+
+def _with_end(latents):
+    """Returns latents, `(B, M + 1)`, with the end behind the last one of each row that has some."""
+    count = ops.sum(ops.cast(ops.not_equal(latents, PAD), "int32"), axis=-1)[:, None]
+    longer = ops.pad(latents, ((0, 0), (0, 1)))
+    at_end = ops.equal(ops.arange(ops.shape(longer)[1], dtype="int32")[None], count)
+    return ops.where(ops.logical_and(at_end, count > 0), END, longer)

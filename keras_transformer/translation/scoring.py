@@ -2,19 +2,25 @@
 
 from keras import ops
 
+from keras_transformer.decoding.latent_search import has_latents
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.models.token_model import stack_scores
 
 
-def shift_right(target, bos_id):
-    """Returns the decoder input for `target`, shape `(B, T)`: BOS, then all but its last column."""
+def shift_right(target, bos_id, pad_id):
+    """Returns the decoder input for `target`, shape `(B, T)`: BOS, then all but EOS, padded."""
     bos = ops.full((target.shape[0], 1), bos_id, dtype=target.dtype)
-    return ops.concatenate([bos, target[:, :-1]], axis=1)
+    before = ops.where(ops.equal(target[:, 1:], pad_id), pad_id, target[:, :-1])
+    return ops.concatenate([bos, before], axis=1)
 
 
 @refused_after_fork
 def score_targets(model, source, target, *, bos_id):
     """Returns the log-probabilities of the tokens of given targets.
+
+    Those of a `LatentTransformer` are those of the words, given the latents of the target itself,
+    and those of these latents at the first word of each. Their sum is a lower bound: other latents
+    may stand for the same words.
 
     Args:
         model: A `Transformer`.
@@ -25,8 +31,9 @@ def score_targets(model, source, target, *, bos_id):
     Returns:
         Float32 tensor of shape `(B, T)`; 0 at padding.
     """
-    logits = model({"source": source, "target": shift_right(target, bos_id)}, training=False)
-    return _chosen_log_probs(logits, target, model.pad_id)
+    inputs = {"source": source, "target": shift_right(target, bos_id, model.pad_id)}
+    log_probs = _chosen_log_probs(model(inputs, training=False), target, model.pad_id)
+    return log_probs + model.latent_log_probs(inputs) if has_latents(model) else log_probs
 
 
 @refused_after_fork
@@ -68,7 +75,7 @@ def target_attention(model, source, target, *, bos_id):
     Raises:
         ValueError: If no block of the decoder has such scores.
     """
-    inputs = {"source": source, "target": shift_right(target, bos_id)}
+    inputs = {"source": source, "target": shift_right(target, bos_id, model.pad_id)}
     _, scores = model(inputs, training=False, return_attention_scores=True)
     return stack_scores({"cross": scores["cross"]})["cross"]
 
@@ -94,7 +101,7 @@ def all_attention(model, source, target, *, bos_id, with_positions=False):
     Raises:
         ValueError: As `EncoderDecoder.attention`.
     """
-    inputs = {"source": source, "target": shift_right(target, bos_id)}
+    inputs = {"source": source, "target": shift_right(target, bos_id, model.pad_id)}
     if with_positions:
         for name, ids in list(inputs.items()):
             inputs[f"{name}_positions"] = ops.arange(ids.shape[1], dtype="int32")[None]

@@ -10,6 +10,7 @@ import keras_transformer as kt
 from keras_transformer.decoding import generate, generate_all
 from keras_transformer.models import create_model
 from keras_transformer.models.latent_transformer import BOS, END, FIRST, PAD
+from keras_transformer.translation.scoring import score_targets
 from tests.weights import randomize
 
 V, D = 23, 12
@@ -108,6 +109,27 @@ def test_steps_of_the_search_are_those_of_whole_rows():
         m = counts[row]
         np.testing.assert_array_equal(best[row, :m], rows[row, 1 : m + 1])
     assert tuple(found.ids.shape) == (2, 1, 32)
+
+
+def test_a_score_is_that_of_latents_and_of_words():
+    """At the first word of each latent that of the latent, at the last word that of the end."""
+    model, lengths = make_model(halvings=2), [11, 4, 7]
+    inputs, labels = make_batch(lengths)
+    inputs["target"] = np.where(labels > 0, inputs["target"], 0)
+    scores = np.array(score_targets(model, inputs["source"], labels, bos_id=1))
+    words = np.array(ops.log_softmax(model(inputs)))
+    latents = np.array(model._autoencode(inputs["target"], False).latents)
+    memory = model.encode(inputs["source"])
+    for row, length in enumerate(lengths):
+        wanted = words[row, np.arange(length), labels[row, :length]].astype("float64")
+        m = -(-length // 4)
+        for place in range(m + 1):
+            logits = model.latent_logits(latents[:, :place], memory.encoder_output, memory.mask)
+            chosen = latents[row, place] if place < m else END
+            at = 4 * place if place < m else length - 1
+            wanted[at] += float(ops.log_softmax(logits)[row, place, chosen])
+        np.testing.assert_allclose(scores[row, :length], wanted, atol=1e-4)
+        assert (scores[row, length:] == 0).all()
 
 
 @pytest.mark.slow

@@ -29,9 +29,9 @@ def alone(model, source, target):
     return np.stack([np.asarray(layer)[0] for layer in scores["cross"]])
 
 
-def test_a_decoder_reads_bos_and_all_but_the_last():
+def test_a_decoder_reads_bos_and_all_but_the_end():
     target = ops.convert_to_tensor([[5, 7, 2], [9, 2, 0]])
-    assert ops.convert_to_numpy(shift_right(target, 4)).tolist() == [[4, 5, 7], [4, 9, 2]]
+    assert ops.convert_to_numpy(shift_right(target, 4, 0)).tolist() == [[4, 5, 7], [4, 9, 0]]
 
 
 @pytest.mark.slow
