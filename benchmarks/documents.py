@@ -78,7 +78,9 @@ def learn(arguments):
         if weights.is_file():
             model.load_weights(weights)
             continue
-        compile_for_documents(model, arguments.learning_rate)
+        compile_for_documents(
+            model, keras.optimizers.schedules.CosineDecay(arguments.learning_rate, steps, 0.05)
+        )
         generator = np.random.default_rng(sentences)
         sizes = (documents, sentences, length, TARGET_LENGTH)
         next_batch = functools.partial(make_batch, training, generator, *sizes)
@@ -111,7 +113,7 @@ def fit(model, next_batch, steps, report_every, enough):
     epochs = max(1, steps // report_every)
     callbacks = [] if enough is None else [EnoughAccuracy(enough)]
     sizes = {"steps_per_epoch": steps // epochs, "epochs": epochs}
-    model.fit(batches(), **sizes, callbacks=callbacks, verbose=2)
+    model.fit(batches(), **sizes, callbacks=callbacks, shuffle=False, verbose=2)
 
 
 def exact_share(translator, pairs, sentences, length, documents):
@@ -156,10 +158,10 @@ def parse(arguments):
     option("--run", type=Path, required=True, help="finished run of memory_compressed")
     option("--output", type=Path, required=True, help="folder for the weights of the stages")
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
-    option("--steps", nargs="+", type=int, default=[500, 3000, 1000, 1500], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[500, 1500, 500, 1000], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
     option("--block-length", type=int, default=64, help="tokens of a block of local attention")
-    option("--learning-rate", type=float, default=1e-3)
+    option("--learning-rate", type=float, default=1e-3, help="of a stage; it falls to a 20th")
     option("--source-weight", type=float, default=0.0)
     option("--documents", type=int, default=200, help="number of held-out documents")
     option("--enough", type=float, default=0.985, help="accuracy that ends a stage but the last")

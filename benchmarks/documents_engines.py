@@ -15,7 +15,12 @@ NAMES = (COMPRESSED, "decoder_only")
 
 
 def compile_for_documents(model, learning_rate):
-    """Compiles a model, with a step that is compiled by XLA."""
+    """Compiles a model, with a step that is compiled by XLA.
+
+    Args:
+        model: The model.
+        learning_rate: Float, or a schedule.
+    """
     import keras
 
     import keras_transformer as kt
@@ -29,7 +34,10 @@ def compile_for_documents(model, learning_rate):
 
 
 def make_model(trained, architecture, **options):
-    """Returns a built model of an architecture, of the sizes of a trained one."""
+    """Returns a built model of an architecture, of the sizes of a trained one, without dropout.
+
+    No document is seen twice.
+    """
     from keras_transformer import create_model
 
     first = trained.decoder.blocks[0]
@@ -41,7 +49,7 @@ def make_model(trained, architecture, **options):
         d_model=first.d_model,
         num_heads=first.num_heads,
         d_ff=first.d_ff,
-        dropout_rate=first.dropout_rate,
+        dropout_rate=0.0,
     )
     model.build()
     return model

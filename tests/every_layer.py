@@ -298,6 +298,11 @@ CASES = {
         build=((B, S, D),),
         arguments={"inputs": SOURCE, "positions": SEGMENTS["source_positions"]},
     ),
+    "PixelEmbedding": Case(
+        lambda **options: kt.PixelEmbedding((2, 2, 3), D, num_levels=V - 2, **options),
+        build=((B, T),),
+        arguments={"ids": IDS["target"]},
+    ),
     "PositionalEmbedding paper": _embedding("paper"),
     "PositionalEmbedding t2t": _embedding("t2t"),
     "PositionalEmbedding learned": _embedding("learned"),
@@ -447,6 +452,21 @@ CASES = {
             kt.DecoderStack(
                 [kt.DecoderBlock(**SIZES, cross_attention=False, **options)], **options
             ),
+            **options,
+        ),
+        build=(),
+        arguments={"inputs": {"target": IDS["target"]}},
+        float32_output=True,
+    ),
+    "LanguageModel of images": Case(
+        lambda **options: kt.create_image_model(
+            (3, 5, 1),
+            num_layers=1,
+            **SIZES,
+            attention="local_2d",
+            query_shape=(2, 2),
+            memory_flange=(1, 2),
+            num_levels=V - 2,
             **options,
         ),
         build=(),

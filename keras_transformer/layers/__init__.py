@@ -35,6 +35,7 @@ from keras_transformer.layers.memory_compressed_attention import MemoryCompresse
 from keras_transformer.layers.mixture_of_experts import MixtureOfExperts, collect_gates
 from keras_transformer.layers.modalities import ImageModality, TextModality
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention
+from keras_transformer.layers.pixel_embedding import PixelEmbedding
 from keras_transformer.layers.position_encoders import sinusoids
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
 from keras_transformer.layers.recurrent_block import RecurrentBlock
@@ -77,6 +78,7 @@ __all__ = [
     "MemoryCompressedAttention",
     "MixtureOfExperts",
     "MultiHeadAttention",
+    "PixelEmbedding",
     "PositionalEmbedding",
     "RecurrentBlock",
     "RelativeAttention",
