@@ -6,6 +6,7 @@ from keras_transformer.training.callbacks import BleuCallback, KeepCheckpoints, 
 from keras_transformer.training.comparison import Measure, compare
 from keras_transformer.training.cross_entropy import smoothed_cross_entropy
 from keras_transformer.training.evaluation import exact_match, moses_bleu, word_agreement
+from keras_transformer.training.logistic_mixture import DiscretizedLogisticMixture
 from keras_transformer.training.losses import TokenCrossEntropy
 from keras_transformer.training.metrics import Perplexity, TokenAccuracy
 from keras_transformer.training.schedule import WarmupSchedule
@@ -14,6 +15,7 @@ from keras_transformer.training.token_trainer import TokenTrainer
 __all__ = [
     "Adafactor",
     "BleuCallback",
+    "DiscretizedLogisticMixture",
     "KeepCheckpoints",
     "Measure",
     "Perplexity",
