@@ -9,6 +9,7 @@ from keras_transformer.data.corpora import (
     JoinedCorpora,
     TaggedCorpus,
 )
+from keras_transformer.data.drawings import Drawings, drawings
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.image_batches import ImageBatches
@@ -21,6 +22,7 @@ from keras_transformer.data.token_cache import TokenCache
 __all__ = [
     "BatchShape",
     "Corpus",
+    "Drawings",
     "Entry",
     "EvaluationBatches",
     "FilterReport",
@@ -38,4 +40,5 @@ __all__ = [
     "TokenBatches",
     "TokenCache",
     "TsvFile",
+    "drawings",
 ]
