@@ -9,8 +9,9 @@ last ends sooner if `--enough` of the tokens are predicted. After each, document
 sentences are translated, greedily; the share of exact translations is printed.
 The weights of each stage are kept in `--output`, and a finished stage is not trained again.
 
-Blocks of local attention have `--block-length` tokens, so that already short documents have many
-and the attention to all blocks is what finds the sentence.
+Blocks of local attention have `--block-length` tokens, few at first: so already short documents
+have many blocks, and the attention to all of them learns to find the sentence. Of long blocks, few
+end within a translation.
 
 The tokens of the document have the weight `--source-weight` in training: the target is a few tokens
 of some 2,000, and predicting random sentences says little about it.
@@ -63,14 +64,15 @@ def learn(arguments):
     from keras_transformer.data.phrasebook import phrasebook
 
     translator, book = Translator.load(arguments.run), phrasebook()
-    model = make_model(translator.model, COMPRESSED, block_length=arguments.block_length)
-    model.set_weights(translator.model.get_weights())
-    model.source_weight = arguments.source_weight
-    translator.model = model
     tokenizers = translator.tokenizer, translator.target_tokenizer
     training = TokenPairs.of_texts(book.train, *tokenizers)
     held_out = TokenPairs.of_texts(book.held_out["everyday"], *tokenizers)
-    for sentences, steps in zip(arguments.sentences, arguments.steps, strict=True):
+    stages = (arguments.sentences, arguments.steps, arguments.block_length)
+    for sentences, steps, block_length in zip(*stages, strict=True):
+        model = make_model(translator.model, COMPRESSED, block_length=block_length)
+        model.set_weights(translator.model.get_weights())
+        model.source_weight = arguments.source_weight
+        translator.model = model
         weights = arguments.output / f"{sentences}.weights.h5"
         length = training.longest(sentences)
         documents = max(1, arguments.tokens_per_batch // (length + TARGET_LENGTH))
@@ -139,7 +141,7 @@ def exact_share(translator, pairs, sentences, length, documents):
 def time_steps(arguments, length):
     """Prints seconds and memory of a training step with each kind of attention."""
     job = {"run": str(arguments.run.resolve()), "length": length, "threads": arguments.threads}
-    job["options"] = {COMPRESSED: {"block_length": arguments.block_length}}
+    job["options"] = {COMPRESSED: {"block_length": arguments.block_length[-1]}}
     pythons = dict.fromkeys(ENGINES, sys.executable)
     lines = []
     with start_workers("benchmarks.documents_engines", pythons, **job) as engines:
@@ -158,9 +160,9 @@ def parse(arguments):
     option("--run", type=Path, required=True, help="finished run of memory_compressed")
     option("--output", type=Path, required=True, help="folder for the weights of the stages")
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
-    option("--steps", nargs="+", type=int, default=[500, 1500, 500, 1000], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[500, 1500, 1500, 1500], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
-    option("--block-length", type=int, default=64, help="tokens of a block of local attention")
+    option("--block-length", nargs="+", type=int, default=[64, 64, 256, 256], help="of each stage")
     option("--learning-rate", type=float, default=1e-3, help="of a stage; it falls to a 20th")
     option("--source-weight", type=float, default=0.0)
     option("--documents", type=int, default=200, help="number of held-out documents")
@@ -169,8 +171,8 @@ def parse(arguments):
     option("--threads", type=int, default=usable_processors())
     option("--repeats", type=int, default=3, help="timed steps of each attention; 0 times none")
     parsed = parser.parse_args(arguments)
-    if len(parsed.sentences) != len(parsed.steps):
-        parser.error("give --sentences and --steps with a number for each stage")
+    if not len(parsed.sentences) == len(parsed.steps) == len(parsed.block_length):
+        parser.error("give --sentences, --steps and --block-length with a number for each stage")
     return parsed
 
 
