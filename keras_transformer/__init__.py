@@ -22,7 +22,7 @@ _FLAT = (
     "translation",
     "formats",
 )
-_FOLDERS = (*_FLAT, "data", "serving", "illustrate")
+_FOLDERS = (*_FLAT, "data", "serving", "illustrate", "images")
 
 
 def __getattr__(name):

@@ -1,0 +1,175 @@
+"""Generation of images, and their probability, by a trained image model."""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from keras import ops
+
+from keras_transformer.decoding.generate import generate
+from keras_transformer.decoding.sampling import sample
+from keras_transformer.forking import refuse_after_fork, refused_after_fork
+from keras_transformer.layers import PixelEmbedding
+from keras_transformer.translation.compilation import compiled
+
+BATCH = 16
+
+
+class ImageGenerator:
+    """A trained model of images, to draw images and to measure them.
+
+    Args:
+        model: A `LanguageModel` with a `PixelEmbedding`; see `create_image_model`.
+        about: Dict of what else is known of the model.
+
+    Raises:
+        ValueError: If the model has another embedding.
+    """
+
+    def __init__(self, model, about=None):
+        refuse_after_fork()
+        embedding = getattr(model, "embedding", None)
+        if not isinstance(embedding, PixelEmbedding):
+            raise ValueError(
+                "`model` must be a LanguageModel with a PixelEmbedding. Received: "
+                f"{type(model).__name__} with {type(embedding).__name__}"
+            )
+        if not model.built:
+            model.build()
+        self.model, self.about = model, dict(about or {})
+        self._draw = compiled(functools.partial(_draw, model), model)
+        self._bits = compiled(functools.partial(_bits, model), model)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of an image."""
+        return self.model.embedding.image_shape
+
+    @refused_after_fork
+    def generate(
+        self,
+        count: int = 1,
+        classes=None,
+        *,
+        temperature: float = 1.0,
+        seed: int = 0,
+        begin=None,
+        rows: int = 0,
+        batch_size: int = BATCH,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Draws images, intensity after intensity, a batch at a time.
+
+        An image depends on its number, the seed and the temperature alone, and on the rows that it
+        begins with.
+
+        Args:
+            count: Number of images.
+            classes: Class of each image, or one for all; `None` for a model without classes.
+            temperature: Divisor of the logits; below 1, images are more probable and more alike.
+            seed: Seed of the random numbers.
+            begin: Images whose first rows are kept, and the rest completed; one of each, uint8
+                array of shape `(count, h, w, channels)`.
+            rows: Number of rows that are kept; whole blocks of a model that draws block by block.
+            batch_size: Number of images that are drawn at the same time.
+            progress: Function that is called after each batch, with the number of images that are
+                drawn and of all.
+
+        Returns:
+            Integer array of shape `(count, h, w, channels)`.
+
+        Raises:
+            ValueError: If a number is out of range, or the classes or `begin` do not fit the model.
+        """
+        embedding = self.model.embedding
+        if count < 1 or batch_size < 1 or not 0 < temperature < float("inf"):
+            raise ValueError(
+                "`count` and `batch_size` must be at least 1 and `temperature` greater than 0. "
+                f"Received: count={count}, batch_size={batch_size}, temperature={temperature}"
+            )
+        kept = self._kept(count, begin, rows)
+        if classes is not None:
+            classes = np.broadcast_to(np.asarray(classes), (count,))
+        given = np.zeros((count, *self.image_shape), "int32") if begin is None else begin
+        ids, labels = embedding.to_ids(given, classes)
+        drawn = []
+        for first in range(0, count, batch_size):
+            chosen = np.minimum(np.arange(first, first + batch_size), count - 1)
+            seeds = ((seed * 1_000_003 + chosen) % 2**31).astype("int32")
+            found = self._draw(
+                ids[chosen, :1], labels[chosen, :kept], seeds, temperature=float(temperature)
+            )
+            drawn.append(ops.convert_to_numpy(found)[: count - first])
+            if progress is not None:
+                progress(min(first + batch_size, count), count)
+        return embedding.to_images(np.concatenate(drawn))
+
+    def _kept(self, count, begin, rows) -> int:
+        """Returns how many intensities are given."""
+        embedding = self.model.embedding
+        if (begin is None) != (rows == 0) or not 0 <= rows < self.image_shape[0]:
+            raise ValueError(
+                "`begin` and `rows` are given together, and rows are fewer than those of an image, "
+                f"{self.image_shape[0]}. Received: rows={rows}, "
+                f"begin={'None' if begin is None else 'images'}"
+            )
+        if begin is not None and len(begin) != count:
+            raise ValueError(
+                f"`begin` must have an image for each of the {count}. Received: {len(begin)}"
+            )
+        of_block = 1 if embedding.query_shape is None else embedding.query_shape[0]
+        if rows % of_block:
+            raise ValueError(
+                f"The model draws in blocks of {of_block} rows: `rows` must be a multiple of them. "
+                f"Received: {rows}"
+            )
+        return rows * embedding.grid[1]
+
+    @refused_after_fork
+    def bits(self, images, classes=None, batch_size: int = BATCH) -> np.ndarray:
+        """Returns the bits a dimension of images: the mean of -log2 p over their intensities.
+
+        Args:
+            images: Integer array of shape `(N, h, w, channels)`.
+            classes: Class of each image; `None` for a model without classes.
+            batch_size: Number of images that are read at the same time.
+
+        Returns:
+            Float array of shape `(N,)`.
+
+        Raises:
+            ValueError: If the images or the classes do not fit the model.
+        """
+        ids, labels = self.model.embedding.to_ids(images, classes)
+        found = [np.zeros(0)]
+        for first in range(0, len(ids), batch_size):
+            chosen = np.minimum(np.arange(first, first + batch_size), len(ids) - 1)
+            bits = ops.convert_to_numpy(self._bits(ids[chosen], labels[chosen]))
+            found.append(bits[: len(ids) - first])
+        return np.concatenate(found)
+
+
+def _draw(model, starts, prefix, seeds, temperature):
+    """Returns the ids of images, `(B, h w channels)`."""
+    length, embedding = model.max_positions, model.embedding
+    found = generate(
+        model,
+        starts,
+        ops.full((starts.shape[0],), length, dtype="int32"),
+        length=length,
+        search=sample,
+        beam_size=1,
+        temperature=temperature,
+        seeds=seeds,
+        prefix=prefix if prefix.shape[1] else None,
+        bos_id=1,
+        eos_id=embedding.first_level - 1,  # a start, which is never probable
+    )
+    return found.ids[:, 0]
+
+
+def _bits(model, ids, labels):
+    """Returns the bits a dimension of images, `(B,)`."""
+    log_probs = ops.log_softmax(model({"target": ids}, training=False), axis=-1)
+    chosen = ops.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+    return -ops.mean(chosen, axis=-1) / np.log(2).astype("float32")

@@ -1,0 +1,130 @@
+"""Images that a model draws, completes and measures."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_transformer as kt
+from keras_transformer.images import ImageGenerator, make_sheet
+from tests.conftest import searches_without_xla
+from tests.weights import randomize
+
+SHAPE, LEVELS = (4, 3, 1), 5
+SIZES = {"num_layers": 1, "d_model": 12, "num_heads": 2, "d_ff": 17, "dropout_rate": 0.0}
+
+
+def make(**options):
+    model = kt.create_image_model(
+        SHAPE, **SIZES, num_levels=LEVELS, **{"attention": "full", **options}
+    )
+    model.build()
+    with searches_without_xla():
+        return ImageGenerator(randomize(model))
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return make()
+
+
+def images(count, seed=1):
+    return np.random.default_rng(seed).integers(0, LEVELS, (count, *SHAPE))
+
+
+@pytest.mark.slow
+def test_an_image_depends_on_its_number_and_the_seed(generator):
+    one = generator.generate(5, seed=3, batch_size=4)
+    assert one.shape == (5, *SHAPE)
+    assert 0 <= one.min() <= one.max() < LEVELS
+    np.testing.assert_array_equal(generator.generate(2, seed=3, batch_size=4), one[:2])
+    np.testing.assert_array_equal(generator.generate(5, seed=3, batch_size=2), one)
+    assert (generator.generate(5, seed=4, batch_size=4) != one).any()
+    assert len({image.tobytes() for image in one}) > 1
+
+
+@pytest.mark.slow
+def test_samples_are_as_frequent_as_they_are_probable():
+    """The first intensity of many images, and that it is the shared seed that draws them."""
+    generator = make(num_classes=2)
+    drawn = generator.generate(600, 1, batch_size=200)
+    start = generator.model({"target": np.array([[2]], "int32")})
+    wanted = np.array(ops.softmax(start))[0, 0, generator.model.embedding.first_level :]
+    found = np.bincount(drawn[:, 0, 0, 0], minlength=LEVELS) / 600
+    assert np.abs(found - wanted).max() < 0.08
+
+
+@pytest.mark.slow
+def test_the_first_rows_are_kept(generator):
+    given, done = images(3), []
+    drawn = generator.generate(
+        3, begin=given, rows=2, batch_size=2, progress=lambda *n: done.append(n)
+    )
+    np.testing.assert_array_equal(drawn[:, :2], given[:, :2])
+    assert (drawn[:, 2:] != given[:, 2:]).any()
+    assert done == [(2, 3), (3, 3)]
+
+
+@pytest.mark.slow
+def test_blocks_are_completed_too():
+    generator = make(attention="local_2d", query_shape=(2, 2), memory_flange=(2, 2))
+    given = images(2)
+    drawn = generator.generate(2, begin=given, rows=2, batch_size=2)
+    np.testing.assert_array_equal(drawn[:, :2], given[:, :2])
+    with pytest.raises(ValueError, match=r"in blocks of 2 rows.* Received: 1"):
+        generator.generate(2, begin=given, rows=1)
+
+
+def test_bits_are_those_of_the_loss(generator):
+    given = images(5)
+    ids, labels = generator.model.embedding.to_ids(given)
+    logits = generator.model({"target": ids})
+    wanted = [
+        float(kt.TokenCrossEntropy(0.0)(labels[n : n + 1], logits[n : n + 1])) for n in range(5)
+    ]
+    found = generator.bits(given, batch_size=3)
+    np.testing.assert_allclose(found, np.array(wanted) / np.log(2), rtol=1e-5)
+    assert generator.bits(given[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 0}, "Received: count=0, batch_size=16, temperature=1.0"),
+        ({"temperature": 0.0}, "temperature=0.0"),
+        ({"rows": 2}, r"are given together.* Received: rows=2, begin=None"),
+        ({"begin": images(1), "rows": 4}, "fewer than those of an image, 4"),
+        ({"count": 2, "begin": images(1), "rows": 2}, "for each of the 2. Received: 1"),
+        ({"classes": 0}, "Received: classes, num_classes=0"),
+        ({"begin": images(1)[..., :2, :], "rows": 2}, r"must have the shape \(B, 4, 3, 1\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(generator, options, message):
+    with pytest.raises(ValueError, match=message):
+        generator.generate(**options)
+
+
+def test_other_models_are_refused():
+    model = kt.LanguageModel.from_sizes(vocabulary_size=23, **{**SIZES, "dropout_rate": 0.1})
+    with pytest.raises(ValueError, match="LanguageModel with PositionalEmbedding"):
+        ImageGenerator(model)
+
+
+def test_a_sheet_has_the_images_in_rows():
+    sheet = make_sheet(images(5).astype("uint8"), columns=2, scale=2, gap=1)
+    assert sheet.shape == ((4 * 3 + 2) * 2, (3 * 2 + 1) * 2, 1)
+    np.testing.assert_array_equal(sheet[10:18:2, 8:14:2], images(5)[3])
+    assert (sheet[8:10] == 255).all()
+    assert (sheet[20:, 8:] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        (images(0), {}, r"with at least one image. Received: \(0, 4, 3, 1\)"),
+        (images(2), {"columns": 0}, "Received: columns=0, scale=1, gap=1"),
+        (images(2)[0], {}, r"Received: \(4, 3, 1\)"),
+    ],
+)
+def test_wrong_sheets_are_refused(given, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_sheet(given, **options)
