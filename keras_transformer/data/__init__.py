@@ -9,7 +9,7 @@ from keras_transformer.data.corpora import (
     JoinedCorpora,
     TaggedCorpus,
 )
-from keras_transformer.data.drawings import Drawings, drawings
+from keras_transformer.data.drawing import Drawings, drawings
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.image_batches import ImageBatches

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_transformer.data import drawings
-from keras_transformer.data.drawings import CLASSES, COLOURS
+from keras_transformer.data.drawing import CLASSES, COLOURS
 
 
 def test_the_same_seed_draws_the_same_images():
