@@ -46,6 +46,7 @@ from benchmarks.turns import (
 )
 
 BATCH = 4  # documents that are translated at a time
+OF_STAGES = ("sentences", "steps", "block_length", "learning_rate")
 
 
 def main(arguments=None):
@@ -67,8 +68,8 @@ def learn(arguments):
     tokenizers = translator.tokenizer, translator.target_tokenizer
     training = TokenPairs.of_texts(book.train, *tokenizers)
     held_out = TokenPairs.of_texts(book.held_out["everyday"], *tokenizers)
-    stages = (arguments.sentences, arguments.steps, arguments.block_length)
-    for sentences, steps, block_length in zip(*stages, strict=True):
+    stages = zip(*(getattr(arguments, name) for name in OF_STAGES), strict=True)
+    for sentences, steps, block_length, learning_rate in stages:
         model = make_model(translator.model, COMPRESSED, block_length=block_length)
         model.set_weights(translator.model.get_weights())
         model.source_weight = arguments.source_weight
@@ -80,9 +81,8 @@ def learn(arguments):
         if weights.is_file():
             model.load_weights(weights)
             continue
-        compile_for_documents(
-            model, keras.optimizers.schedules.CosineDecay(arguments.learning_rate, steps, 0.05)
-        )
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, 0.05)
+        compile_for_documents(model, schedule)
         generator = np.random.default_rng(sentences)
         sizes = (documents, sentences, length, TARGET_LENGTH)
         next_batch = functools.partial(make_batch, training, generator, *sizes)
@@ -163,7 +163,8 @@ def parse(arguments):
     option("--steps", nargs="+", type=int, default=[500, 1500, 1500, 1500], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
     option("--block-length", nargs="+", type=int, default=[64, 64, 256, 256], help="of each stage")
-    option("--learning-rate", type=float, default=1e-3, help="of a stage; it falls to a 20th")
+    rates = [1e-3, 1e-3, 1e-3, 3e-4]
+    option("--learning-rate", nargs="+", type=float, default=rates, help="falls to a 20th")
     option("--source-weight", type=float, default=0.0)
     option("--documents", type=int, default=200, help="number of held-out documents")
     option("--enough", type=float, default=0.985, help="accuracy that ends a stage but the last")
@@ -171,8 +172,9 @@ def parse(arguments):
     option("--threads", type=int, default=usable_processors())
     option("--repeats", type=int, default=3, help="timed steps of each attention; 0 times none")
     parsed = parser.parse_args(arguments)
-    if not len(parsed.sentences) == len(parsed.steps) == len(parsed.block_length):
-        parser.error("give --sentences, --steps and --block-length with a number for each stage")
+    if len({len(getattr(parsed, name)) for name in OF_STAGES}) > 1:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in OF_STAGES)
+        parser.error(f"give {options} with a number for each stage")
     return parsed
 
 

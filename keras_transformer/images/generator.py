@@ -163,7 +163,7 @@ def _draw(model, starts, prefix, seeds, temperature):
         seeds=seeds,
         prefix=prefix if prefix.shape[1] else None,
         bos_id=1,
-        eos_id=embedding.first_level - 1,  # a start, which is never probable
+        eos_id=embedding.first_cell - 1,  # a start, which is never probable
     )
     return found.ids[:, 0]
 

@@ -48,7 +48,7 @@ def test_samples_are_as_frequent_as_they_are_probable():
     generator = make(num_classes=2)
     drawn = generator.generate(600, 1, batch_size=200)
     start = generator.model({"target": np.array([[2]], "int32")})
-    wanted = np.array(ops.softmax(start))[0, 0, generator.model.embedding.first_level :]
+    wanted = np.array(ops.softmax(start))[0, 0, generator.model.embedding.first_cell :]
     found = np.bincount(drawn[:, 0, 0, 0], minlength=LEVELS) / 600
     assert np.abs(found - wanted).max() < 0.08
 

@@ -57,7 +57,7 @@ def test_at_first_every_intensity_costs_eight_bits():
     log_probs = np.array(ops.log_softmax(logits))
     bits = -np.take_along_axis(log_probs, labels[..., None], axis=-1) / np.log(2)
     np.testing.assert_allclose(bits, 8.0, atol=1e-5)
-    assert (np.exp(log_probs[..., : embedding.first_level]) == 0).all()
+    assert (np.exp(log_probs[..., : embedding.first_cell]) == 0).all()
     assert logits.shape[-1] == embedding.vocabulary_size == 258
 
 
@@ -75,7 +75,7 @@ def test_images_become_ids_and_come_back(query_shape, num_classes):
     np.testing.assert_array_equal(embedding.to_images(labels), given)
     np.testing.assert_array_equal(ids[:, 1:], labels[:, :-1])
     np.testing.assert_array_equal(ids[:, 0], 1 + (0 if classes is None else classes))
-    assert labels.min() >= embedding.first_level == 1 + max(num_classes, 1)
+    assert labels.min() >= embedding.first_cell == 1 + max(num_classes, 1)
 
 
 def test_blocks_are_generated_one_after_the_other():
@@ -85,9 +85,9 @@ def test_blocks_are_generated_one_after_the_other():
     grid = np.arange(16).reshape(1, 4, 4, 1)
     _, labels = embedding.to_ids(grid)
     np.testing.assert_array_equal(
-        labels[0] - embedding.first_level, grid[0, :, :, 0][tuple(order.T)]
+        labels[0] - embedding.first_cell, grid[0, :, :, 0][tuple(order.T)]
     )
-    assert (labels[0, :4] - embedding.first_level).tolist() == [0, 1, 4, 5]
+    assert (labels[0, :4] - embedding.first_cell).tolist() == [0, 1, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ def test_wrong_classes_are_refused():
 
 
 def test_more_positions_than_cells_are_refused(embedding):
-    with pytest.raises(ValueError, match=r"\(3, 5, 2\) has 30 intensities"):
+    with pytest.raises(ValueError, match=r"\(3, 5, 2\) has 30 cells"):
         embedding(keras.ops.ones((1, 31), "int32"))

@@ -42,9 +42,9 @@ def test_a_cell_depends_on_those_generated_before(attention):
         other = ids.copy()
         if s == 0:
             continue  # the start, of which there is one
-        other[0, s] = model.embedding.first_level + (ids[0, s] + 1) % LEVELS
+        other[0, s] = model.embedding.first_cell + (ids[0, s] + 1) % LEVELS
         changed = np.array(model({"target": other}))[0]
-        seen[:, s] = np.abs(changed - first)[:, model.embedding.first_level :].max(axis=-1) > 1e-6
+        seen[:, s] = np.abs(changed - first)[:, model.embedding.first_cell :].max(axis=-1) > 1e-6
     assert not np.triu(seen, 1).any()
     assert seen.diagonal()[1:].all()
     if attention == "full":
