@@ -298,6 +298,11 @@ CASES = {
         build=((B, S, D),),
         arguments={"inputs": SOURCE, "positions": SEGMENTS["source_positions"]},
     ),
+    "ColourEmbedding": Case(
+        lambda **options: kt.ColourEmbedding((5, 3, 1), D, num_levels=V - 2, **options),
+        build=((B, T),),
+        arguments={"ids": IDS["target"]},
+    ),
     "PixelEmbedding": Case(
         lambda **options: kt.PixelEmbedding((2, 2, 3), D, num_levels=V - 2, **options),
         build=((B, T),),

@@ -9,7 +9,9 @@ from keras import ops
 from keras_transformer.decoding.generate import generate
 from keras_transformer.decoding.sampling import sample
 from keras_transformer.forking import refuse_after_fork, refused_after_fork
-from keras_transformer.layers import PixelEmbedding
+from keras_transformer.images.colour_search import colour_search
+from keras_transformer.layers import ColourEmbedding, PixelEmbedding
+from keras_transformer.training.logistic_mixture import DiscretizedLogisticMixture
 from keras_transformer.translation.compilation import compiled
 
 BATCH = 16
@@ -19,7 +21,8 @@ class ImageGenerator:
     """A trained model of images, to draw images and to measure them.
 
     Args:
-        model: A `LanguageModel` with a `PixelEmbedding`; see `create_image_model`.
+        model: A `LanguageModel` with a `PixelEmbedding` or a `ColourEmbedding`; see
+            `create_image_model`.
         about: Dict of what else is known of the model.
 
     Raises:
@@ -29,10 +32,10 @@ class ImageGenerator:
     def __init__(self, model, about=None):
         refuse_after_fork()
         embedding = getattr(model, "embedding", None)
-        if not isinstance(embedding, PixelEmbedding):
+        if not isinstance(embedding, PixelEmbedding | ColourEmbedding):
             raise ValueError(
-                "`model` must be a LanguageModel with a PixelEmbedding. Received: "
-                f"{type(model).__name__} with {type(embedding).__name__}"
+                "`model` must be a LanguageModel with a PixelEmbedding or a ColourEmbedding. "
+                f"Received: {type(model).__name__} with {type(embedding).__name__}"
             )
         if not model.built:
             model.build()
@@ -91,13 +94,14 @@ class ImageGenerator:
         if classes is not None:
             classes = np.broadcast_to(np.asarray(classes), (count,))
         given = np.zeros((count, *self.image_shape), "int32") if begin is None else begin
-        ids, labels = embedding.to_ids(given, classes)
+        ids, _ = embedding.to_ids(given, classes)
+        cells = ids[:, 1 : kept + 1]  # fewer than all
         drawn = []
         for first in range(0, count, batch_size):
             chosen = np.minimum(np.arange(first, first + batch_size), count - 1)
             seeds = ((seed * 1_000_003 + chosen) % 2**31).astype("int32")
             found = self._draw(
-                ids[chosen, :1], labels[chosen, :kept], seeds, temperature=float(temperature)
+                ids[chosen, :1], cells[chosen], seeds, temperature=float(temperature)
             )
             drawn.append(ops.convert_to_numpy(found)[: count - first])
             if progress is not None:
@@ -150,14 +154,15 @@ class ImageGenerator:
 
 
 def _draw(model, starts, prefix, seeds, temperature):
-    """Returns the ids of images, `(B, h w channels)`."""
+    """Returns the ids of images, `(B, cells)`."""
     length, embedding = model.max_positions, model.embedding
+    mixture = _mixture(embedding)
     found = generate(
         model,
         starts,
         ops.full((starts.shape[0],), length, dtype="int32"),
         length=length,
-        search=sample,
+        search=sample if mixture is None else colour_search(embedding, mixture),
         beam_size=1,
         temperature=temperature,
         seeds=seeds,
@@ -170,6 +175,18 @@ def _draw(model, starts, prefix, seeds, temperature):
 
 def _bits(model, ids, labels):
     """Returns the bits a dimension of images, `(B,)`."""
-    log_probs = ops.log_softmax(model({"target": ids}, training=False), axis=-1)
-    chosen = ops.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+    outputs, mixture = model({"target": ids}, training=False), _mixture(model.embedding)
+    if mixture is None:
+        chosen = ops.take_along_axis(ops.log_softmax(outputs), labels[..., None], axis=-1)[..., 0]
+    else:
+        chosen = mixture.log_probs(labels, outputs) / mixture.channels
     return -ops.mean(chosen, axis=-1) / np.log(2).astype("float32")
+
+
+def _mixture(embedding):
+    """Returns the distribution of the output; `None` if intensities are tokens."""
+    if isinstance(embedding, PixelEmbedding):
+        return None
+    return DiscretizedLogisticMixture(
+        embedding.image_shape[2], embedding.num_mixtures, embedding.num_levels
+    )

@@ -7,6 +7,7 @@ from keras_transformer.layers.attention import (
     dot_product_attention,
 )
 from keras_transformer.layers.bidirectional_recurrent_block import BidirectionalRecurrentBlock
+from keras_transformer.layers.colour_embedding import ColourEmbedding
 from keras_transformer.layers.convolution_module import ConvolutionModule
 from keras_transformer.layers.convolution_step import ConvolutionStep
 from keras_transformer.layers.convolutional_attention import ConvolutionalAttention
@@ -56,6 +57,7 @@ __all__ = [
     "AttendingConvolutionModule",
     "AttentionMask",
     "BidirectionalRecurrentBlock",
+    "ColourEmbedding",
     "ConvolutionModule",
     "ConvolutionStep",
     "ConvolutionalAttention",

@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.layers import (
+    ColourEmbedding,
     DecoderBlock,
     DotProductAttention,
     LocalAttention,
@@ -14,6 +15,7 @@ from keras_transformer.models.decoder_stack import DecoderStack
 from keras_transformer.models.language_model import LanguageModel
 
 ATTENTIONS = ("full", "local", "local_2d")
+OUTPUTS = ("categorical", "mixture")
 
 
 def create_image_model(
@@ -27,6 +29,8 @@ def create_image_model(
     block_length=256,
     query_shape=(8, 16),
     memory_flange=(8, 8),
+    output="categorical",
+    num_mixtures=10,
     num_levels=256,
     num_classes=0,
     dropout_rate=0.1,
@@ -35,8 +39,12 @@ def create_image_model(
 ):
     """Returns a `LanguageModel` of images, which generates intensity after intensity.
 
-    From [Parmar et al., 2018](https://arxiv.org/abs/1802.05751). Its loss in bits a dimension is
-    that of `TokenCrossEntropy`, the mean over all intensities in nats, divided by ln 2.
+    From [Parmar et al., 2018](https://arxiv.org/abs/1802.05751). With the output `"categorical"`,
+    every intensity is a token with a probability of its own (`PixelEmbedding`), and the loss is
+    `TokenCrossEntropy(0.0)`. With `"mixture"`, a pixel with all its channels is a token, whose
+    probability is a mixture of logistics (`ColourEmbedding`), and the loss is a
+    `DiscretizedLogisticMixture`. Either loss is the mean over all intensities in nats; divided by
+    ln 2, it is bits a dimension.
 
     Args:
         image_shape: Tuple of three integers: rows, columns and channels.
@@ -47,10 +55,12 @@ def create_image_model(
         attention: `"full"`, to all that was generated before; `"local"`, to the same block of the
             rows, read one after the other, and the block before (`LocalAttention`); or
             `"local_2d"`, to what is near in both dimensions (`LocalAttention2D`).
-        block_length: Integer. Of `"local"`: number of intensities of a block.
+        block_length: Integer. Of `"local"`: number of tokens of a block.
         query_shape: Tuple of two integers. Of `"local_2d"`: rows and columns of a block, where the
-            channels of a pixel count as columns.
+            channels of a pixel count as columns if they are tokens.
         memory_flange: Tuple of two integers. Of `"local_2d"`: see `LocalAttention2D`.
+        output: `"categorical"` or `"mixture"`.
+        num_mixtures: Integer. Of `"mixture"`: number of components.
         num_levels: Integer. Number of intensities.
         num_classes: Integer. Number of classes; 0 for images without classes.
         dropout_rate: Float. Fraction of sub-layer outputs and embeddings to drop in training.
@@ -72,16 +82,15 @@ def create_image_model(
         raise ValueError(
             f"`attention` must be one of {', '.join(ATTENTIONS)}. Received: {attention!r}"
         )
+    if output not in OUTPUTS:
+        raise ValueError(f"`output` must be one of {', '.join(OUTPUTS)}. Received: {output!r}")
     dtype = keras.dtype_policies.get(dtype)
-    embedding = PixelEmbedding(
-        image_shape,
-        d_model,
-        num_levels,
-        num_classes,
-        query_shape if attention == "local_2d" else None,
-        dropout_rate,
-        dtype=dtype,
-    )
+    blocks_of = query_shape if attention == "local_2d" else None
+    sizes = (image_shape, d_model, num_levels, num_classes, blocks_of, dropout_rate)
+    if output == "mixture":
+        embedding = ColourEmbedding(*sizes, num_mixtures, dtype=dtype)
+    else:
+        embedding = PixelEmbedding(*sizes, dtype=dtype)
     blocks = []
     for _ in range(num_layers):
         block = DecoderBlock(

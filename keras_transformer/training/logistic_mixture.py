@@ -111,17 +111,32 @@ class DiscretizedLogisticMixture(RefusedAfterFork, DeclaresCapabilities, keras.l
             seed: Integer, `keras.random.SeedGenerator` or `None`.
             temperature: Float, greater than 0. Divides the logits, and multiplies the scales.
         """
-        logits, means, log_scales, coefficients = self._parts(parameters)
         seeds = keras.random.SeedGenerator(seed) if isinstance(seed, int | None) else seed
         limits = {"minval": 1e-5, "maxval": 1 - 1e-5, "dtype": "float32", "seed": seeds}
-        noise = -ops.log(-ops.log(keras.random.uniform(ops.shape(logits), **limits)))
+        before = tuple(ops.shape(parameters)[:-1])
+        of_components = keras.random.uniform((*before, self.num_mixtures), **limits)
+        of_channels = keras.random.uniform((*before, self.channels), **limits)
+        return self.draw(parameters, of_components, of_channels, temperature)
+
+    @refused_after_fork
+    def draw(self, parameters, of_components, of_channels, temperature=1.0):
+        """Returns the intensities of pixels that uniform random numbers stand for.
+
+        Args:
+            parameters: As in `sample`.
+            of_components: Float tensor of shape `(..., num_mixtures)`, between 0 and 1.
+            of_channels: Float tensor of shape `(..., channels)`, between 0 and 1.
+            temperature: As in `sample`.
+        """
+        logits, means, log_scales, coefficients = self._parts(parameters)
+        noise = -ops.log(-ops.log(of_components))
         component = ops.argmax(logits / temperature + noise, axis=-1)
         chosen = ops.one_hot(component, self.num_mixtures, dtype="float32")[..., None, :]
         means, log_scales, coefficients = (
             ops.sum(part * chosen, axis=-1) for part in (means, log_scales, coefficients)
         )
-        u = keras.random.uniform(ops.shape(means), **limits)
-        spread = temperature * ops.exp(log_scales) * (ops.log(u) - ops.log1p(-u))
+        distance = ops.log(of_channels) - ops.log1p(-of_channels)
+        spread = temperature * ops.exp(log_scales) * distance
         x = []
         for channel in range(self.channels):
             mean = means[..., channel]

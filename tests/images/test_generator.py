@@ -43,6 +43,35 @@ def test_an_image_depends_on_its_number_and_the_seed(generator):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shape", [(4, 3, 1), (3, 2, 3)])
+def test_colours_are_drawn_step_by_step(shape):
+    """Cold ones are what one pass prefers; warm ones depend on number and seed; rows are kept."""
+    options = {"output": "mixture", "num_mixtures": 2, "attention": "full", "num_levels": 16}
+    model = kt.create_image_model(shape, **SIZES, **options, num_classes=2)
+    model.build()
+    with searches_without_xla():
+        generator = ImageGenerator(randomize(model))
+    cold = generator.generate(2, [1, 0], temperature=1e-5, batch_size=2)
+    ids, labels = model.embedding.to_ids(cold, [1, 0])
+    mixture = kt.DiscretizedLogisticMixture(shape[2], 2, 16)
+    parameters = model({"target": ids})
+    sizes = [(*ids.shape, 2), (*ids.shape, shape[2])]
+    again = mixture.draw(parameters, *(np.full(size, 0.5, "float32") for size in sizes), 1e-5)
+    np.testing.assert_array_equal(again, labels)
+    assert cold.std() > 0
+    warm = generator.generate(5, 0, seed=3, batch_size=4)
+    np.testing.assert_array_equal(generator.generate(2, 0, seed=3, batch_size=2), warm[:2])
+    assert (generator.generate(5, 0, seed=4, batch_size=4) != warm).any()
+    assert 0 <= warm.min() <= warm.max() < 16
+    kept = generator.generate(2, 1, begin=warm[:2], rows=2, batch_size=2)
+    np.testing.assert_array_equal(kept[:, :2], warm[:2, :2])
+    wanted = [
+        float(mixture(labels[n : n + 1], parameters[n : n + 1])) / np.log(2) for n in range(2)
+    ]
+    np.testing.assert_allclose(generator.bits(cold, [1, 0]), wanted, rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_samples_are_as_frequent_as_they_are_probable():
     """The first intensity of many images, and that it is the shared seed that draws them."""
     generator = make(num_classes=2)
