@@ -4,9 +4,9 @@
 
 A document has 200 sentences of the phrasebook, some 2,000 tokens, of which one stands between two
 marks: its translation is the target. The model of `--run`, which translates single sentences, goes
-on to longer and longer documents, stage after stage (`--sentences`, `--steps`). A stage but the
-last ends sooner if `--enough` of the tokens are predicted. After each, documents of held-out
-sentences are translated, greedily; the share of exact translations is printed.
+on to longer and longer documents, stage after stage (`--sentences`, `--steps`). After each,
+documents of held-out sentences are translated, greedily; the share of exact translations is
+printed.
 The weights of each stage are kept in `--output`, and a finished stage is not trained again.
 
 Blocks of local attention have `--block-length` tokens, few at first: so already short documents
@@ -86,36 +86,23 @@ def learn(arguments):
         generator = np.random.default_rng(sentences)
         sizes = (documents, sentences, length, TARGET_LENGTH)
         next_batch = functools.partial(make_batch, training, generator, *sizes)
-        enough = arguments.enough if sentences < arguments.sentences[-1] else None
-        fit(model, next_batch, steps, arguments.report_every, enough)
+        fit(model, next_batch, steps, arguments.report_every)
         model.save_weights(weights)
         share = exact_share(translator, held_out, sentences, length, arguments.documents)
         print(f"{sentences} sentences: {share:.1%} of {arguments.documents} exact", flush=True)
     return length
 
 
-class EnoughAccuracy(keras.callbacks.Callback):
-    """Ends the training when the accuracy of an epoch reaches a threshold."""
-
-    def __init__(self, threshold):
-        super().__init__()
-        self.threshold = threshold
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = logs["accuracy"] >= self.threshold
-
-
-def fit(model, next_batch, steps, report_every, enough):
-    """Trains on batches that are made one after the other, until `enough` tokens are right."""
+def fit(model, next_batch, steps, report_every):
+    """Trains on batches that are made one after the other."""
 
     def batches():
         while True:
             yield next_batch()
 
     epochs = max(1, steps // report_every)
-    callbacks = [] if enough is None else [EnoughAccuracy(enough)]
     sizes = {"steps_per_epoch": steps // epochs, "epochs": epochs}
-    model.fit(batches(), **sizes, callbacks=callbacks, shuffle=False, verbose=2)
+    model.fit(batches(), **sizes, shuffle=False, verbose=2)
 
 
 def exact_share(translator, pairs, sentences, length, documents):
@@ -160,14 +147,13 @@ def parse(arguments):
     option("--run", type=Path, required=True, help="finished run of memory_compressed")
     option("--output", type=Path, required=True, help="folder for the weights of the stages")
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
-    option("--steps", nargs="+", type=int, default=[500, 1500, 1500, 1500], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[1500, 2000, 1500, 1200], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
     option("--block-length", nargs="+", type=int, default=[64, 64, 256, 256], help="of each stage")
-    rates = [1e-3, 1e-3, 1e-3, 3e-4]
+    rates = [1e-3, 1e-3, 5e-4, 3e-4]
     option("--learning-rate", nargs="+", type=float, default=rates, help="falls to a 20th")
     option("--source-weight", type=float, default=0.0)
     option("--documents", type=int, default=200, help="number of held-out documents")
-    option("--enough", type=float, default=0.985, help="accuracy that ends a stage but the last")
     option("--report-every", type=int, default=50, help="steps between lines of progress")
     option("--threads", type=int, default=usable_processors())
     option("--repeats", type=int, default=3, help="timed steps of each attention; 0 times none")
