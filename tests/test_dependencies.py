@@ -51,7 +51,7 @@ MAY_IMPORT = {
     },
     "serving": {"forking", "text", "decoding", "translation", "formats", "illustrate", "io"},
     "illustrate": {"translation", "decoding", "layers"},
-    "images": {"forking", "layers", "training", "decoding", "translation"},
+    "images": {"forking", "layers", "training", "models", "decoding", "translation", "io"},
     "cli": EVERYTHING,
     "__init__": EVERYTHING,
     "__main__": {"cli", "io"},

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from keras import ops
@@ -42,6 +43,36 @@ class ImageGenerator:
         self.model, self.about = model, dict(about or {})
         self._draw = compiled(functools.partial(_draw, model), model)
         self._bits = compiled(functools.partial(_bits, model), model)
+
+    def save(self, folder: str | Path) -> None:
+        """Saves the model to a run folder, from which `load` restores it.
+
+        Args:
+            folder: Path of the folder, which is created if it does not exist, or its URL.
+
+        Raises:
+            FolderInUseError: If another process writes to the folder.
+        """
+        from keras_transformer.images.run_folder import save_run
+
+        save_run(self, folder)
+
+    @classmethod
+    @refused_after_fork
+    def load(cls, folder: str | Path) -> "ImageGenerator":
+        """Loads the model of a run folder, written by `save`.
+
+        Args:
+            folder: Path of the folder, or its URL, from which the files are fetched.
+
+        Raises:
+            RunError: If the folder is missing, incomplete or damaged, or holds another kind of run.
+        """
+        from keras_transformer.images.run_folder import FILES, load_run
+        from keras_transformer.io import fetched_folder
+
+        with fetched_folder(folder, FILES) as local:
+            return cls(**load_run(local))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

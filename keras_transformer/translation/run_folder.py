@@ -53,6 +53,7 @@ KINDS = {  # by the key `kind` of `run.json`, which runs of translators do not h
     "translator": "a translator: use `Translator.load`, or `python -m keras_transformer translate`",
     "language_model": "a language model, which continues texts: use `TextGenerator.load`, or "
     "`python -m keras_transformer generate`",
+    "images": "an image model: use `keras_transformer.images.ImageGenerator.load`",
 }
 
 
@@ -157,7 +158,7 @@ def load_run(folder: Path, kind: str = "translator") -> dict:
         RunError: The folder is missing, incomplete or damaged, or holds another kind of run.
     """
     description = read_description(folder)
-    found = _check_kind(description, kind, folder)
+    found = check_kind(description, kind, folder)
     try:
         model = _make_model(description)
         if "quantization" in description:
@@ -206,7 +207,7 @@ def load_tokenizers(folder: Path, shared: bool, special_ids: dict) -> dict:
     return tokenizers
 
 
-def _check_kind(description: dict, kind: str, folder) -> str:
+def check_kind(description: dict, kind: str, folder) -> str:
     """Returns what a run holds; raises a RunError if that is another known kind."""
     found = str(description.get("kind", "translator"))
     if found != kind and found in KINDS:
@@ -220,7 +221,7 @@ def check_translator(folder: str | os.PathLike) -> None:
     This reads no weights, so that a command can fail before its work.
     """
     with fetched_folder(folder, [DESCRIPTION]) as local:
-        _check_kind(read_description(local), "translator", folder)
+        check_kind(read_description(local), "translator", folder)
 
 
 def run_kind(folder: str | os.PathLike) -> str:
