@@ -1,5 +1,5 @@
 """Command line for finished runs: `python -m keras_transformer translate`, `generate`, `score`,
-`evaluate`, `export`, `import`, `adapt` and `illustrate`.
+`evaluate`, `export`, `import`, `adapt`, `illustrate`, `serve` and `sample-images`.
 """
 
 import os
@@ -9,6 +9,7 @@ from keras_transformer.cli import (
     add_import_option,
     commands,
     evaluation,
+    image_commands,
     import_modules,
     join_repeated,
     name_each_value,
@@ -51,6 +52,8 @@ POSITIONALS = {
     },
     "illustrate": {"help": "The sentence to translate."},
 }
+KEYWORDS = {"from": "checkpoint", "class": "image_class"}  # of Python: no names of parameters
+GIVEN_OTHERWISE = {"text", "checkpoint", "modules", "image_class"}  # parameters, not options
 LISTS = ("import", "against", "input")  # options that may be given again
 LISTS_OF = {"serve": ("run",)}  # of one command
 COMMANDS = {
@@ -63,6 +66,7 @@ COMMANDS = {
     "adapt": commands.adapt,
     "illustrate": commands.illustrate,
     "serve": serving.serve,
+    "sample-images": image_commands.sample_images,
 }
 
 
@@ -85,9 +89,7 @@ def parse(arguments: list[str]):
         summary = (function.__doc__ or name).splitlines()[0]  # `python -OO` has no docstrings
         subparser = program.make_parser(f"{PROGRAM} {name}", summary)
         flags = FLAGS.get(name, {})
-        subparser.add_function_arguments(
-            function, as_group=False, skip={"text", "checkpoint", "modules", *flags}
-        )
+        subparser.add_function_arguments(function, as_group=False, skip={*GIVEN_OTHERWISE, *flags})
         for flag, description in flags.items():
             subparser.add_argument(f"--{flag}", action="store_true", help=description)
         if name == "import":  # of a checkpoint; it loads no run
@@ -96,6 +98,8 @@ def parse(arguments: list[str]):
             )
         else:
             add_import_option(subparser)
+        if name == "sample-images":
+            subparser.add_argument("--class", type=int, help="Class of the images, from 0.")
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])
         subcommands.add_subcommand(name, subparser, help=summary)
@@ -103,8 +107,9 @@ def parse(arguments: list[str]):
     parsed = parser.parse_args(arguments)
     options = parsed[parsed.command].as_dict()
     modules = options.pop("import", [])
-    if "from" in options:  # a Python keyword, which cannot name a parameter
-        options["checkpoint"] = options.pop("from")
+    for keyword, parameter in KEYWORDS.items():
+        if keyword in options:
+            options[parameter] = options.pop(keyword)
     places = {name: options[name] for name in ("run", "output") if options.get(name)}
     options |= {name: path_or_url(place) for name, place in places.items() if type(place) is str}
     if parsed.command == "serve":  # workers import them again

@@ -1,0 +1,124 @@
+"""The command `sample-images`: pictures that an image model draws, on a sheet."""
+
+import sys
+from pathlib import Path
+
+from keras_transformer.io import atomic_write, local_path
+
+
+def sample_images(
+    run: str,
+    output: str,
+    count: int = 32,
+    image_class: int | None = None,
+    complete: str = "",
+    rows: int = 0,
+    temperature: float = 1.0,
+    seed: int = 0,
+    columns: int = 8,
+    scale: int = 4,
+    batch_size: int = 16,
+) -> None:
+    """Draws images with an image model, and puts them on a sheet, a PNG file.
+
+    Args:
+        run: Folder of a finished run of an image model, or its URL, such as s3://bucket/run.
+        output: PNG file to write, on a local disk.
+        count: Number of images.
+        image_class: Class of the images, passed as --class, from 0, of a run with classes. By
+            default, all classes in turns.
+        complete: PNG file whose first rows are kept, and the rest drawn, once for each image.
+        rows: For --complete. Number of rows that are kept; by default, half.
+        temperature: Below 1 favours probable intensities, above 1 adds variety.
+        seed: Seed of the random numbers.
+        columns: Images in a row of the sheet.
+        scale: Every pixel becomes a square of so many pixels on either side.
+        batch_size: Number of images that are drawn at the same time.
+    """
+    output = local_path(output, "--output")
+    _check_output(output)
+    if rows and not complete:
+        raise ValueError("--rows only applies to --complete: give an image to complete, too.")
+    import numpy as np
+
+    from keras_transformer.images import ImageGenerator, make_sheet
+
+    make_sheet(np.zeros((1, 1, 1, 1)), columns, scale)  # validates them before the work
+    generator = ImageGenerator.load(run)
+    number_of_classes = generator.model.embedding.num_classes
+    if image_class is not None and not 0 <= image_class < number_of_classes:
+        known = f"0 to {number_of_classes - 1}" if number_of_classes else "none"
+        raise ValueError(f"The run has the classes {known}. Received: --class {image_class}")
+    classes = None
+    if number_of_classes:
+        turns = [number % number_of_classes for number in range(count)]
+        classes = turns if image_class is None else image_class
+    begin = None
+    if complete:
+        begin = _begin(complete, generator.image_shape, count)
+        rows = rows or generator.image_shape[0] // 2
+    images = generator.generate(
+        count,
+        classes,
+        temperature=temperature,
+        seed=seed,
+        begin=begin,
+        rows=rows,
+        batch_size=min(batch_size, count),
+        progress=_progress_bar(count),
+    )
+    levels = generator.model.embedding.num_levels
+    _write_png(make_sheet(images * 255 // (levels - 1), columns, scale), output)
+
+
+def _check_output(output: Path) -> None:
+    """Raises a ValueError unless a PNG file can be written, and an ImportError without Pillow."""
+    if output.is_dir() or output.suffix.lower() != ".png":
+        raise ValueError(f"--output must name a .png file. Received: {output}")
+    if not output.parent.is_dir():
+        raise ValueError(f"The folder {output.parent} of --output does not exist: create it first.")
+    try:
+        import PIL  # noqa: F401
+    except ModuleNotFoundError as error:
+        message = 'PNG files need Pillow: pip install "keras_transformer[images]"'
+        raise ImportError(message) from error
+
+
+def _begin(path: str, image_shape: tuple[int, int, int], count: int):
+    """Returns an image of a file, once for each image to draw."""
+    import numpy as np
+
+    from keras_transformer.data.image_files import read_png
+
+    image = read_png(local_path(path, "--complete"))
+    if image.shape != image_shape:
+        expected, received = (" x ".join(map(str, shape)) for shape in (image_shape, image.shape))
+        raise ValueError(
+            f"--complete {path} must be as large as the images of the run, {expected} (rows, "
+            f"columns, channels). Received: {received}"
+        )
+    return np.broadcast_to(image, (count, *image.shape))
+
+
+def _write_png(image, path: Path) -> None:
+    from PIL import Image
+
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    with atomic_write(path) as scratch:
+        Image.fromarray(pixels.astype("uint8")).save(scratch, format="PNG")
+
+
+def _progress_bar(count: int):
+    """Returns a callback that draws a progress bar; `None` without a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(total=count, unit="image", file=sys.stderr)
+
+    def update(done: int, total: int) -> None:
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return update

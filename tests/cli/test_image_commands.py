@@ -1,0 +1,92 @@
+"""Pictures from the command line: a sheet, classes, completions, and what is wrong in one line."""
+
+import numpy as np
+import pytest
+
+from keras_transformer.__main__ import main
+from keras_transformer.images import ImageGenerator, make_sheet
+from tests.images.test_generator import LEVELS, SHAPE, make
+
+Image = pytest.importorskip("PIL.Image", reason="PNG files need Pillow")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return make(num_classes=3)
+
+
+@pytest.fixture(scope="module")
+def run(generator, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images") / "run"
+    generator.save(folder)
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(generator, monkeypatch):
+    """So that nothing is compiled twice."""
+    monkeypatch.setattr(ImageGenerator, "load", lambda folder: generator)
+
+
+def sheet_of(path):
+    return np.asarray(Image.open(path))
+
+
+def in_256(images):
+    return images * 255 // (LEVELS - 1)
+
+
+@pytest.mark.slow
+def test_a_sheet_has_all_classes_in_turns(run, generator, tmp_path):
+    output = tmp_path / "sheet.png"
+    command = ["sample-images", "--run", run, "--output", str(output), "--count", "5"]
+    assert main([*command, "--columns", "3", "--scale", "2", "--seed", "4"]) == 0
+    drawn = generator.generate(5, [0, 1, 2, 0, 1], seed=4, batch_size=5)
+    np.testing.assert_array_equal(sheet_of(output), make_sheet(in_256(drawn), 3, 2)[..., 0])
+    assert main([*command, "--class", "2", "--temperature", "0.5"]) == 0
+    drawn = generator.generate(5, 2, temperature=0.5, batch_size=5)
+    np.testing.assert_array_equal(sheet_of(output), make_sheet(in_256(drawn), 8, 4)[..., 0])
+
+
+def save(path, shape):
+    Image.fromarray(np.full(shape, 3, "uint8")).save(path)
+    return str(path)
+
+
+@pytest.mark.slow
+def test_an_image_is_completed(run, tmp_path):
+    output, given = tmp_path / "sheet.png", save(tmp_path / "given.png", SHAPE[:2])
+    command = ["sample-images", "--run", run, "--output", str(output), "--count", "5"]
+    assert main([*command, "--complete", given, "--scale", "1", "--columns", "5"]) == 0
+    sheet = sheet_of(output)
+    for left in range(0, 20, 4):
+        assert (sheet[:2, left : left + 3] == in_256(np.array(3))).all()
+    assert (sheet[2:, :3] != sheet[2:, 4:7]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--output sheet.jpg", "--output must name a .png file. Received: sheet.jpg"),
+        ("--output none/sheet.png", "The folder none of --output does not exist"),
+        ("--output sheet.png --class 3", "The run has the classes 0 to 2. Received: --class 3"),
+        ("--output sheet.png --class -1", "Received: --class -1"),
+        ("--output sheet.png --rows 2", "--rows only applies to --complete"),
+        ("--output sheet.png --complete other.png", "must be as large as the images of the run, "
+         "4 x 3 x 1 (rows, columns, channels). Received: 5 x 3 x 1"),
+        ("--output sheet.png --complete none.png", "none.png cannot be read as a PNG file"),
+        ("--output sheet.png --complete given.png --rows 4", "fewer than those of an image, 4"),
+        ("--output sheet.png --temperature 0", "temperature=0.0"),
+        ("--output sheet.png --count 0", "Received: count=0"),
+        ("--output sheet.png --columns 0", "Received: columns=0, scale=4, gap=1"),
+    ],
+)  # fmt: skip
+def test_one_line_says_what_is_wrong(run, tmp_path, options, message, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "given.png", SHAPE[:2])
+    save(tmp_path / "other.png", (5, 3))
+    assert main(["sample-images", "--run", run, *options.split()]) == 1
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "sheet.png").exists()
