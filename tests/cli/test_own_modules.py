@@ -77,7 +77,8 @@ def test_what_is_no_module_is_refused(folder, name, message):
 def test_every_command_that_loads_a_run_takes_modules(command):
     required = {
         "translate": [], "generate": [], "serve": [], "illustrate": ["--output", "x", "one"],
-        "export": ["--output", "x"], "sample-images": ["--output", "x.png"], "adapt": ["--adapter", "a", "--output", "x"],
+        "export": ["--output", "x"], "sample-images": ["--output", "x.png"],
+        "adapt": ["--adapter", "a", "--output", "x"],
         "score": ["--source", "a", "--target", "b"], "evaluate": ["--source", "a", "--reference",
         "b"],
     }  # fmt: skip
