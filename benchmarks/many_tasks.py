@@ -61,8 +61,8 @@ def scores_of(run, sentences):
 
     from keras_transformer import Translator
     from keras_transformer.data.phrasebook import phrasebook
-    from trainers.images import open_images
     from trainers.multitask_recipe import MultitaskRecipe
+    from trainers.task_images import open_images
 
     settings = yaml.safe_load(Path(f"{run}.yaml").read_text(encoding="utf-8"))
     recipe, translator = MultitaskRecipe(output=run, **settings), Translator.load(run)

@@ -187,6 +187,11 @@ def check_options(module, options):
         from trainers.recipe_file import read_recipe
 
         read_recipe(module, options, MultitaskRecipe)
+    elif module == "trainers.images":
+        from trainers.image_recipe import ImageRecipe
+        from trainers.recipe_file import read_recipe
+
+        read_recipe(module, options, ImageRecipe)
     elif module == "trainers.tpu_check":
         from trainers.tpu_check.__main__ import read_check
 

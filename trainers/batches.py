@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.images import open_images
 from trainers.recipe import Recipe
+from trainers.task_images import open_images
 from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenizers
 
 

@@ -1,103 +1,254 @@
-"""The images of a recipe for several tasks."""
+"""Trains an Image Transformer, from images to a run folder.
 
-import zipfile
+    python -m trainers.images --config RECIPE --output RUN
+
+Every option of `trainers/image_recipe.py` can be given in the recipe or on the command line, which
+overrides the recipe. The same command resumes an interrupted run exactly.
+"""
+
+import dataclasses
+import math
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from keras_transformer import cli
 from keras_transformer.io import local_path
-from trainers.tasks import DIGITS, Task
+from trainers.image_data import ImageData, open_images
+from trainers.image_recipe import ImageRecipe
+from trainers.model import make_optimizer
+from trainers.recipe_file import plain_values, read_recipe, write_recipe
+from trainers.remote_output import SentStates, clear_remote, send_run
+from trainers.resume import (
+    explain_write_errors,
+    find_interrupted_state,
+    restore_recipe,
+    resume_hint,
+    state_folder,
+)
+from trainers.run_folder import (
+    clear_run,
+    read_only_run_folder,
+    remove_partial_writes,
+    run_folder,
+)
 
-HELD_OUT = 5  # one of so many images is held out
-
-
-class Images(NamedTuple):
-    """Batches to train on, and images to validate on, with their classes."""
-
-    train: object  # ImageBatches
-    held_out: np.ndarray
-    held_out_classes: np.ndarray
-
-    def callback(self):
-        """Returns a callback that logs how many of the held-out images are classified right."""
-        import keras
-
-        images, classes = self.held_out, self.held_out_classes
-
-        class ImageAccuracy(keras.callbacks.Callback):
-            def on_epoch_end(self, epoch, logs=None):
-                logits = keras.ops.convert_to_numpy(self.model.classify(images))
-                if logs is not None:
-                    logs["val_image_accuracy"] = float((logits.argmax(-1) == classes).mean())
-
-        return ImageAccuracy()
+PROGRAM = "python -m trainers.images"
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 
 
-def open_images(recipe, parts: int) -> Images:
-    """Reads the images of a recipe and splits them.
-
-    Args:
-        recipe: `MultitaskRecipe` with a task of images.
-        parts: Number of equal parts of a batch.
-    """
-    from keras_transformer.data import ImageBatches
-
-    task = recipe.image_task
-    images, classes = read_digits() if task.corpus == DIGITS else read_images(task, recipe)
-    order = np.random.default_rng(recipe.seed).permutation(len(images))
-    held_out, train = order[: len(order) // HELD_OUT], order[len(order) // HELD_OUT :]
-    size = -(-recipe.images_per_batch // parts) * parts
-    print(
-        f"Images of the task {task.name}: {len(train):,} to train on, {size} beside each batch of "
-        f"texts; {len(held_out):,} held out.",
-        flush=True,
-    )
-    batches = ImageBatches(images[train], classes[train], size, recipe.seed)
-    return Images(batches, images[held_out], classes[held_out])
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line and returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return cli.run(PROGRAM, lambda: run(read_recipe(PROGRAM, arguments, ImageRecipe)))
 
 
-def read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the 1,797 handwritten digits of scikit-learn, 8 x 8 pixels, and their classes."""
+def run(recipe: ImageRecipe) -> int:
+    """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
+    from keras_transformer import Stopped
+    from keras_transformer.distribution import WorkerLostError
+
     try:
-        from sklearn.datasets import load_digits
-    except ModuleNotFoundError:
-        raise ValueError(
-            "corpus: digits needs scikit-learn, which is not installed: "
-            'pip install "keras_transformer[digits]"'
-        ) from None
-    digits = load_digits()
-    return (digits.images / 16).astype("float32")[..., None], digits.target
+        train(recipe)
+    except (Stopped, WorkerLostError) as stopped:
+        print(f"{PROGRAM}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
+        return STOPPED
+    return 0
 
 
-def read_images(task: Task, recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the images of a file of NumPy, and their classes.
+class Sequences(NamedTuple):
+    """The images of a recipe as ids: `ImageSequences` to train and to validate on."""
+
+    train: object
+    validation: object
+
+
+def train(recipe: ImageRecipe) -> None:
+    """Runs a recipe: prepares the images, fits the model, saves the run."""
+    import keras
+
+    from keras_transformer.distribution import choose_devices
+
+    data = open_images(recipe)
+    devices = choose_devices(recipe.strategy, recipe.devices)
+    if devices.workers > 1:
+        local_path(recipe.output, "The --output of several workers")
+    print(f"Training on {devices.description}.", flush=True)
+    keras.utils.set_random_seed(recipe.seed)
+    with run_folder(recipe) if devices.is_chief else read_only_run_folder(recipe) as output:
+        with devices.scope():
+            generator = make_generator(recipe, data)
+        sequences = make_sequences(recipe, data, generator.model.embedding, devices)
+        state = find_interrupted_state(recipe, sequences, output)
+        if devices.is_chief:
+            remove_partial_writes(output)
+        if state is None:
+            recipe, metadata = start(recipe, sequences, generator, devices, output)
+        else:
+            recipe, metadata = restore_recipe(recipe, state), state.metadata["run"]
+            progress = state.metadata["progress"]
+            print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.")
+        with explain_write_errors(recipe, output), devices.detect_lost_workers():
+            fit(recipe, generator, sequences, metadata, devices, output, state)
+            if devices.is_chief:
+                bits = measure(generator, data)
+                generator.about |= {"bits_per_dimension": bits}
+                generator.save(output)
+                state_folder(output).clear()
+                send_run(recipe)
+                print(f"{bits:.4f} bits a dimension on {len(data.held_out.images):,} images.")
+        print(f"Saved to {recipe.output}.")
+
+
+def make_generator(recipe: ImageRecipe, data: ImageData):
+    """Returns an `ImageGenerator` with a new model."""
+    from keras_transformer import create_image_model
+    from keras_transformer.images import ImageGenerator
+
+    model = create_image_model(
+        data.shape,
+        recipe.num_layers,
+        recipe.d_model,
+        recipe.num_heads,
+        recipe.d_ff,
+        attention=recipe.attention,
+        block_length=recipe.block_length,
+        query_shape=(recipe.query_rows, recipe.query_columns),
+        memory_flange=(recipe.flange_rows, recipe.flange_columns),
+        output=recipe.distribution,
+        num_mixtures=recipe.num_mixtures,
+        num_classes=data.num_classes,
+        dropout_rate=recipe.dropout_rate,
+        norm=recipe.norm,
+        dtype=recipe.precision,
+    )
+    return ImageGenerator(model, {"data": recipe.data, "seed": recipe.seed})
+
+
+def make_sequences(recipe: ImageRecipe, data: ImageData, embedding, devices) -> Sequences:
+    """Returns the images as ids, in batches of which equal parts fit the devices."""
+    from keras_transformer.data import ImageSequences
+
+    parts = devices.replicas * recipe.accumulate_steps
+    size = -(-recipe.images_per_batch // parts) * parts
+    sequences = []
+    for labelled in (data.train, data.held_out):
+        classes = labelled.classes if data.num_classes else None
+        sequences.append(
+            ImageSequences(*embedding.to_ids(labelled.images, classes), size, recipe.seed)
+        )
+    return Sequences(*sequences)
+
+
+def start(recipe: ImageRecipe, sequences: Sequences, generator, devices, output: Path):
+    """Prepares the folder of a new run; returns the completed recipe and the states' metadata."""
+    from keras_transformer import describe_model
+
+    given = recipe
+    steps = recipe.steps_per_epoch or sequences.train.steps_per_epoch
+    recipe = dataclasses.replace(recipe, steps_per_epoch=steps)
+    metadata = {
+        "given": plain_values(given),
+        "chosen": plain_values(recipe),
+        "texts": {
+            "training": sequences.train.fingerprint(),
+            "validation": sequences.validation.fingerprint(),
+        },
+        "model": describe_model(generator.model),
+        "about": generator.about,
+    }
+    if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
+        clear_run(output)
+        clear_remote(recipe)
+        write_recipe(recipe, output)  # first: it identifies the folder as a run
+        send_run(recipe)
+    return recipe, metadata
+
+
+def fit(recipe, generator, sequences: Sequences, metadata, devices, output: Path, state) -> None:
+    """Trains the model, and loads the average of the last weights into it.
 
     Raises:
-        ValueError: It is no such file, or its arrays are not those that the task describes.
+        ValueError: Training has diverged.
     """
-    path = local_path(recipe.data_folder or Path(), "data_folder of images") / task.file
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            images, classes = file["images"], file["classes"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    import keras
+
+    from keras_transformer import (
+        KeepCheckpoints,
+        NoStopSignal,
+        SaveState,
+        average_checkpoints,
+        resumable_fit,
+    )
+
+    model, train = generator.model, sequences.train
+    with devices.scope():
+        compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
+    kept = KeepCheckpoints(
+        output / "checkpoints", max(1, recipe.averaged_checkpoints), write=devices.is_chief
+    )
+    saver = SaveState(
+        SentStates(recipe, output),
+        recipe.checkpoint_steps,
+        metadata,
+        write=devices.is_chief,
+        stop=None if devices.workers == 1 else NoStopSignal(),
+    )
+    print(
+        f"{len(train.ids):,} images of {' x '.join(map(str, generator.image_shape))}; "
+        f"{model.count_params():,} parameters; batches of {train.batch_size} images, "
+        f"{train.batch_size * train.ids.shape[1]:,} tokens",
+        flush=True,
+    )
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    if recipe.tensorboard and devices.is_chief:
+        callbacks.append(keras.callbacks.TensorBoard(output / "logs"))
+    history = resumable_fit(
+        model,
+        lambda step: train.dataset(start_step=step),
+        saver,
+        steps_per_epoch=recipe.steps_per_epoch,
+        epochs=recipe.epochs,
+        state=state,
+        validation_data=sequences.validation.each_once(),
+        callbacks=[kept, *callbacks],
+        verbose=(1 if sys.stdout.isatty() else 2) if devices.is_chief else 0,
+    )
+    loss = history.history["loss"][-1]
+    if not math.isfinite(loss):
         raise ValueError(
-            f"{path}, of the task {task.name}, must be a file of NumPy, .npz, with the arrays "
-            f"images and classes. {error}"
-        ) from None
-    size = (task.image_size, task.image_size, task.image_channels)
-    fits = images.shape[1:] == size and classes.shape == images.shape[:1]
-    if not fits or len(images) < HELD_OUT or classes.dtype.kind not in "iu":
-        raise ValueError(
-            f"{path} must have images of shape (N, {', '.join(map(str, size))}), {HELD_OUT} "
-            f"at least, and classes of shape (N,), integers. Received: images {images.shape}, "
-            f"classes {classes.shape}, {classes.dtype}"
+            f"The loss became {loss} in epoch {len(history.epoch)}: training has diverged. Lower "
+            "--learning-rate-scale, or raise --warmup-steps."
         )
-    if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-        raise ValueError(f"{path} must have images with values from 0 to 1.")
-    if classes.min() < 0 or classes.max() >= task.num_classes:
-        raise ValueError(
-            f"{path} must have classes from 0 to {task.num_classes - 1}, as num_classes "
-            f"says. Received: {classes.min()} to {classes.max()}"
+    devices.from_chief(0.0)  # other workers wait until the chief has written the last files
+    average_checkpoints(model, kept.paths())
+
+
+def compile_model(recipe: ImageRecipe, model, jit_compile: bool) -> None:
+    """Compiles a built model with the optimizer and loss of a recipe."""
+    from keras_transformer import DiscretizedLogisticMixture, TokenCrossEntropy
+
+    loss = TokenCrossEntropy(0.0)
+    if recipe.distribution == "mixture":
+        embedding = model.embedding
+        loss = DiscretizedLogisticMixture(
+            embedding.image_shape[2], embedding.num_mixtures, embedding.num_levels
         )
-    return images, classes
+    model.compile(
+        optimizer=make_optimizer(recipe, model.d_model),
+        loss=loss,
+        jit_compile=jit_compile,
+        steps_per_execution=recipe.steps_per_execution,
+        accumulate_steps=recipe.accumulate_steps,
+    )
+    model.optimizer.build(model.trainable_variables)  # in the caller's strategy scope
+
+
+def measure(generator, data: ImageData) -> float:
+    """Returns the bits a dimension of the images that the model has not seen."""
+    classes = data.held_out.classes if data.num_classes else None
+    return float(generator.bits(data.held_out.images, classes).mean())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

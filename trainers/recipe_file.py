@@ -44,7 +44,10 @@ def read_recipe(program: str, arguments: list[str], recipe_class: type = Recipe)
     arguments = name_each_value(with_underscores(arguments), "architecture_options")
     refuse_repeated(arguments, may_repeat=("config", *REPEATED))
     _refuse_dots(arguments)
-    parser = make_parser(program, f"Trains a {recipe_class.PRODUCT}, from text to a run folder.")
+    material = getattr(recipe_class, "MATERIAL", "text")
+    parser = make_parser(
+        program, f"Trains a {recipe_class.PRODUCT}, from {material} to a run folder."
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="Recipe, a YAML file.")
     parser.add_class_arguments(recipe_class, as_group=False)
     add_import_option(parser)

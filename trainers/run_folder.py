@@ -76,7 +76,7 @@ def _is_run_folder(output: Path) -> bool:
         recipe = yaml.safe_load((output / "recipe.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return False
-    return isinstance(recipe, dict) and {"output", "preset", "seed"} <= recipe.keys()
+    return isinstance(recipe, dict) and {"output", "epochs", "seed"} <= recipe.keys()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from keras_transformer.data.drawing import Drawings, drawings
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.image_batches import ImageBatches
+from keras_transformer.data.image_files import LabelledImages, read_idx_folder, read_png_folder
+from keras_transformer.data.image_sequences import ImageSequences
 from keras_transformer.data.packed_batches import PackedBatches
 from keras_transformer.data.parallel_files import ParallelFiles, TsvFile
 from keras_transformer.data.texts import TextBatches, TextFile, TextPieces
@@ -27,8 +29,10 @@ __all__ = [
     "EvaluationBatches",
     "FilterReport",
     "ImageBatches",
+    "ImageSequences",
     "InMemoryCorpus",
     "JoinedCorpora",
+    "LabelledImages",
     "PackedBatches",
     "PairFilter",
     "ParallelFiles",
@@ -41,4 +45,6 @@ __all__ = [
     "TokenCache",
     "TsvFile",
     "drawings",
+    "read_idx_folder",
+    "read_png_folder",
 ]

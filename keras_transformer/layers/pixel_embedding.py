@@ -114,8 +114,8 @@ class PixelEmbedding(GridEmbedding):
         """
         images = np.asarray(images)
         starts = self.check_images(images, classes)
-        grid = images.reshape(len(images), *self.grid)
-        labels = (grid[:, self.order[:, 0], self.order[:, 1]] + self.first_cell).astype("int32")
+        grid = images.reshape(len(images), *self.grid).astype("int32")  # bytes would overflow
+        labels = grid[:, self.order[:, 0], self.order[:, 1]] + np.int32(self.first_cell)
         return np.concatenate([starts[:, None], labels[:, :-1]], axis=1), labels
 
     def to_images(self, ids):

@@ -78,6 +78,15 @@ def test_images_become_ids_and_come_back(query_shape, num_classes):
     assert labels.min() >= embedding.first_cell == 1 + max(num_classes, 1)
 
 
+def test_bytes_do_not_overflow():
+    embedding = kt.PixelEmbedding(SHAPE, D, num_classes=4)
+    given = images(2, levels=256).astype("uint8")
+    given[0, 0, 0, 0] = 255
+    _, labels = embedding.to_ids(given, np.array([3, 0], "uint8"))
+    assert labels[0, 0] == 255 + embedding.first_cell
+    np.testing.assert_array_equal(embedding.to_images(labels), given)
+
+
 def test_blocks_are_generated_one_after_the_other():
     """In the order of `LocalAttention2D`, whose grid has the channels as columns."""
     embedding = kt.PixelEmbedding((4, 4, 1), D, 16, query_shape=(2, 2))

@@ -14,10 +14,10 @@ from keras_transformer.data import ImageBatches
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.trainers.conftest import TINY, once, toy_pairs
 from tests.trainers.test_resume import more_callbacks
-from trainers.images import open_images, read_digits
 from trainers.multitask import PROGRAM, main
 from trainers.multitask_recipe import MultitaskRecipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values
+from trainers.task_images import open_images, read_digits
 from trainers.tasks import parse_tasks
 
 QUICK = once(

@@ -1,0 +1,115 @@
+"""Batches of images as sequences of ids, in a reproducible order with random access."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transformer.data.mixing import ShuffledMembers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class ImageSequences:
+    """Batches of images as ids, which an image model trains on.
+
+    Batch `step` depends on the images, the seed and this number alone. The images form an endless
+    stream, one permutation after another, that is cut into batches of the same size.
+
+    Args:
+        ids: Integer array of shape `(N, T)`: what the model reads, as `to_ids` of its embedding
+            returns it.
+        labels: Integer array of shape `(N, T)` or `(N, T, channels)`: what it predicts.
+        batch_size: Integer. Number of images of a batch.
+        seed: Seed of the order.
+
+    Raises:
+        ValueError: There are no images, or not as many ids as labels, or `batch_size` is less than
+            1.
+
+    Example:
+
+    >>> batches = ImageSequences(np.ones((5, 9), "int32"), np.zeros((5, 9), "int32"), batch_size=2)
+    >>> inputs, labels = batches.batch(7)
+    >>> inputs["target"].shape, labels.shape, batches.steps_per_epoch
+    ((2, 9), (2, 9), 3)
+    """
+
+    def __init__(self, ids: np.ndarray, labels: np.ndarray, batch_size: int, seed: int = 0):
+        if ids.ndim != 2 or not len(ids) or labels.shape[:2] != ids.shape:
+            raise ValueError(
+                "Ids must have shape (N, T), with N at least 1, and labels (N, T) or (N, T, "
+                f"channels). Received: ids {ids.shape}, labels {labels.shape}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        self.ids = ids.astype("int32")
+        self.labels = labels.astype("int32")
+        self.batch_size = batch_size
+        self._stream = ShuffledMembers(np.arange(len(ids)), 0, seed)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in which all images occur, rounded up."""
+        return -(-len(self.ids) // self.batch_size)
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the images."""
+        return hashlib.sha256(self.ids.tobytes() + self.labels.tobytes()).hexdigest()
+
+    def batch(self, step: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Returns the inputs and the labels of a step, which counts from 0."""
+        members = self._stream.members(step * self.batch_size, (step + 1) * self.batch_size)
+        return {"target": self.ids[members]}, self.labels[members]
+
+    def dataset(self, start_step: int = 0) -> "tf.data.Dataset":
+        """Returns an endless dataset of batches.
+
+        Args:
+            start_step: Number of batches that were taken before.
+        """
+
+        def endless() -> Iterator:
+            step = start_step
+            while True:
+                yield self.batch(step)
+                step += 1
+
+        return self._dataset(endless, self.batch_size)
+
+    def each_once(self) -> "tf.data.Dataset":
+        """Returns a dataset in which each image occurs once, the last batch filled with padding."""
+
+        def once() -> Iterator:
+            for first in range(0, len(self.ids), self.batch_size):
+                ids, labels = (
+                    part[first : first + self.batch_size] for part in (self.ids, self.labels)
+                )
+                weight = np.zeros((self.batch_size,), "float32")
+                weight[: len(ids)] = 1
+                missing = self.batch_size - len(ids)
+                filled = [
+                    np.concatenate([part, part[:1].repeat(missing, axis=0)])
+                    for part in (ids, labels)
+                ]
+                yield {"target": filled[0]}, filled[1], weight
+
+        return self._dataset(once, self.batch_size, weighted=True)
+
+    def _dataset(self, batches, size: int, weighted: bool = False) -> "tf.data.Dataset":
+        import tensorflow as tf
+
+        signature = (
+            {"target": tf.TensorSpec((size, *self.ids.shape[1:]), tf.int32)},
+            tf.TensorSpec((size, *self.labels.shape[1:]), tf.int32),
+        )
+        if weighted:
+            signature += (tf.TensorSpec((size,), tf.float32),)
+        options = tf.data.Options()
+        policy = tf.data.experimental.AutoShardPolicy.DATA
+        options.experimental_distribute.auto_shard_policy = policy
+        options.autotune.enabled = False  # its thread can delay the end of an iterator by seconds
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        return dataset.with_options(options).prefetch(2)

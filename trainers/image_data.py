@@ -1,0 +1,114 @@
+"""The images of a recipe, to train and to test on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_transformer.io import local_path
+from trainers.image_recipe import DRAWINGS, TFDS, ImageRecipe
+
+
+class ImageData(NamedTuple):
+    """Images to train on, and images that the model never sees, each `LabelledImages`."""
+
+    train: object
+    held_out: object
+    num_classes: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns and channels of an image."""
+        return self.train.images.shape[1:]
+
+
+def open_images(recipe: ImageRecipe) -> ImageData:
+    """Reads or draws the images of a recipe.
+
+    Raises:
+        ImportError: A package that reads them is not installed.
+        ValueError: There are none, they cannot be read, or they have no classes and need some.
+    """
+    if recipe.data == DRAWINGS:
+        parts = drawn(recipe)
+    elif recipe.data.startswith(TFDS):
+        parts = from_tfds(recipe.data.removeprefix(TFDS))
+    else:
+        parts = from_folder(local_path(recipe.data, "--data"), recipe)
+    train, held_out = parts
+    if recipe.held_out_images and recipe.data != DRAWINGS:
+        held_out = _first(held_out, recipe.held_out_images)
+    num_classes = 0
+    if recipe.classes:
+        if train.classes is None or held_out.classes is None:
+            raise ValueError(
+                f"classes needs images with classes, which {recipe.data} does not have."
+            )
+        num_classes = int(max(train.classes.max(), held_out.classes.max())) + 1
+    if train.images.shape[1:] != held_out.images.shape[1:]:
+        raise ValueError(
+            f"Images to train and to test on must be of one size. Received: "
+            f"{train.images.shape[1:]} and {held_out.images.shape[1:]} of {recipe.data}"
+        )
+    return ImageData(train, held_out, num_classes)
+
+
+def _first(labelled, count):
+    classes = labelled.classes
+    return type(labelled)(labelled.images[:count], None if classes is None else classes[:count])
+
+
+def drawn(recipe: ImageRecipe):
+    """Returns drawings to train on, and others."""
+    from keras_transformer.data import drawings
+
+    sizes = (recipe.image_size, recipe.channels)
+    count = recipe.num_images
+    everything = drawings(count + recipe.held_out_images, *sizes, seed=recipe.seed)
+    return [
+        type(everything)(everything.images[part], everything.classes[part])
+        for part in (slice(count), slice(count, None))
+    ]
+
+
+def from_folder(folder: Path, recipe: ImageRecipe):
+    """Returns the images of a folder of idx files or PNG files."""
+    from keras_transformer.data import LabelledImages, read_idx_folder, read_png_folder
+
+    if not folder.is_dir():
+        raise ValueError(
+            f"--data must be {DRAWINGS}, {TFDS}NAME or a folder. Received: {recipe.data}"
+        )
+    if any(folder.glob("*-idx3-ubyte*")):
+        return [read_idx_folder(folder, split) for split in ("train", "test")]
+    images, classes = read_png_folder(folder)
+    count = recipe.held_out_images or len(images) // 10
+    if not 0 < count < len(images):
+        raise ValueError(
+            f"{folder} has {len(images)} PNG files, of which {count} cannot be held out: give "
+            "--held-out-images."
+        )
+    order = np.random.default_rng(recipe.seed).permutation(len(images))
+    return [
+        LabelledImages(images[part], None if classes is None else classes[part])
+        for part in (order[count:], order[:count])
+    ]
+
+
+def from_tfds(name: str):
+    """Returns the images of a dataset of tensorflow-datasets, which it downloads."""
+    import tensorflow_datasets as tfds
+
+    from keras_transformer.data import LabelledImages
+
+    parts = []
+    for split in ("train", "test"):
+        try:
+            loaded = tfds.as_numpy(tfds.load(name, split=split, batch_size=-1))
+        except (tfds.core.DatasetNotFoundError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise ValueError(f"{TFDS}{name} cannot be read: {reason}") from None
+        if getattr(loaded.get("image"), "ndim", 0) != 4:
+            raise ValueError(f"{TFDS}{name} has no images of one size.")
+        parts.append(LabelledImages(loaded["image"], loaded.get("label")))
+    return parts
