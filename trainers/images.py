@@ -23,8 +23,8 @@ from trainers.resume import (
     explain_write_errors,
     find_interrupted_state,
     restore_recipe,
-    resume_hint,
     state_folder,
+    train_until_stopped,
 )
 from trainers.run_folder import (
     clear_run,
@@ -34,7 +34,6 @@ from trainers.run_folder import (
 )
 
 PROGRAM = "python -m trainers.images"
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,15 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(recipe: ImageRecipe) -> int:
     """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
-    from keras_transformer import Stopped
-    from keras_transformer.distribution import WorkerLostError
-
-    try:
-        train(recipe)
-    except (Stopped, WorkerLostError) as stopped:
-        print(f"{PROGRAM}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
-        return STOPPED
-    return 0
+    return train_until_stopped(train, recipe, PROGRAM)
 
 
 class Sequences(NamedTuple):

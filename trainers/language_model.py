@@ -29,13 +29,12 @@ from trainers.remote_output import SentStates, send_run
 from trainers.resume import (
     explain_write_errors,
     find_interrupted_state,
-    resume_hint,
     state_folder,
+    train_until_stopped,
 )
 from trainers.run_folder import read_only_run_folder, remove_partial_writes, run_folder
 
 PROGRAM = "python -m trainers.language_model"
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,15 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(recipe: LanguageRecipe) -> int:
     """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
-    from keras_transformer import Stopped
-    from keras_transformer.distribution import WorkerLostError
-
-    try:
-        train(recipe)
-    except (Stopped, WorkerLostError) as stopped:
-        print(f"{PROGRAM}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
-        return STOPPED
-    return 0
+    return train_until_stopped(train, recipe, PROGRAM)
 
 
 def train(recipe: LanguageRecipe) -> None:

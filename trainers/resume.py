@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trainers.corpora import Corpora
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, recipe_from_values
 
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 # Options that do not change the resulting model.
 FREE_OPTIONS = ("output", "overwrite", "checkpoint_steps", "tensorboard")
 # Options that locate the texts, which are compared by their content instead.
@@ -133,6 +134,25 @@ def rebuild_translator(state, tokenizers: tuple, model=None):
         max_source_length=metadata["max_source_length"],
         about=metadata["about"],
     )
+
+
+def train_until_stopped(train: Callable, recipe: Recipe, program: str) -> int:
+    """Trains and returns the exit code: 0, or 75 for a run that can be resumed.
+
+    Args:
+        train: Function of a recipe that trains and saves.
+        recipe: `Recipe`, or that of another program.
+        program: How the program is called.
+    """
+    from keras_transformer import Stopped
+    from keras_transformer.distribution import WorkerLostError
+
+    try:
+        train(recipe)
+    except (Stopped, WorkerLostError) as stopped:
+        print(f"{program}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
+        return STOPPED
+    return 0
 
 
 def resume_hint(recipe: Recipe) -> str:

@@ -31,9 +31,9 @@ from trainers.resume import (
     find_interrupted_state,
     rebuild_translator,
     restore_recipe,
-    resume_hint,
     resume_metadata,
     state_folder,
+    train_until_stopped,
 )
 from trainers.run_folder import (
     clear_run,
@@ -49,7 +49,6 @@ from trainers.tokenizers import (
 )
 
 PROGRAM = "python -m trainers.translation"
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, try again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,15 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(recipe: Recipe, program: str = PROGRAM) -> int:
     """Trains and returns the exit code: 0, or 75 for a run that can be resumed."""
-    from keras_transformer import Stopped
-    from keras_transformer.distribution import WorkerLostError
-
-    try:
-        train(recipe)
-    except (Stopped, WorkerLostError) as stopped:
-        print(f"{program}: {stopped} {resume_hint(recipe)}", file=sys.stderr)
-        return STOPPED
-    return 0
+    return train_until_stopped(train, recipe, program)
 
 
 def train(recipe: Recipe) -> None:
