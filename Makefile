@@ -53,7 +53,8 @@ test: lint
 LONG := tests/system tests/colab tests/benchmarks tests/formats \
   tests/layers/test_convolution_module.py tests/layers/test_relative_attention.py \
   tests/layers/test_semantic_hashing.py tests/layers/test_vector_quantizer.py \
-  tests/models/test_multi_model.py tests/models/test_latent_transformer.py
+  tests/models/test_multi_model.py tests/models/test_latent_transformer.py \
+  tests/models/test_image_model.py
 define run-slow
 	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --quick-to-compile --durations=20 \
 	  tests $(LONG:%=--ignore=%)
