@@ -463,6 +463,14 @@ CASES = {
         arguments={"inputs": {"target": IDS["target"]}},
         float32_output=True,
     ),
+    "EncoderDecoder of images": Case(
+        lambda **options: kt.create_enlarging_model(
+            (2, 4, 1), (3, 5, 1), num_layers=1, **SIZES, block_length=2, num_levels=V - 2, **options
+        ),
+        build=(),
+        arguments={"inputs": IDS},
+        float32_output=True,
+    ),
     "LanguageModel of images": Case(
         lambda **options: kt.create_image_model(
             (3, 5, 1),

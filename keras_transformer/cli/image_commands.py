@@ -45,7 +45,7 @@ def sample_images(
 
     make_sheet(np.zeros((1, 1, 1, 1)), columns, scale)  # validates them before the work
     generator = ImageGenerator.load(run)
-    number_of_classes = generator.model.embedding.num_classes
+    number_of_classes = generator.model.target_embedding.num_classes
     if image_class is not None and not 0 <= image_class < number_of_classes:
         known = f"0 to {number_of_classes - 1}" if number_of_classes else "none"
         raise ValueError(f"The run has the classes {known}. Received: --class {image_class}")
@@ -67,7 +67,7 @@ def sample_images(
         batch_size=min(batch_size, count),
         progress=_progress_bar(count),
     )
-    levels = generator.model.embedding.num_levels
+    levels = generator.model.target_embedding.num_levels
     _write_png(make_sheet(images * 255 // (levels - 1), columns, scale), output)
 
 

@@ -23,7 +23,8 @@ class ImageGenerator:
 
     Args:
         model: A `LanguageModel` with a `PixelEmbedding` or a `ColourEmbedding`; see
-            `create_image_model`.
+            `create_image_model`. Or an `EncoderDecoder` with two of them, which enlarges images;
+            see `create_enlarging_model`.
         about: Dict of what else is known of the model.
 
     Raises:
@@ -32,11 +33,11 @@ class ImageGenerator:
 
     def __init__(self, model, about=None):
         refuse_after_fork()
-        embedding = getattr(model, "embedding", None)
+        embedding = getattr(model, "target_embedding", None)
         if not isinstance(embedding, PixelEmbedding | ColourEmbedding):
             raise ValueError(
-                "`model` must be a LanguageModel with a PixelEmbedding or a ColourEmbedding. "
-                f"Received: {type(model).__name__} with {type(embedding).__name__}"
+                "`model` must have a PixelEmbedding or a ColourEmbedding. Received: "
+                f"{type(model).__name__} with {type(embedding).__name__}"
             )
         if not model.built:
             model.build()
@@ -77,7 +78,12 @@ class ImageGenerator:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Rows, columns and channels of an image."""
-        return self.model.embedding.image_shape
+        return self.model.target_embedding.image_shape
+
+    @property
+    def small_shape(self) -> tuple[int, int, int] | None:
+        """The same of the images that are enlarged; `None` for a model that reads none."""
+        return self.model.source_embedding.image_shape if hasattr(self.model, "encoder") else None
 
     @refused_after_fork
     def generate(
@@ -89,6 +95,7 @@ class ImageGenerator:
         seed: int = 0,
         begin=None,
         rows: int = 0,
+        small=None,
         batch_size: int = BATCH,
         progress: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
@@ -105,6 +112,8 @@ class ImageGenerator:
             begin: Images whose first rows are kept, and the rest completed; one of each, uint8
                 array of shape `(count, h, w, channels)`.
             rows: Number of rows that are kept; whole blocks of a model that draws block by block.
+            small: Images to enlarge, one for each, uint8 array of the model's `small_shape`; `None`
+                for a model that reads none.
             batch_size: Number of images that are drawn at the same time.
             progress: Function that is called after each batch, with the number of images that are
                 drawn and of all.
@@ -115,7 +124,7 @@ class ImageGenerator:
         Raises:
             ValueError: If a number is out of range, or the classes or `begin` do not fit the model.
         """
-        embedding = self.model.embedding
+        embedding = self.model.target_embedding
         if count < 1 or batch_size < 1 or not 0 < temperature < float("inf"):
             raise ValueError(
                 "`count` and `batch_size` must be at least 1 and `temperature` greater than 0. "
@@ -127,21 +136,37 @@ class ImageGenerator:
         given = np.zeros((count, *self.image_shape), "int32") if begin is None else begin
         ids, _ = embedding.to_ids(given, classes)
         cells = ids[:, 1 : kept + 1]  # fewer than all
+        sources = self._sources(small, count, ids[:, :1])
         drawn = []
         for first in range(0, count, batch_size):
             chosen = np.minimum(np.arange(first, first + batch_size), count - 1)
             seeds = ((seed * 1_000_003 + chosen) % 2**31).astype("int32")
             found = self._draw(
-                ids[chosen, :1], cells[chosen], seeds, temperature=float(temperature)
+                sources[chosen], cells[chosen], seeds, temperature=float(temperature)
             )
             drawn.append(ops.convert_to_numpy(found)[: count - first])
             if progress is not None:
                 progress(min(first + batch_size, count), count)
         return embedding.to_images(np.concatenate(drawn))
 
+    def _sources(self, small, count: int, starts) -> np.ndarray:
+        """Returns what is read before an image: its start, or a small image."""
+        if (small is None) != (self.small_shape is None):
+            raise ValueError(
+                "`small` must be given to a model that enlarges images, and to no other. Received: "
+                f"{'None' if small is None else 'images'}"
+            )
+        if small is None:
+            return starts
+        if len(small) != count:
+            raise ValueError(
+                f"`small` must have an image for each of the {count}. Received: {len(small)}"
+            )
+        return self.model.source_embedding.read(small)
+
     def _kept(self, count, begin, rows) -> int:
-        """Returns how many intensities are given."""
-        embedding = self.model.embedding
+        """Returns how many cells are given."""
+        embedding = self.model.target_embedding
         if (begin is None) != (rows == 0) or not 0 <= rows < self.image_shape[0]:
             raise ValueError(
                 "`begin` and `rows` are given together, and rows are fewer than those of an image, "
@@ -161,12 +186,13 @@ class ImageGenerator:
         return rows * embedding.grid[1]
 
     @refused_after_fork
-    def bits(self, images, classes=None, batch_size: int = BATCH) -> np.ndarray:
+    def bits(self, images, classes=None, small=None, batch_size: int = BATCH) -> np.ndarray:
         """Returns the bits a dimension of images: the mean of -log2 p over their intensities.
 
         Args:
             images: Integer array of shape `(N, h, w, channels)`.
             classes: Class of each image; `None` for a model without classes.
+            small: The small image of each, as in `generate`.
             batch_size: Number of images that are read at the same time.
 
         Returns:
@@ -175,23 +201,24 @@ class ImageGenerator:
         Raises:
             ValueError: If the images or the classes do not fit the model.
         """
-        ids, labels = self.model.embedding.to_ids(images, classes)
+        ids, labels = self.model.target_embedding.to_ids(images, classes)
+        sources = self._sources(small, len(ids), ids[:, :1])
         found = [np.zeros(0)]
         for first in range(0, len(ids), batch_size):
             chosen = np.minimum(np.arange(first, first + batch_size), len(ids) - 1)
-            bits = ops.convert_to_numpy(self._bits(ids[chosen], labels[chosen]))
+            bits = ops.convert_to_numpy(self._bits(sources[chosen], ids[chosen], labels[chosen]))
             found.append(bits[: len(ids) - first])
         return np.concatenate(found)
 
 
-def _draw(model, starts, prefix, seeds, temperature):
+def _draw(model, sources, prefix, seeds, temperature):
     """Returns the ids of images, `(B, cells)`."""
-    length, embedding = model.max_positions, model.embedding
-    mixture = _mixture(embedding)
+    embedding = model.target_embedding
+    length, mixture = embedding.max_positions, _mixture(embedding)
     found = generate(
         model,
-        starts,
-        ops.full((starts.shape[0],), length, dtype="int32"),
+        sources,
+        ops.full((sources.shape[0],), length, dtype="int32"),
         length=length,
         search=sample if mixture is None else colour_search(embedding, mixture),
         beam_size=1,
@@ -204,9 +231,10 @@ def _draw(model, starts, prefix, seeds, temperature):
     return found.ids[:, 0]
 
 
-def _bits(model, ids, labels):
+def _bits(model, sources, ids, labels):
     """Returns the bits a dimension of images, `(B,)`."""
-    outputs, mixture = model({"target": ids}, training=False), _mixture(model.embedding)
+    inputs = {"target": ids} | ({"source": sources} if hasattr(model, "encoder") else {})
+    outputs, mixture = model(inputs, training=False), _mixture(model.target_embedding)
     if mixture is None:
         chosen = ops.take_along_axis(ops.log_softmax(outputs), labels[..., None], axis=-1)[..., 0]
     else:

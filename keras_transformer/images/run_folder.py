@@ -73,7 +73,7 @@ def load_run(folder: Path) -> dict:
     path = folder / DESCRIPTION
     try:
         model = model_from_description(description["model"])
-        model.embedding.to_images  # noqa: B018 (what it must have)
+        model.target_embedding.to_images  # noqa: B018 (what it must have)
     except UnregisteredError as error:
         raise RunError(f"{path} needs code of your own. {error}") from error
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:

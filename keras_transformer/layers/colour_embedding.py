@@ -145,12 +145,14 @@ class ColourEmbedding(GridEmbedding):
             A tuple of two int32 arrays: the start and all pixels but the last, `(B, h w)`, and the
             intensities of all, `(B, h w, C)`.
         """
-        images = np.asarray(images)
-        starts = self.check_images(images, classes)
-        labels = images[:, self.order[:, 0], self.order[:, 1]].astype("int32")
+        ids = self.read(images, classes)
+        labels = np.asarray(images)[:, self.order[:, 0], self.order[:, 1]].astype("int32")
+        return ids[:, :-1], labels
+
+    def cell_ids(self, images):
+        cells = images[:, self.order[:, 0], self.order[:, 1]].astype("int64")
         powers = self.num_levels ** np.arange(self.image_shape[2])
-        ids = (labels @ powers + self.first_cell).astype("int32")
-        return np.concatenate([starts[:, None], ids[:, :-1]], axis=1), labels
+        return (cells @ powers + self.first_cell).astype("int32")
 
     def to_images(self, ids):
         """Returns the images of generated ids, `(B, h w)`: intensities, `(B, h, w, C)`."""

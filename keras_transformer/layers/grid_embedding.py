@@ -14,7 +14,7 @@ class GridEmbedding(Layer):
 
     An image is a grid of cells, which are generated one after the other. Ids are 0 for padding; 1
     for the start of an image, or 1 to `num_classes` for that of an image of a class; then cells,
-    from `first_cell` on. A subclass defines `grid` and `cell_vectors`.
+    from `first_cell` on. A subclass defines `grid`, `cell_vectors` and `cell_ids`.
     """
 
     def __init__(
@@ -65,13 +65,31 @@ class GridEmbedding(Layer):
         """
         raise NotImplementedError
 
+    def cell_ids(self, images):
+        """Returns the ids of all cells, in the order of generation, int32 `(B, cells)`."""
+        raise NotImplementedError
+
+    def read(self, images, classes=None):
+        """Returns the start and all cells of images, int32 `(B, cells + 1)`: what an encoder reads.
+
+        Args:
+            images: Integer array of shape `(B, h, w, C)`, intensities.
+            classes: Integer array of shape `(B,)`, from 0; `None` without classes.
+
+        Raises:
+            ValueError: If images or classes do not fit.
+        """
+        images = np.asarray(images)
+        starts = self.check_images(images, classes)
+        return np.concatenate([starts[:, None], self.cell_ids(images)], axis=1)
+
     def call(self, ids, positions=None):
         cells = self.max_positions
         if positions is None:
-            if isinstance(ids.shape[1], int) and ids.shape[1] > cells:
+            if isinstance(ids.shape[1], int) and ids.shape[1] > cells + 1:
                 raise ValueError(
-                    f"An image of shape {self.image_shape} has {cells} cells. Received: ids of "
-                    f"shape {tuple(ids.shape)}"
+                    f"An image of shape {self.image_shape} has {cells} cells, and a start. "
+                    f"Received: ids of shape {tuple(ids.shape)}"
                 )
             positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
         place = ops.take(self.order, ops.clip(positions, 0, cells - 1), axis=0)

@@ -112,11 +112,12 @@ class PixelEmbedding(GridEmbedding):
             A tuple of two int32 arrays of shape `(B, h w C)`: the start and all intensities but the
             last, and the intensities.
         """
-        images = np.asarray(images)
-        starts = self.check_images(images, classes)
+        ids = self.read(images, classes)
+        return ids[:, :-1], ids[:, 1:]
+
+    def cell_ids(self, images):
         grid = images.reshape(len(images), *self.grid).astype("int32")  # bytes would overflow
-        labels = grid[:, self.order[:, 0], self.order[:, 1]] + np.int32(self.first_cell)
-        return np.concatenate([starts[:, None], labels[:, :-1]], axis=1), labels
+        return grid[:, self.order[:, 0], self.order[:, 1]] + np.int32(self.first_cell)
 
     def to_images(self, ids):
         """Returns the images of generated ids, `(B, h w C)`: intensities, `(B, h, w, C)`."""

@@ -15,7 +15,7 @@ from keras_transformer.models.description import describe_model, model_from_desc
 from keras_transformer.models.encoder import Encoder
 from keras_transformer.models.encoder_decoder import EncoderDecoder
 from keras_transformer.models.encoder_stack import EncoderStack
-from keras_transformer.models.image_model import create_image_model
+from keras_transformer.models.image_model import create_enlarging_model, create_image_model
 from keras_transformer.models.language_model import LanguageModel
 from keras_transformer.models.latent_catalog import latent as latent  # registers it
 from keras_transformer.models.latent_transformer import LatentTransformer
@@ -38,6 +38,7 @@ __all__ = [
     "MultiModel",
     "Transformer",
     "complete_architecture_options",
+    "create_enlarging_model",
     "create_image_model",
     "create_model",
     "describe_model",

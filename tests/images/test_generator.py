@@ -72,6 +72,38 @@ def test_colours_are_drawn_step_by_step(shape):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("output", ["categorical", "mixture"])
+def test_small_images_are_enlarged(output):
+    """Cold ones are what one pass prefers, given the small image; another one changes them."""
+    options = {"output": output, "num_mixtures": 2, "attention": "local", "block_length": 5}
+    model = kt.create_enlarging_model((2, 3, 1), SHAPE, **SIZES, **options, num_levels=LEVELS)
+    model.build()
+    with searches_without_xla():
+        generator = ImageGenerator(randomize(model))
+    small = np.random.default_rng(2).integers(0, LEVELS, (3, 2, 3, 1))
+    cold = generator.generate(3, small=small, temperature=1e-5, batch_size=2)
+    ids, labels = model.target_embedding.to_ids(cold)
+    inputs = {"source": model.source_embedding.read(small), "target": ids}
+    outputs = model(inputs)
+    if output == "mixture":
+        mixture = kt.DiscretizedLogisticMixture(1, 2, LEVELS)
+        halves = (np.full((3, 12, n), 0.5, "float32") for n in (2, 1))
+        np.testing.assert_array_equal(mixture.draw(outputs, *halves, 1e-5), labels)
+        wanted = -np.array(mixture.log_probs(labels, outputs)).mean(axis=-1) / np.log(2)
+    else:
+        np.testing.assert_array_equal(ops.argmax(outputs, axis=-1), labels)
+        chosen = np.take_along_axis(np.array(ops.log_softmax(outputs)), labels[..., None], -1)
+        wanted = -chosen[..., 0].mean(axis=-1) / np.log(2)
+    np.testing.assert_allclose(generator.bits(cold, small=small), wanted, rtol=1e-4)
+    assert (generator.bits(cold, small=small[::-1]) != generator.bits(cold, small=small)).any()
+    assert (generator.image_shape, generator.small_shape) == (SHAPE, (2, 3, 1))
+    with pytest.raises(ValueError, match=r"to a model that enlarges images.* Received: None"):
+        generator.generate(3)
+    with pytest.raises(ValueError, match=r"an image for each of the 2\. Received: 3"):
+        generator.generate(2, small=small)
+
+
+@pytest.mark.slow
 def test_samples_are_as_frequent_as_they_are_probable():
     """The first intensity of many images, and that it is the shared seed that draws them."""
     generator = make(num_classes=2)
@@ -124,6 +156,7 @@ def test_bits_are_those_of_the_loss(generator):
         ({"begin": images(1), "rows": 4}, "fewer than those of an image, 4"),
         ({"count": 2, "begin": images(1), "rows": 2}, "for each of the 2. Received: 1"),
         ({"classes": 0}, "Received: classes, num_classes=0"),
+        ({"small": images(1)}, "and to no other. Received: images"),
         ({"begin": images(1)[..., :2, :], "rows": 2}, r"must have the shape \(B, 4, 3, 1\)"),
     ],
 )
@@ -134,7 +167,7 @@ def test_what_does_not_fit_is_refused(generator, options, message):
 
 def test_other_models_are_refused():
     model = kt.LanguageModel.from_sizes(vocabulary_size=23, **{**SIZES, "dropout_rate": 0.1})
-    with pytest.raises(ValueError, match="LanguageModel with PositionalEmbedding"):
+    with pytest.raises(ValueError, match="Received: LanguageModel with PositionalEmbedding"):
         ImageGenerator(model)
 
 

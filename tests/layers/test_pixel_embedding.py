@@ -78,6 +78,15 @@ def test_images_become_ids_and_come_back(query_shape, num_classes):
     assert labels.min() >= embedding.first_cell == 1 + max(num_classes, 1)
 
 
+def test_an_encoder_reads_all_cells(embedding):
+    """The start and all cells, of which a model reads all but the last."""
+    given = images(3)
+    ids, labels = embedding.to_ids(given)
+    read = embedding.read(given)
+    np.testing.assert_array_equal(read, np.concatenate([ids, labels[:, -1:]], axis=1))
+    np.testing.assert_allclose(embedding(read)[:, :-1], embedding(ids), atol=1e-6)
+
+
 def test_bytes_do_not_overflow():
     embedding = kt.PixelEmbedding(SHAPE, D, num_classes=4)
     given = images(2, levels=256).astype("uint8")
@@ -137,5 +146,5 @@ def test_wrong_classes_are_refused():
 
 
 def test_more_positions_than_cells_are_refused(embedding):
-    with pytest.raises(ValueError, match=r"\(3, 5, 2\) has 30 cells"):
-        embedding(keras.ops.ones((1, 31), "int32"))
+    with pytest.raises(ValueError, match=r"\(3, 5, 2\) has 30 cells, and a start"):
+        embedding(keras.ops.ones((1, 32), "int32"))
