@@ -50,7 +50,25 @@ def open_images(recipe: ImageRecipe) -> ImageData:
             f"Images to train and to test on must be of one size. Received: "
             f"{train.images.shape[1:]} and {held_out.images.shape[1:]} of {recipe.data}"
         )
+    if recipe.enlarge:
+        shrink(train.images[:1], recipe.enlarge)  # raises an error now
     return ImageData(train, held_out, num_classes)
+
+
+def shrink(images, factor: int) -> np.ndarray:
+    """Returns images with fewer rows and columns, each pixel the mean of a square.
+
+    Raises:
+        ValueError: Rows or columns are no multiple of the factor.
+    """
+    count, rows, columns, channels = images.shape
+    if rows % factor or columns % factor:
+        raise ValueError(
+            f"enlarge must be a divisor of rows and columns, {rows} and {columns}. Received: "
+            f"enlarge={factor}"
+        )
+    squares = images.reshape(count, rows // factor, factor, columns // factor, factor, channels)
+    return np.rint(squares.astype("float32").mean(axis=(2, 4))).astype("uint8")
 
 
 def _first(labelled, count):

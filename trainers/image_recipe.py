@@ -29,6 +29,8 @@ class ImageRecipe:
             files, which have no test images; of others, the first ones of their test images; 0
             takes all of these.
         classes: Whether the model knows the classes of the images, and draws those of a class.
+        enlarge: Factor by which the model enlarges images: it reads them with so many times fewer
+            rows and columns; 0 trains a model that reads none.
         attention: local (blocks of the rows, read one after the other), local_2d or full.
         block_length: Of local: number of tokens of a block.
         query_rows: Of local_2d: rows of a block.
@@ -78,6 +80,7 @@ class ImageRecipe:
     num_images: int = 20_000
     held_out_images: int = 1000
     classes: bool = False
+    enlarge: int = 0
     attention: Literal["local", "local_2d", "full"] = "local"
     block_length: int = 256
     query_rows: int = 8
@@ -113,8 +116,8 @@ class ImageRecipe:
         object.__setattr__(self, "output", path_or_url(self.output))
         one = "num_images block_length query_rows query_columns num_mixtures num_layers d_model "
         one += "num_heads d_ff epochs images_per_batch accumulate_steps steps_per_execution"
-        zero = "held_out_images flange_rows flange_columns steps_per_epoch learning_rate_scale "
-        zero += "warmup_steps checkpoint_steps averaged_checkpoints devices seed"
+        zero = "held_out_images enlarge flange_rows flange_columns steps_per_epoch warmup_steps "
+        zero += "learning_rate_scale checkpoint_steps averaged_checkpoints devices seed"
         least = dict.fromkeys(one.split(), 1) | dict.fromkeys(zero.split(), 0)
         check_at_least(self, {**least, "image_size": 8})
         if self.optimizer == "adam":
@@ -126,6 +129,11 @@ class ImageRecipe:
         if not 0 <= self.dropout_rate < 1:
             raise ValueError(
                 f"dropout_rate must be at least 0 and less than 1. Received: {self.dropout_rate}"
+            )
+        if self.enlarge == 1 or (self.enlarge and self.classes):
+            raise ValueError(
+                "enlarge must be 0, or at least 2 and without classes. Received: "
+                f"enlarge={self.enlarge}, classes={self.classes}"
             )
         if not self.held_out_images and self.data == DRAWINGS:
             raise ValueError("held_out_images of drawings must be at least 1. Received: 0")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from keras_transformer import cli
 from keras_transformer.io import local_path
-from trainers.image_data import ImageData, open_images
+from trainers.image_data import ImageData, open_images, shrink
 from trainers.image_recipe import ImageRecipe
 from trainers.model import make_optimizer
 from trainers.recipe_file import plain_values, read_recipe, write_recipe
@@ -69,7 +69,7 @@ def train(recipe: ImageRecipe) -> None:
     with run_folder(recipe) if devices.is_chief else read_only_run_folder(recipe) as output:
         with devices.scope():
             generator = make_generator(recipe, data)
-        sequences = make_sequences(recipe, data, generator.model.embedding, devices)
+        sequences = make_sequences(recipe, data, generator.model, devices)
         state = find_interrupted_state(recipe, sequences, output)
         if devices.is_chief:
             remove_partial_writes(output)
@@ -82,7 +82,7 @@ def train(recipe: ImageRecipe) -> None:
         with explain_write_errors(recipe, output), devices.detect_lost_workers():
             fit(recipe, generator, sequences, metadata, devices, output, state)
             if devices.is_chief:
-                bits = measure(generator, data)
+                bits = measure(recipe, generator, data)
                 generator.about |= {"bits_per_dimension": bits}
                 generator.save(output)
                 state_folder(output).clear()
@@ -93,41 +93,46 @@ def train(recipe: ImageRecipe) -> None:
 
 def make_generator(recipe: ImageRecipe, data: ImageData):
     """Returns an `ImageGenerator` with a new model."""
-    from keras_transformer import create_image_model
+    from keras_transformer import create_enlarging_model, create_image_model
     from keras_transformer.images import ImageGenerator
 
-    model = create_image_model(
-        data.shape,
-        recipe.num_layers,
-        recipe.d_model,
-        recipe.num_heads,
-        recipe.d_ff,
-        attention=recipe.attention,
-        block_length=recipe.block_length,
-        query_shape=(recipe.query_rows, recipe.query_columns),
-        memory_flange=(recipe.flange_rows, recipe.flange_columns),
-        output=recipe.distribution,
-        num_mixtures=recipe.num_mixtures,
-        num_classes=data.num_classes,
-        dropout_rate=recipe.dropout_rate,
-        norm=recipe.norm,
-        dtype=recipe.precision,
-    )
+    options = {
+        "num_layers": recipe.num_layers,
+        "d_model": recipe.d_model,
+        "num_heads": recipe.num_heads,
+        "d_ff": recipe.d_ff,
+        "attention": recipe.attention,
+        "block_length": recipe.block_length,
+        "query_shape": (recipe.query_rows, recipe.query_columns),
+        "memory_flange": (recipe.flange_rows, recipe.flange_columns),
+        "output": recipe.distribution,
+        "num_mixtures": recipe.num_mixtures,
+        "dropout_rate": recipe.dropout_rate,
+        "norm": recipe.norm,
+        "dtype": recipe.precision,
+    }
+    if recipe.enlarge:
+        small = shrink(data.train.images[:1], recipe.enlarge)
+        model = create_enlarging_model(small.shape[1:], data.shape, **options)
+    else:
+        model = create_image_model(data.shape, num_classes=data.num_classes, **options)
     return ImageGenerator(model, {"data": recipe.data, "seed": recipe.seed})
 
 
-def make_sequences(recipe: ImageRecipe, data: ImageData, embedding, devices) -> Sequences:
+def make_sequences(recipe: ImageRecipe, data: ImageData, model, devices) -> Sequences:
     """Returns the images as ids, in batches of which equal parts fit the devices."""
     from keras_transformer.data import ImageSequences
 
     parts = devices.replicas * recipe.accumulate_steps
     size = -(-recipe.images_per_batch // parts) * parts
     sequences = []
-    for labelled in (data.train, data.held_out):
-        classes = labelled.classes if data.num_classes else None
-        sequences.append(
-            ImageSequences(*embedding.to_ids(labelled.images, classes), size, recipe.seed)
-        )
+    for images, classes in (data.train, data.held_out):
+        known = classes if data.num_classes else None
+        ids, labels = model.target_embedding.to_ids(images, known)
+        sources = None
+        if recipe.enlarge:
+            sources = model.source_embedding.read(shrink(images, recipe.enlarge))
+        sequences.append(ImageSequences(ids, labels, size, recipe.seed, sources))
     return Sequences(*sequences)
 
 
@@ -221,7 +226,7 @@ def compile_model(recipe: ImageRecipe, model, jit_compile: bool) -> None:
 
     loss = TokenCrossEntropy(0.0)
     if recipe.distribution == "mixture":
-        embedding = model.embedding
+        embedding = model.target_embedding
         loss = DiscretizedLogisticMixture(
             embedding.image_shape[2], embedding.num_mixtures, embedding.num_levels
         )
@@ -235,10 +240,11 @@ def compile_model(recipe: ImageRecipe, model, jit_compile: bool) -> None:
     model.optimizer.build(model.trainable_variables)  # in the caller's strategy scope
 
 
-def measure(generator, data: ImageData) -> float:
+def measure(recipe: ImageRecipe, generator, data: ImageData) -> float:
     """Returns the bits a dimension of the images that the model has not seen."""
-    classes = data.held_out.classes if data.num_classes else None
-    return float(generator.bits(data.held_out.images, classes).mean())
+    images, classes = data.held_out
+    small = shrink(images, recipe.enlarge) if recipe.enlarge else None
+    return float(generator.bits(images, classes if data.num_classes else None, small).mean())
 
 
 if __name__ == "__main__":

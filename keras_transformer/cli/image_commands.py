@@ -13,6 +13,7 @@ def sample_images(
     image_class: int | None = None,
     complete: str = "",
     rows: int = 0,
+    enlarge: str = "",
     temperature: float = 1.0,
     seed: int = 0,
     columns: int = 8,
@@ -29,6 +30,7 @@ def sample_images(
             default, all classes in turns.
         complete: PNG file whose first rows are kept, and the rest drawn, once for each image.
         rows: For --complete. Number of rows that are kept; by default, half.
+        enlarge: PNG file of a small image, of a run that enlarges images.
         temperature: Below 1 favours probable intensities, above 1 adds variety.
         seed: Seed of the random numbers.
         columns: Images in a row of the sheet.
@@ -53,10 +55,15 @@ def sample_images(
     if number_of_classes:
         turns = [number % number_of_classes for number in range(count)]
         classes = turns if image_class is None else image_class
-    begin = None
+    if bool(enlarge) != (generator.small_shape is not None):
+        need = "enlarges images: give it one, --enlarge" if not enlarge else "reads no small images"
+        raise ValueError(f"The run {need}. Received: --enlarge {enlarge or 'missing'}")
+    begin = small = None
     if complete:
-        begin = _begin(complete, generator.image_shape, count)
+        begin = _repeated("--complete", complete, generator.image_shape, count)
         rows = rows or generator.image_shape[0] // 2
+    if enlarge:
+        small = _repeated("--enlarge", enlarge, generator.small_shape, count)
     images = generator.generate(
         count,
         classes,
@@ -64,6 +71,7 @@ def sample_images(
         seed=seed,
         begin=begin,
         rows=rows,
+        small=small,
         batch_size=min(batch_size, count),
         progress=_progress_bar(count),
     )
@@ -84,17 +92,21 @@ def _check_output(output: Path) -> None:
         raise ImportError(message) from error
 
 
-def _begin(path: str, image_shape: tuple[int, int, int], count: int):
-    """Returns an image of a file, once for each image to draw."""
+def _repeated(option: str, path: str, image_shape: tuple[int, int, int], count: int):
+    """Returns the image of a file, once for each image to draw.
+
+    Raises:
+        ValueError: It cannot be read, or is not of this shape.
+    """
     import numpy as np
 
     from keras_transformer.data.image_files import read_png
 
-    image = read_png(local_path(path, "--complete"))
+    image = read_png(local_path(path, option))
     if image.shape != image_shape:
         expected, received = (" x ".join(map(str, shape)) for shape in (image_shape, image.shape))
         raise ValueError(
-            f"--complete {path} must be as large as the images of the run, {expected} (rows, "
+            f"{option} {path} must be as large as the images of the run, {expected} (rows, "
             f"columns, channels). Received: {received}"
         )
     return np.broadcast_to(image, (count, *image.shape))

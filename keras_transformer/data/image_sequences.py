@@ -24,10 +24,12 @@ class ImageSequences:
         labels: Integer array of shape `(N, T)` or `(N, T, channels)`: what it predicts.
         batch_size: Integer. Number of images of a batch.
         seed: Seed of the order.
+        sources: Integer array of shape `(N, S)`: what an encoder reads; `None` for a model without
+            one.
 
     Raises:
-        ValueError: There are no images, or not as many ids as labels, or `batch_size` is less than
-            1.
+        ValueError: There are no images, or not as many ids as labels and sources, or `batch_size`
+            is less than 1.
 
     Example:
 
@@ -37,7 +39,18 @@ class ImageSequences:
     ((2, 9), (2, 9), 3)
     """
 
-    def __init__(self, ids: np.ndarray, labels: np.ndarray, batch_size: int, seed: int = 0):
+    def __init__(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        seed: int = 0,
+        sources: np.ndarray | None = None,
+    ):
+        if sources is not None and (sources.ndim != 2 or len(sources) != len(ids)):
+            raise ValueError(
+                f"Sources must have shape (N, S), with N {len(ids)}. Received: {sources.shape}"
+            )
         if ids.ndim != 2 or not len(ids) or labels.shape[:2] != ids.shape:
             raise ValueError(
                 "Ids must have shape (N, T), with N at least 1, and labels (N, T) or (N, T, "
@@ -46,6 +59,7 @@ class ImageSequences:
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
         self.ids = ids.astype("int32")
+        self.sources = None if sources is None else sources.astype("int32")
         self.labels = labels.astype("int32")
         self.batch_size = batch_size
         self._stream = ShuffledMembers(np.arange(len(ids)), 0, seed)
@@ -57,12 +71,19 @@ class ImageSequences:
 
     def fingerprint(self) -> str:
         """Returns a hash of the images."""
-        return hashlib.sha256(self.ids.tobytes() + self.labels.tobytes()).hexdigest()
+        parts = [self.ids, self.labels] + ([] if self.sources is None else [self.sources])
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
     def batch(self, step: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Returns the inputs and the labels of a step, which counts from 0."""
         members = self._stream.members(step * self.batch_size, (step + 1) * self.batch_size)
-        return {"target": self.ids[members]}, self.labels[members]
+        return self._batch(members)
+
+    def _batch(self, members):
+        inputs = {"target": self.ids[members]}
+        if self.sources is not None:
+            inputs["source"] = self.sources[members]
+        return inputs, self.labels[members]
 
     def dataset(self, start_step: int = 0) -> "tf.data.Dataset":
         """Returns an endless dataset of batches.
@@ -80,31 +101,26 @@ class ImageSequences:
         return self._dataset(endless, self.batch_size)
 
     def each_once(self) -> "tf.data.Dataset":
-        """Returns a dataset in which each image occurs once, the last batch filled with padding."""
+        """Returns a dataset in which each image counts once, and some fill the last batch."""
 
         def once() -> Iterator:
             for first in range(0, len(self.ids), self.batch_size):
-                ids, labels = (
-                    part[first : first + self.batch_size] for part in (self.ids, self.labels)
-                )
-                weight = np.zeros((self.batch_size,), "float32")
-                weight[: len(ids)] = 1
-                missing = self.batch_size - len(ids)
-                filled = [
-                    np.concatenate([part, part[:1].repeat(missing, axis=0)])
-                    for part in (ids, labels)
-                ]
-                yield {"target": filled[0]}, filled[1], weight
+                members = np.arange(first, first + self.batch_size)
+                weight = (members < len(self.ids)).astype("float32")
+                yield *self._batch(np.minimum(members, len(self.ids) - 1)), weight
 
         return self._dataset(once, self.batch_size, weighted=True)
 
     def _dataset(self, batches, size: int, weighted: bool = False) -> "tf.data.Dataset":
         import tensorflow as tf
 
-        signature = (
-            {"target": tf.TensorSpec((size, *self.ids.shape[1:]), tf.int32)},
-            tf.TensorSpec((size, *self.labels.shape[1:]), tf.int32),
-        )
+        parts = {"target": self.ids, "source": self.sources}
+        inputs = {
+            name: tf.TensorSpec((size, part.shape[1]), tf.int32)
+            for name, part in parts.items()
+            if part is not None
+        }
+        signature = inputs, tf.TensorSpec((size, *self.labels.shape[1:]), tf.int32)
         if weighted:
             signature += (tf.TensorSpec((size,), tf.float32),)
         options = tf.data.Options()

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+import keras_transformer as kt
 from keras_transformer.__main__ import main
 from keras_transformer.images import ImageGenerator, make_sheet
+from tests.conftest import searches_without_xla
 from tests.images.test_generator import LEVELS, SHAPE, make
+from tests.weights import randomize
 
 Image = pytest.importorskip("PIL.Image", reason="PNG files need Pillow")
 
@@ -64,6 +67,24 @@ def test_an_image_is_completed(run, tmp_path):
     assert (sheet[2:, :3] != sheet[2:, 4:7]).any()
 
 
+@pytest.mark.slow
+def test_a_small_image_is_enlarged(tmp_path, monkeypatch, capsys):
+    sizes = {"num_layers": 1, "d_model": 12, "num_heads": 2, "d_ff": 17, "num_levels": LEVELS}
+    model = kt.create_enlarging_model((2, 3, 1), SHAPE, **sizes, attention="full")
+    model.build()
+    with searches_without_xla():
+        generator = ImageGenerator(randomize(model))
+    monkeypatch.setattr(ImageGenerator, "load", lambda folder: generator)
+    output, given = tmp_path / "sheet.png", save(tmp_path / "small.png", (2, 3))
+    command = ["sample-images", "--run", "run", "--output", str(output), "--count", "2"]
+    assert main([*command, "--enlarge", given, "--scale", "1"]) == 0
+    small = np.full((2, 2, 3, 1), 3)
+    drawn = generator.generate(2, small=small, batch_size=2)
+    np.testing.assert_array_equal(sheet_of(output), make_sheet(in_256(drawn), 8, 1)[..., 0])
+    assert main(command) == 1
+    assert "The run enlarges images: give it one, --enlarge." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -77,6 +98,7 @@ def test_an_image_is_completed(run, tmp_path):
         ("--output sheet.png --complete none.png", "none.png cannot be read as a PNG file"),
         ("--output sheet.png --complete given.png --rows 4", "fewer than those of an image, 4"),
         ("--output sheet.png --temperature 0", "temperature=0.0"),
+        ("--output sheet.png --enlarge given.png", "reads no small images. Received: --enlarge g"),
         ("--output sheet.png --count 0", "Received: count=0"),
         ("--output sheet.png --columns 0", "Received: columns=0, scale=4, gap=1"),
     ],

@@ -12,7 +12,7 @@ from keras_transformer.images import ImageGenerator
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.data.test_image_files import idx, save
 from trainers import images
-from trainers.image_data import open_images
+from trainers.image_data import open_images, shrink
 from trainers.image_recipe import ImageRecipe
 from trainers.images import main
 
@@ -29,6 +29,7 @@ QUICK = QUICK.split()
         ["--classes", "true"],
         ["--distribution", "mixture", "--num-mixtures", "2"],
         ["--attention", "local_2d", "--query-rows", "4", "--query-columns", "4"],
+        ["--enlarge", "4", "--attention", "full"],
     ],
 )
 def test_a_run_is_measured_and_draws(options, tmp_path, capsys):
@@ -38,7 +39,8 @@ def test_a_run_is_measured_and_draws(options, tmp_path, capsys):
     generator = ImageGenerator.load(tmp_path / "run")
     held_out = drawings(51, 8, 1).images[40:]
     classes = drawings(51, 8, 1).classes[40:] if "--classes" in options else None
-    bits = generator.bits(held_out, classes).mean()
+    small = shrink(held_out, 4) if "--enlarge" in options else None
+    bits = generator.bits(held_out, classes, small).mean()
     assert f"{bits:.4f} bits a dimension on 11 images." in out
     assert generator.about["bits_per_dimension"] == pytest.approx(bits, abs=1e-6)
     assert 4 < bits < 9
@@ -117,6 +119,9 @@ def test_png_files_are_divided_by_the_seed(tmp_path):
         ("--warmup-steps 0", "warmup_steps must be at least 1. Received: 0"),
         ("--optimizer adafactor", "optimizer adafactor has its own step sizes."),
         ("--d-model 15", "must be even"),
+        ("--enlarge 1", "enlarge must be 0, or at least 2 and without classes."),
+        ("--enlarge 2 --classes true", "Received: enlarge=2, classes=True"),
+        ("--enlarge 3", "enlarge must be a divisor of rows and columns, 8 and 8. Received: "),
         ("--num-heads 3", "num_heads"),
     ],
 )
@@ -144,6 +149,13 @@ def test_classes_are_asked_for(tmp_path, capsys):
     quick[at + 1] = "1"
     assert main([*quick, *options]) == 1
     assert "classes needs images with classes, which" in capsys.readouterr().err
+
+
+def test_a_small_image_has_the_means_of_squares():
+    given = np.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3) % 256
+    small = shrink(given, 2)
+    assert small.shape == (2, 2, 3, 3)
+    assert small[1, 1, 2, 0] == round(given[1, 2:4, 4:6, 0].mean())
 
 
 def test_what_the_recipe_says_is_what_the_model_is():
