@@ -30,6 +30,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.family_engines import read_lines
 from benchmarks.parser import make_parser
 from benchmarks.runs import train_run, write_recipe
 from benchmarks.turns import print_table
@@ -77,13 +78,6 @@ def with_files(settings, arguments):
             file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             settings[f"{part}_{side}"] = str(file)
     return settings, [list(side) for side in zip(*book.held_out["everyday"], strict=True)]
-
-
-def read_lines(path):
-    """Returns the lines of a text file, plain or .gz."""
-    from benchmarks.family_engines import read_lines
-
-    return read_lines(path)
 
 
 def train_all(settings, arguments):

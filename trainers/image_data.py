@@ -78,13 +78,13 @@ def _first(labelled, count):
 
 def drawn(recipe: ImageRecipe):
     """Returns drawings to train on, and others."""
-    from keras_transformer.data import drawings
+    from keras_transformer.data import LabelledImages, drawings
 
     sizes = (recipe.image_size, recipe.channels)
     count = recipe.num_images
     everything = drawings(count + recipe.held_out_images, *sizes, seed=recipe.seed)
     return [
-        type(everything)(everything.images[part], everything.classes[part])
+        LabelledImages(everything.images[part], everything.classes[part])
         for part in (slice(count), slice(count, None))
     ]
 

@@ -226,10 +226,7 @@ def compile_model(recipe: ImageRecipe, model, jit_compile: bool) -> None:
 
     loss = TokenCrossEntropy(0.0)
     if recipe.distribution == "mixture":
-        embedding = model.target_embedding
-        loss = DiscretizedLogisticMixture(
-            embedding.image_shape[2], embedding.num_mixtures, embedding.num_levels
-        )
+        loss = DiscretizedLogisticMixture.of(model.target_embedding)
     model.compile(
         optimizer=make_optimizer(recipe, model.d_model),
         loss=loss,

@@ -95,8 +95,9 @@ def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
         values = (given.get(name, defaults[name]), chosen.get(name, defaults[name]))
         if name not in (*FREE_OPTIONS, *TEXT_OPTIONS) and value not in values:
             differences.append(f"{name} was {values[1]}, now {value}")
+    changed = "images have" if getattr(recipe, "MATERIAL", "") == "images" else "text has"
     return differences + [
-        f"the {name} text has changed"
+        f"the {name} {changed} changed"
         for name, fingerprint in texts.items()
         if fingerprint != metadata["texts"][name]
     ]

@@ -80,11 +80,9 @@ def evaluate(
     engines = {"engine": engine, "compute_type": compute_type}
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
     if holds_language_model(run):
-        options = {"source": source, "tag": tag, "words": words, "moses": moses, "against": against}
-        others = {"bleu_tokenizer": bleu_tokenizer, **engines, "rescore": rescore}
-        for name, value in {**search, **others}.items():
-            options[name.replace("_", "-")] = value != DEFAULTS[name]
-        refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
+        texts = {"source": source, "tag": tag, "words": words, "moses": moses, "against": against}
+        others = {"bleu_tokenizer": bleu_tokenizer, "rescore": rescore}
+        _refuse_for_language_model(texts, {**search, **engines, **others})
         return _measure(run, reference, output)
     check_rescoring(rescore, beam_size)
     if moses:
@@ -107,17 +105,31 @@ def evaluate(
     ]
     bleu = make_bleu(bleu_tokenizer, language, references)
     print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
-    if not against and output is None:
-        return None
-    results = comparison_report.assess(systems, references, compared_words, moses, bleu)
-    if against:
-        print("\n".join(["", *comparison_report.table(results)]))
-    if output is not None:
+    if against or output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
         about |= {"tag": tag, **search, **engines, "rescore": rescore}
-        about |= {"significance": comparison_report.tests()}
-        comparison_report.write_json(output, about | {"systems": results})
+        results = comparison_report.assess(systems, references, compared_words, moses, bleu)
+        _report_systems(results, about, bool(against), output)
     return None
+
+
+def _refuse_for_language_model(given: dict, chosen: dict) -> None:
+    """Raises a ValueError if options are given, or chosen, that a language model's run has not."""
+    options = dict(given)
+    for name, value in chosen.items():
+        options[name.replace("_", "-")] = value != DEFAULTS[name]
+    refuse_options_of_translators(options, "evaluate --run RUN --reference FILE [--json FILE]")
+
+
+def _report_systems(results: list[dict], about: dict, compare: bool, output: Path | None) -> None:
+    """Prints the table of several systems, and writes the file of all results."""
+    from keras_transformer.cli import comparison_report
+
+    if compare:
+        print("\n".join(["", *comparison_report.table(results)]))
+    if output is not None:
+        about = about | {"significance": comparison_report.tests()}
+        comparison_report.write_json(output, about | {"systems": results})
 
 
 def _with_tag(sources: list[str], tag: str) -> list[str]:

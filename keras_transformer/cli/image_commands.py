@@ -1,8 +1,8 @@
 """The command `sample-images`: pictures that an image model draws, on a sheet."""
 
-import sys
 from pathlib import Path
 
+from keras_transformer.cli.search_commands import progress_bar
 from keras_transformer.io import atomic_write, local_path
 
 
@@ -73,7 +73,7 @@ def sample_images(
         rows=rows,
         small=small,
         batch_size=min(batch_size, count),
-        progress=_progress_bar(count),
+        progress=progress_bar(count, "image", least=1),
     )
     levels = generator.model.target_embedding.num_levels
     _write_png(make_sheet(images * 255 // (levels - 1), columns, scale), output)
@@ -81,15 +81,13 @@ def sample_images(
 
 def _check_output(output: Path) -> None:
     """Raises a ValueError unless a PNG file can be written, and an ImportError without Pillow."""
+    from keras_transformer.data.image_files import pillow
+
     if output.is_dir() or output.suffix.lower() != ".png":
         raise ValueError(f"--output must name a .png file. Received: {output}")
     if not output.parent.is_dir():
         raise ValueError(f"The folder {output.parent} of --output does not exist: create it first.")
-    try:
-        import PIL  # noqa: F401
-    except ModuleNotFoundError as error:
-        message = 'PNG files need Pillow: pip install "keras_transformer[images]"'
-        raise ImportError(message) from error
+    pillow()
 
 
 def _repeated(option: str, path: str, image_shape: tuple[int, int, int], count: int):
@@ -113,24 +111,8 @@ def _repeated(option: str, path: str, image_shape: tuple[int, int, int], count: 
 
 
 def _write_png(image, path: Path) -> None:
-    from PIL import Image
+    from keras_transformer.data.image_files import pillow
 
     pixels = image[..., 0] if image.shape[-1] == 1 else image
     with atomic_write(path) as scratch:
-        Image.fromarray(pixels.astype("uint8")).save(scratch, format="PNG")
-
-
-def _progress_bar(count: int):
-    """Returns a callback that draws a progress bar; `None` without a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    from tqdm import tqdm
-
-    bar = tqdm(total=count, unit="image", file=sys.stderr)
-
-    def update(done: int, total: int) -> None:
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    return update
+        pillow().fromarray(pixels.astype("uint8")).save(scratch, format="PNG")

@@ -79,9 +79,7 @@ def translate(
     from keras_transformer import Sampling, Translator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
-    _check_sampling_options(sample, sampling, beam_size)
-    if sample and engine == "ctranslate2":
-        raise ValueError("--sample does not apply to --engine ctranslate2: leave one of them out.")
+    _check_sampling_options(sample, sampling, beam_size, engine)
     options = {
         "beam_size": beam_size,
         "top_beams": top_beams,
@@ -92,9 +90,9 @@ def translate(
         "sampling": sampling if sample else None,
     }
     files = FileOptions(output or "", resume, overwrite, shard, buffer)
-    job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
     candidates = top_beams if sample else beam_size
     check_rescoring(rescore, candidates, sample)
+    job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
     job |= {"engine": engine, "compute_type": compute_type}
     job |= {"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore and output else {}
     with _stream(files, text, input, run, job) as stream:
@@ -191,8 +189,8 @@ def generate(
         _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
 
 
-def _check_sampling_options(sample: bool, sampling, beam_size: int) -> None:
-    """Raises a `ValueError` if options of sampling and of beam search are mixed."""
+def _check_sampling_options(sample: bool, sampling, beam_size: int, engine: str = "keras") -> None:
+    """Raises a `ValueError` if options of sampling and of beam search or the engine are mixed."""
     if not sample and sampling != type(sampling)():
         raise ValueError(
             "--temperature, --top-k, --top-p and --seed only apply to sampling: add --sample."
@@ -202,6 +200,8 @@ def _check_sampling_options(sample: bool, sampling, beam_size: int) -> None:
             "--beam-size only applies to beam search, and --sample draws --top-beams samples "
             "instead: leave one of the two out."
         )
+    if sample and engine == "ctranslate2":
+        raise ValueError("--sample does not apply to --engine ctranslate2: leave one of them out.")
 
 
 def _stream(files: FileOptions, text: list[str] | None, input: list[str] | None, run, job: dict):
@@ -253,13 +253,13 @@ def warn_about_split_lines(translator, translations, start: int = 0) -> None:
             )
 
 
-def progress_bar(lines: int):
-    """Returns a callback that draws a progress bar; `None` for few lines or without a terminal."""
-    if lines < 100 or not sys.stderr.isatty():
+def progress_bar(count: int, unit: str = "line", least: int = 100):
+    """Returns a callback that draws a progress bar; `None` for few units or without a terminal."""
+    if count < least or not sys.stderr.isatty():
         return None
     from tqdm import tqdm
 
-    bar = tqdm(total=lines, unit="line", file=sys.stderr)
+    bar = tqdm(total=count, unit=unit, file=sys.stderr)
 
     def update(done: int, total: int) -> None:
         bar.total = total

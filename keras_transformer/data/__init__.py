@@ -9,7 +9,7 @@ from keras_transformer.data.corpora import (
     JoinedCorpora,
     TaggedCorpus,
 )
-from keras_transformer.data.drawing import Drawings, drawings
+from keras_transformer.data.drawing import drawings
 from keras_transformer.data.evaluation_batches import EvaluationBatches
 from keras_transformer.data.filters import FilterReport, PairFilter
 from keras_transformer.data.image_batches import ImageBatches
@@ -24,7 +24,6 @@ from keras_transformer.data.token_cache import TokenCache
 __all__ = [
     "BatchShape",
     "Corpus",
-    "Drawings",
     "Entry",
     "EvaluationBatches",
     "FilterReport",

@@ -1,8 +1,8 @@
 """The built-in images: shapes and letters in colour, drawn by the package."""
 
-from typing import NamedTuple
-
 import numpy as np
+
+from keras_transformer.data.image_files import LabelledImages
 
 SHAPES = ("disc", "ring", "square", "triangle", "cross")
 LETTERS = {  # five columns and seven rows each
@@ -28,18 +28,6 @@ COLOURS = np.array(
 NOISE = 3  # standard deviation of the intensities around their colour
 
 
-class Drawings(NamedTuple):
-    """Images and what they show.
-
-    Attributes:
-        images: uint8 array of shape `(N, size, size, channels)`.
-        classes: Integer array of shape `(N,)`, the places of what they show in `CLASSES`.
-    """
-
-    images: np.ndarray
-    classes: np.ndarray
-
-
 def drawings(count, size=16, channels=3, seed=0):
     """Draws images, each of a shape or a letter of one colour on another.
 
@@ -53,7 +41,7 @@ def drawings(count, size=16, channels=3, seed=0):
         seed: Integer.
 
     Returns:
-        `Drawings`.
+        `LabelledImages`, whose classes are the places of what they show in `CLASSES`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -77,13 +65,12 @@ def drawings(count, size=16, channels=3, seed=0):
         top, left = generator.integers(1, size - height, size=2, endpoint=True)
         front, back = generator.choice(len(COLOURS), size=2, replace=False)
         image[:] = COLOURS[back]
-        image[top : top + height, left : left + height][_mask(CLASSES[number], height)] = COLOURS[
-            front
-        ]
+        square = image[top : top + height, left : left + height]
+        square[_mask(CLASSES[number], height)] = COLOURS[front]
     if channels == 1:
         images = images @ np.array([[0.299], [0.587], [0.114]])
     images += generator.normal(0, NOISE, images.shape)
-    return Drawings(np.clip(np.rint(images), 0, 255).astype("uint8"), classes)
+    return LabelledImages(np.clip(np.rint(images), 0, 255).astype("uint8"), classes)
 
 
 def _mask(name, height):

@@ -149,11 +149,7 @@ def read_png(path):
         ImportError: Pillow is not installed.
         ValueError: It cannot be read, or is neither grey nor in colour with 8 bits a channel.
     """
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        message = 'PNG files need Pillow: pip install "keras_transformer[images]"'
-        raise ImportError(message) from error
+    Image = pillow()
     try:
         with Image.open(path, formats=["PNG"]) as image:
             mode, pixels = image.mode, np.asarray(image)
@@ -166,6 +162,16 @@ def read_png(path):
             f"with {kind}"
         )
     return pixels.reshape(*pixels.shape[:2], MODES[mode])
+
+
+def pillow():
+    """Returns the module `PIL.Image`; raises an ImportError that says how to install it."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        message = 'PNG files need Pillow: pip install "keras_transformer[images]"'
+        raise ImportError(message) from error
+    return Image
 
 
 def _size(image):

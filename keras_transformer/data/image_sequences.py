@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transformer.data.mixing import ShuffledMembers
+from keras_transformer.data.tf_dataset import prefetched
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -98,7 +99,7 @@ class ImageSequences:
                 yield self.batch(step)
                 step += 1
 
-        return self._dataset(endless, self.batch_size)
+        return self._dataset(endless)
 
     def each_once(self) -> "tf.data.Dataset":
         """Returns a dataset in which each image counts once, and some fill the last batch."""
@@ -109,11 +110,12 @@ class ImageSequences:
                 weight = (members < len(self.ids)).astype("float32")
                 yield *self._batch(np.minimum(members, len(self.ids) - 1)), weight
 
-        return self._dataset(once, self.batch_size, weighted=True)
+        return self._dataset(once, weighted=True)
 
-    def _dataset(self, batches, size: int, weighted: bool = False) -> "tf.data.Dataset":
+    def _dataset(self, batches, weighted: bool = False) -> "tf.data.Dataset":
         import tensorflow as tf
 
+        size = self.batch_size
         parts = {"target": self.ids, "source": self.sources}
         inputs = {
             name: tf.TensorSpec((size, part.shape[1]), tf.int32)
@@ -123,9 +125,4 @@ class ImageSequences:
         signature = inputs, tf.TensorSpec((size, *self.labels.shape[1:]), tf.int32)
         if weighted:
             signature += (tf.TensorSpec((size,), tf.float32),)
-        options = tf.data.Options()
-        policy = tf.data.experimental.AutoShardPolicy.DATA
-        options.experimental_distribute.auto_shard_policy = policy
-        options.autotune.enabled = False  # its thread can delay the end of an iterator by seconds
-        dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        return dataset.with_options(options).prefetch(2)
+        return prefetched(batches, signature)

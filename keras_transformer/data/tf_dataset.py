@@ -42,6 +42,16 @@ def dataset_of(
         "target": tf.TensorSpec((size, target_length), tf.int32),
     }
     signature = ({name: sides[name.split("_")[0]] for name in inputs}, sides["target"])
+    return prefetched(batches, signature)
+
+
+def prefetched(batches: Callable[[], Iterator], signature) -> "tf.data.Dataset":
+    """Converts a function that iterates over batches of a signature to a prefetched dataset.
+
+    With several workers, each takes its part of every batch (`AutoShardPolicy.DATA`).
+    """
+    import tensorflow as tf
+
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     options.autotune.enabled = False  # its thread can delay the end of an iterator by seconds

@@ -244,8 +244,5 @@ def _bits(model, sources, ids, labels):
 
 def _mixture(embedding):
     """Returns the distribution of the output; `None` if intensities are tokens."""
-    if isinstance(embedding, PixelEmbedding):
-        return None
-    return DiscretizedLogisticMixture(
-        embedding.image_shape[2], embedding.num_mixtures, embedding.num_levels
-    )
+    is_token = isinstance(embedding, PixelEmbedding)
+    return None if is_token else DiscretizedLogisticMixture.of(embedding)

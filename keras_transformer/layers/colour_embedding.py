@@ -75,6 +75,9 @@ class ColourEmbedding(GridEmbedding):
             raise ValueError(
                 f"The colours must be numbers of 31 bits. Received: num_levels={num_levels}"
             )
+        self._powers = (num_levels ** np.arange(channels)).astype(
+            "int32"
+        )  # of the digits of a colour
         self.num_mixtures = num_mixtures
         self.num_parameters = num_mixtures * (10 if channels == 3 else 3)
         self.vocabulary_size = self.first_cell + num_levels**channels
@@ -119,14 +122,15 @@ class ColourEmbedding(GridEmbedding):
 
     def intensities(self, ids):
         """Returns the intensities of colours, integers `(B, T, C)`; those of other ids are 0."""
-        powers = (self.num_levels ** np.arange(self.image_shape[2])).astype("int32")
         codes = ops.maximum(ops.cast(ids, "int32") - self.first_cell, 0)
-        return ops.floor_divide(codes[..., None], ops.convert_to_tensor(powers)) % self.num_levels
+        return (
+            ops.floor_divide(codes[..., None], ops.convert_to_tensor(self._powers))
+            % self.num_levels
+        )
 
     def codes(self, intensities):
         """Returns the ids of colours, whose intensities are `(B, T, C)`."""
-        powers = (self.num_levels ** np.arange(self.image_shape[2])).astype("int32")
-        colours = ops.cast(intensities, "int32") * ops.convert_to_tensor(powers)
+        colours = ops.cast(intensities, "int32") * ops.convert_to_tensor(self._powers)
         return ops.sum(colours, axis=-1) + self.first_cell
 
     def logits(self, hidden, output_weights=None):
@@ -151,15 +155,13 @@ class ColourEmbedding(GridEmbedding):
 
     def cell_ids(self, images):
         cells = images[:, self.order[:, 0], self.order[:, 1]].astype("int64")
-        powers = self.num_levels ** np.arange(self.image_shape[2])
-        return (cells @ powers + self.first_cell).astype("int32")
+        return (cells @ self._powers + self.first_cell).astype("int32")
 
     def to_images(self, ids):
         """Returns the images of generated ids, `(B, h w)`: intensities, `(B, h, w, C)`."""
         codes = np.asarray(ids).astype("int64") - self.first_cell
-        powers = self.num_levels ** np.arange(self.image_shape[2])
         images = np.zeros((len(codes), *self.image_shape), "int32")
-        cells = codes[..., None] // powers % self.num_levels
+        cells = codes[..., None] // self._powers % self.num_levels
         images[:, self.order[:, 0], self.order[:, 1]] = cells
         return images
 

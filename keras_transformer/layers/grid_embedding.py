@@ -1,4 +1,4 @@
-"""What embeddings of images have in common: cells of a grid, their order, and their places."""
+"""The common part of embeddings of images: cells of a grid, their order, and their places."""
 
 import numpy as np
 from keras import ops
@@ -40,8 +40,7 @@ class GridEmbedding(Layer):
         self.num_classes = num_classes
         self.query_shape = None if query_shape is None else tuple(query_shape)
         self.dropout_rate = dropout_rate
-        self.num_starts = max(1, num_classes)
-        self.first_cell = 1 + self.num_starts
+        self.first_cell = 1 + max(1, num_classes)
         blocks = LocalAttention2D(self.grid, self.query_shape or self.grid, (0, 0))
         self.order = blocks.generation_order()
         self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy)

@@ -172,7 +172,7 @@ class _Sizes(NamedTuple):
 
 
 class _View(NamedTuple):
-    """What a position sees; see `create_image_model`."""
+    """The view of a position; see `create_image_model`."""
 
     attention: str
     block_length: int = 0

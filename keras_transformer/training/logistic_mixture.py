@@ -72,6 +72,12 @@ class DiscretizedLogisticMixture(RefusedAfterFork, DeclaresCapabilities, keras.l
         self.num_mixtures = num_mixtures
         self.num_levels = num_levels
 
+    @classmethod
+    def of(cls, embedding):
+        """Returns the distribution whose parameters a `ColourEmbedding` returns as its logits."""
+        channels = embedding.image_shape[2]
+        return cls(channels, embedding.num_mixtures, embedding.num_levels)
+
     @property
     def num_parameters(self):
         """Number of parameters of a pixel: 10 for each component of three channels, 3 of one."""

@@ -105,7 +105,7 @@ def test_small_images_are_enlarged(output):
 
 @pytest.mark.slow
 def test_samples_are_as_frequent_as_they_are_probable():
-    """The first intensity of many images, and that it is the shared seed that draws them."""
+    """The first intensity of many images."""
     generator = make(num_classes=2)
     drawn = generator.generate(600, 1, batch_size=200)
     start = generator.model({"target": np.array([[2]], "int32")})
