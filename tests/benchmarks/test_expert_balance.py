@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from benchmarks.expert_balance import main, shares_of
 from keras_transformer import Tokenizer, Translator, create_model
@@ -11,6 +12,7 @@ from keras_transformer.data.phrasebook import phrasebook
 SIZES = {"num_layers": 2, "d_model": 8, "num_heads": 2, "d_ff": 11}
 
 
+@pytest.mark.slow
 def test_shares_are_even_for_even_gates_and_none_for_the_others(tmp_path, capsys):
     """At first all gates are 0, so that the first expert has all tokens; then the second."""
     text = [side for pair in phrasebook().held_out["everyday"] for side in pair]

@@ -37,6 +37,7 @@ def runs(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_each_direction_and_the_images_are_scored(runs, monkeypatch):
     settings = yaml.safe_load(RECIPE.read_text())
     (runs / "all_4.yaml").write_text(yaml.safe_dump(settings))

@@ -15,6 +15,7 @@ def test_a_run_is_not_taken_for_one_of_other_settings(tmp_path):
     assert (tmp_path / "rotary.yaml").read_text() == "epochs: 5\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_named_with_its_last_line(tmp_path):
     write_recipe(tmp_path / "rotary", "epochs: -3\n")
     with pytest.raises(SystemExit, match=r"rotary was not trained, see .*log: .*epochs must"):

@@ -41,6 +41,7 @@ def words(model, latents, source=SOURCE):
     return ops.convert_to_numpy(found)[0, 0].tolist()
 
 
+@pytest.mark.slow
 def test_the_search_is_for_latents_and_ends_in_the_words_of_the_translation(ours):
     text = "six seven two"
     source = [*ours.tokenizer.tokenize([text])[0], 2]
@@ -54,6 +55,7 @@ def test_the_search_is_for_latents_and_ends_in_the_words_of_the_translation(ours
     assert found.text == ours.target_tokenizer.detokenize(written)
 
 
+@pytest.mark.slow
 def test_another_latent_at_each_place(ours):
     latents = [9, 6, 12, END]
     found = latents_of(ours, SOURCE, latents, alternatives=2)

@@ -109,6 +109,7 @@ def test_validation_texts_have_names(here):
     assert read_validation_text(recipe, open_corpora(recipe).validation)[1] == {}
 
 
+@pytest.mark.slow
 def test_the_phrasebook_has_both_directions():
     recipe = Recipe("run", corpus="phrasebook", train_tag=["fr", "en"], seed=3)
     corpora, book = open_corpora(recipe), phrasebook(seed=3)

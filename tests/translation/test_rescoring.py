@@ -36,6 +36,7 @@ def expected_scores(scorer, text, hypotheses, penalty):
     return scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.0, 0.6])
 def test_the_best_comes_first_by_the_scores_of_the_other(translator, scorer, texts, found, penalty):
     changed = 0
@@ -100,6 +101,7 @@ def in_the_folder(runs, translator, scorer, monkeypatch):
     monkeypatch.chdir(runs)
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_the_other_chose(in_the_folder, scorer, texts, found, capsys):
     command = ["translate", "--run", "first", "--rescore", "other"]
     ranked = kt.rescore(scorer, texts[:COUNT], found[:COUNT])
@@ -110,6 +112,7 @@ def test_the_command_prints_what_the_other_chose(in_the_folder, scorer, texts, f
     assert capsys.readouterr().out.splitlines() == best
 
 
+@pytest.mark.slow
 def test_a_file_knows_which_run_chose(in_the_folder, tmp_path, capsys):
     (tmp_path / "text").write_text("red cat\n")
     command = ["translate", "--run", "first", "--input", str(tmp_path / "text")]
@@ -119,6 +122,7 @@ def test_a_file_knows_which_run_chose(in_the_folder, tmp_path, capsys):
     assert "rescore" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_evaluate_compares_what_the_other_chose(
     in_the_folder, scorer, texts, found, tmp_path, capsys
 ):
