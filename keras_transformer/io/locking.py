@@ -132,7 +132,7 @@ def _lock(path: Path, folder: Path | str, purpose: str) -> int:
     worthless, so the next file is tried.
     """
     for _ in range(ATTEMPTS):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _create(path.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except FileNotFoundError:  # the holder has just removed the folder
@@ -149,6 +149,14 @@ def _lock(path: Path, folder: Path | str, purpose: str) -> int:
             raise
         os.close(descriptor)
     raise OSError(f"{path} could not be locked: it is deleted again and again.")
+
+
+def _create(folder: Path) -> None:
+    """Creates a folder, also while others create it, and remove it between two looks at it."""
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            return folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _lock_or_refuse(descriptor: int, folder: Path | str) -> None:

@@ -155,6 +155,22 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path):
     assert (tmp_path / "theirs").read_text() == "theirs"
 
 
+def test_a_folder_removed_while_it_is_created(tmp_path, monkeypatch):
+    """`Path.mkdir` finds a folder there, and raises if it is gone when it looks what it is."""
+    make = os.mkdir
+    others = iter([FileExistsError, FileNotFoundError])
+
+    def make_after_others(path, *mode):
+        error = next(others, None)
+        if error:
+            raise error(path)
+        make(path, *mode)
+
+    monkeypatch.setattr(os, "mkdir", make_after_others)
+    with folder_lock(tmp_path / "run", "training"):
+        assert (tmp_path / "run" / LOCK).is_file()
+
+
 TAKE_TURNS = """
 import pathlib, sys, time
 from keras_transformer.io import FolderInUseError, folder_lock
