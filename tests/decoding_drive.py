@@ -19,7 +19,9 @@ from keras import ops
 from keras_transformer.layers import DecodingStep
 from tests.decoding_layers import QUICK, ROWS, SOURCES, STOOD_FOR
 
-STEPS, B, W, L = 40, 3, 5, 11  # slots, beams and places: primes, other than those of the layers
+# Slots, beams and places: other numbers than those of the layers, and primes except L, a divisor of
+# which suffices for local attention.
+STEPS, B, W, L = 40, 3, 5, 12
 DTYPES = ("float32", "mixed_bfloat16")
 ENDS = (0.0, 0.15, 0.4)  # how probably a sentence ends at each step, in each slot
 

@@ -77,14 +77,15 @@ def masked_softmax(logits, mask=None):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class DotProductAttention(Layer):
-    """Scaled dot-product attention as a part of `MultiHeadAttention`, with three hooks.
+    """Scaled dot-product attention as a part of `MultiHeadAttention`, with four hooks.
 
     Computes the same as `dot_product_attention`. A subclass changes how positions relate to each
     other by overriding one or several of
 
     - `logits(query, key, distances)`: the logits before the softmax,
     - `mix(scores, value, distances)`: the weighted sums of the values,
-    - `sees(positions, key_positions)`: which keys are seen, in addition to the mask.
+    - `sees(positions, key_positions)`: which keys are seen, in addition to the mask,
+    - `look_behind()`: how far a decoding step looks back at most, if that is less than all.
 
     `distances` are the positions of the keys minus those of the queries, integer
     `(B or 1, T, S)`: negative towards the past. They are the same in `call`, in packed rows and in
@@ -135,6 +136,13 @@ class DotProductAttention(Layer):
         """Returns which keys may be seen: a boolean tensor `(B or 1, T, S)`; `None` means all.
 
         `positions` has shape `(B or 1, T, 1)` and `key_positions` `(B or 1, 1, S)`.
+        """
+        return None
+
+    def look_behind(self):
+        """Returns how many positions a decoding step may see, up to its own, without the prompt.
+
+        The cache of a step keeps no more places than it needs for them. `None` means all.
         """
         return None
 

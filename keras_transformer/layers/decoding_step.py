@@ -67,6 +67,40 @@ class DecodingStep(NamedTuple):
         ages = (ops.cast(self.place, "int32") - ops.arange(L, dtype="int32")) % L
         return ops.cast(self.positions, "int32")[:, None] - ops.repeat(ages, W)
 
+    def recent(self, count):
+        """Returns this step in a cache of `count` places, which keeps only the last ones.
+
+        Args:
+            count: Integer, a divisor of L: what was written `count` places ago is overwritten.
+        """
+        L = self.ancestry.shape[2]
+        if count == L:
+            return self
+        place = ops.cast(self.place, "int32")
+        ages = (place - ops.arange(count, dtype="int32")) % count
+        ancestry = ops.take(self.ancestry, (place - ages) % L, axis=2)
+        return self._replace(place=place % count, ancestry=ancestry)
+
+    def of_all_places(self, scores, count):
+        """Returns the scores of a cache of `count` places as those of all, 0 where not kept.
+
+        Args:
+            scores: Tensor of shape `(..., count * W)`.
+            count: Integer, as in `recent`.
+
+        Returns:
+            Tensor of shape `(..., L * W)`.
+        """
+        _, W, L, _ = self.ancestry.shape
+        if count == L:
+            return scores
+        places = ops.arange(L, dtype="int32")
+        is_kept = (ops.cast(self.place, "int32") - places) % L < count
+        of_places = ops.reshape(scores, (*ops.shape(scores)[:-1], count, W))
+        of_places = ops.take(of_places, places % count, axis=-2)
+        of_places = ops.where(is_kept[:, None], of_places, 0.0)
+        return ops.reshape(of_places, (*ops.shape(scores)[:-1], L * W))
+
     def inherit(self, state, initial):
         """Returns the state of each beam's parent, for states that move along with the beams.
 

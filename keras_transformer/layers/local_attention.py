@@ -19,8 +19,9 @@ class LocalAttention(DotProductAttention):
     later ones too, unless the mask is causal.
 
     Time and memory of self-attention grow linearly with the length: each block of queries meets
-    only the keys of its window. With a mask that is a tensor, in attention to another sequence, in
-    decoding steps, and if scores are asked for, all keys are met and most are hidden. In packed
+    only the keys of its window, and the cache of decoding steps keeps few more. With a mask that is
+    a tensor, in attention to another sequence, and if scores are asked for, all keys are met and
+    most are hidden. In packed
     rows the blocks of a sentence start where the sentence starts; the computation needs the
     segments of an `AttentionMask` and the positions.
 
@@ -63,6 +64,9 @@ class LocalAttention(DotProductAttention):
     def sees(self, positions, key_positions):
         blocks_back = positions // self.block_length - key_positions // self.block_length
         return ops.logical_and(blocks_back >= 0, blocks_back <= self.look_back)
+
+    def look_behind(self):
+        return (self.look_back + 1) * self.block_length
 
     def call(
         self,

@@ -21,7 +21,7 @@ class LocalAttention2D(DotProductAttention):
     `generation_order` says which cell is where in the sequence.
 
     All pairs of cells are compared, and most are hidden: time and memory are those of full
-    attention.
+    attention. Decoding steps keep no more of the cells behind them than they see.
 
     Args:
         grid: Tuple of two integers: rows and columns of the grid.
@@ -73,6 +73,13 @@ class LocalAttention2D(DotProductAttention):
         start = place // size * size  # the first cell of the block, (B or 1, T, 1, 2)
         inside = ops.logical_and(key_place >= start - flange, key_place < start + size + flange)
         return ops.all(inside, axis=-1)  # in its rows and in its columns
+
+    def look_behind(self):
+        order, size = self.generation_order(), np.array(self.query_shape)
+        start, flange = order // size * size, np.array(self.memory_flange)
+        low, high = (start - flange)[:, None], (start + size + flange)[:, None]
+        first_seen = ((order >= low) & (order < high)).all(axis=-1).argmax(axis=-1)
+        return int((np.arange(len(order)) - first_seen).max()) + 1
 
     def call(
         self,

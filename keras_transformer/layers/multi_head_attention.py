@@ -229,10 +229,16 @@ class MultiHeadAttention(TakesParts, Layer):
     def init_cache(self, batch_size, num_beams, length):
         """Returns an empty KV cache for `length` places of `num_beams` beams each: zeros.
 
-        Keys have shape `(B, G, K, L * W)`, the layout in which the product with the queries reads
-        them; values have shape `(B, G, L * W, K)`, with G heads, `num_key_value_heads`.
+        Keys have shape `(B, G, K, N * W)`, the layout in which the product with the queries reads
+        them; values have shape `(B, G, N * W, K)`, with G heads, `num_key_value_heads`. N is
+        `length`, or, if the attention does not look behind so far, the smallest divisor of it that
+        suffices.
         """
-        B, G, K, entries = batch_size, self.num_key_value_heads, self.key_dim, length * num_beams
+        B, G, K = batch_size, self.num_key_value_heads, self.key_dim
+        needed = self.attention.look_behind()
+        if needed is not None and needed < length:
+            length = next(n for n in range(needed, length + 1) if length % n == 0)
+        entries = length * num_beams
         return (
             ops.zeros((B, G, K, entries), dtype=self.compute_dtype),
             ops.zeros((B, G, entries, K), dtype=self.compute_dtype),
@@ -282,9 +288,16 @@ class MultiHeadAttention(TakesParts, Layer):
             `None`; and the updated cache.
         """
         self.build_if_needed(inputs.shape)
-        return self.attend_step(
-            inputs, inputs, cache, at, at.visible(), return_attention_scores, prompt
+        kept = cache[0].shape[-1] // inputs.shape[1]
+        near = at.recent(kept)
+        output, scores, cache = self.attend_step(
+            inputs, inputs, cache, near, near.visible(), return_attention_scores, prompt
         )
+        if return_attention_scores and near is not at:
+            entries = cache[0].shape[-1]
+            of_cache = at.of_all_places(scores[..., -entries:], kept)
+            scores = ops.concatenate([scores[..., :-entries], of_cache], axis=-1)
+        return output, scores, cache
 
     def attend_step(self, inputs, value, cache, at, seen, return_attention_scores, prompt=None):
         """Processes a step in which `value`, `(B, W, d_model)`, is what later ones attend to."""

@@ -125,7 +125,7 @@ class DecoderModel(TokenModel):
             cache,
             at,
             return_attention_scores=return_attention_scores,
-            prompt=memory.blocks,
+            prompt=memory.blocks or None,
         )
         return self.embedding.logits(hidden, output_weights), scores, cache
 

@@ -17,7 +17,7 @@ class Prompt(NamedTuple):
 
     Attributes:
         blocks: What each block of the decoder keeps of a prompt without its last token; see
-            `DecoderStack.prefill`.
+            `DecoderStack.prefill`. Empty if all prompts have one token.
         lengths: Integer tensor of shape `(B,)`: number of tokens in `blocks`.
         last: Integer tensor of shape `(B,)`: the last token, which the first step begins with.
     """
@@ -112,7 +112,7 @@ class LanguageModel(DecoderModel):
             source: Integer tensor of shape `(B, P)`, rows starting with BOS, then padding.
 
         Returns:
-            `Prompt`.
+            `Prompt`, without blocks if P is 1: then nothing stands before the first step.
 
         Raises:
             ValueError: If a block cannot read prompts.
@@ -121,8 +121,9 @@ class LanguageModel(DecoderModel):
         real = padding_mask(source, self.pad_id)
         lengths = ops.maximum(ops.sum(ops.cast(real, "int32"), axis=-1) - 1, 0)
         last = ops.take_along_axis(source, lengths[:, None], axis=1)[:, 0]
-        # At least one column, padding or not.
-        before = source if source.shape[1] == 1 else source[:, :-1]
+        if source.shape[1] == 1:
+            return Prompt([], lengths, last)
+        before = source[:, :-1]
         is_before = ops.arange(ops.shape(before)[1], dtype="int32") < lengths[:, None]
         _, blocks = self.decoder.prefill(self.embedding(before), is_before)
         return Prompt(blocks, lengths, last)

@@ -111,3 +111,26 @@ def test_positions_may_be_integers_of_numpy():
         positions = ops.convert_to_numpy(method(wide))
         assert positions.dtype == "int32"
         np.testing.assert_array_equal(positions, method(at))
+
+
+def test_a_cache_of_the_last_places_only():
+    """Four of twelve: what is kept of a beam is what it has in all places, if that is recent."""
+    B, W, L, kept, place = 2, 3, 12, 4, 14 % 12
+    generator = np.random.default_rng(7)
+    ancestry = generator.random((B, W, L, W)) < 0.5
+    at = DecodingStep(np.int32(place), np.array([9, 2], "int32"), np.zeros(B, bool), ancestry)
+    near = at.recent(kept)
+    assert int(near.place) == 2 and near.ancestry.shape == (B, W, kept, W)
+    positions = ops.convert_to_numpy(near.key_positions()).reshape(B, kept, W)
+    assert positions[:, :, 0].tolist() == [[7, 8, 9, 6], [0, 1, 2, -1]]
+    whole = np.zeros((B, W, L, W), bool)
+    for age in range(kept):
+        whole[:, :, (place - age) % L] = ancestry[:, :, (place - age) % L]
+    scores = ops.cast(near.visible(), "float32")
+    of_all = ops.convert_to_numpy(at.of_all_places(scores, kept))
+    np.testing.assert_array_equal(of_all.reshape(B, W, L, W), whole)
+
+
+def test_a_cache_of_all_places_is_the_cache():
+    at = DecodingStep(0, np.zeros(2, "int32"), np.ones(2, bool), np.ones((2, 1, 3, 1), bool))
+    assert at.recent(3) is at

@@ -296,8 +296,9 @@ class PlacesForPositions(DecodingStep):
         return ops.broadcast_to(self.place, (B, W))
 
     def key_positions(self):
-        places = ops.repeat(ops.arange(L, dtype="int32"), W)
-        return ops.broadcast_to(places, (B, L * W))
+        kept = self.ancestry.shape[2]
+        places = ops.repeat(ops.arange(kept, dtype="int32"), W)
+        return ops.broadcast_to(places, (B, kept * W))
 
 
 class AllBeamsVisible(DecodingStep):

@@ -9,8 +9,10 @@ from keras import ops
 
 from keras_transformer.layers import (
     AttentionMask,
+    DecodingStep,
     DotProductAttention,
     LocalAttention,
+    LocalAttention2D,
     MultiHeadAttention,
 )
 from tests.weights import random, randomize
@@ -228,3 +230,31 @@ def test_a_subclass_with_relations_computes_them_in_blocks():
         real = keras.ops.convert_to_numpy(arguments["attention_mask"].padding)
         some, whole = (np.swapaxes(y, 1, 2)[real] for y in (layer(*x, **arguments), expected))
         np.testing.assert_allclose(some, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [LocalAttention(2), LocalAttention(3, 0), LocalAttention2D((4, 3), (2, 3), (0, 0))],
+    ids=["1 before", "none before", "2-D"],
+)
+def test_decoding_steps_keep_only_what_they_see(attention):
+    """Scores too: those of all places, and 0 where nothing is kept."""
+    T, W = 12, 2
+    layer = randomize_built(MultiHeadAttention(6, 3, attention=attention))
+    cache, x = layer.init_cache(B, W, T), random(B, T, 6)
+    assert cache[0].shape[-1] < T * W
+    outputs, scores = layer(x, attention_mask=AttentionMask(causal=True), return_attention_scores=1)
+    for t in range(T):
+        ancestry = np.zeros((B, W, T, W), bool)
+        ancestry[:, :, : t + 1] = np.eye(W, dtype=bool)[:, None]
+        at = DecodingStep(np.int32(t), np.full(B, t, "int32"), np.full(B, t == 0), ancestry)
+        new = np.stack([x[:, t]] * W, axis=1)
+        output, of_step, cache = layer.step(new, cache, at, return_attention_scores=True)
+        np.testing.assert_allclose(output[:, 1], outputs[:, t], atol=1e-5)
+        of_step = ops.reshape(of_step, (B, 3, W, T, W))
+        np.testing.assert_allclose(of_step[:, :, 1, :, 1], scores[:, :, t], atol=1e-5)
+
+
+def test_a_cache_that_no_divisor_fits_keeps_everything():
+    layer = MultiHeadAttention(6, 3, attention=LocalAttention(2))
+    assert [layer.init_cache(B, 1, n)[0].shape[-1] for n in (3, 7, 8, 10, 64)] == [3, 7, 4, 5, 4]

@@ -176,6 +176,20 @@ def test_a_prompt_alone_has_the_results_that_it_has_among_others(model):
         np.testing.assert_allclose(alone.scores[0], together.scores[row], atol=1e-5)
 
 
+def test_texts_that_begin_with_bos_alone_need_no_prompt(long_model):
+    """Which is nothing to read, and nothing to attend to at every step."""
+    alone = np.full((2, 1), BOS, "int32")
+    assert long_model.encode(alone).blocks == []
+    limits, options = np.array([4, 3]), {"length": L, **IDS}
+    expected = kt.generate(long_model, np.pad(alone, ((0, 0), (0, 2))), limits, **options)
+    for actual in (
+        kt.generate(long_model, alone, limits, **options),
+        generate_all(long_model, alone, limits, slots=1, **options)[0],
+    ):
+        np.testing.assert_array_equal(actual.ids, expected.ids)
+        np.testing.assert_allclose(actual.scores, expected.scores, rtol=1e-5)
+
+
 def test_logits_do_not_depend_on_what_follows(model, attention_model):
     one = np.array([[BOS, 4, 5, 3, 5, 5, EOS]], "int32")
     other = np.array([[BOS, 4, 5, 3, 3, EOS, 0]], "int32")
