@@ -5,6 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers.attention import DotProductAttention
+from keras_transformer.layers.grid_windows import GridWindows
+from keras_transformer.layers.masks import AttentionMask
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -20,8 +22,10 @@ class LocalAttention2D(DotProductAttention):
     itself, so the flange shows above, on the left, and above on the right, but nothing below.
     `generation_order` says which cell is where in the sequence.
 
-    All pairs of cells are compared, and most are hidden: time and memory are those of full
-    attention. Decoding steps keep no more of the cells behind them than they see.
+    For whole images whose rows and columns are multiples of those of a block, each block of
+    queries meets only the keys around it. With a mask that is a tensor, in packed rows, and if
+    scores are asked for, all pairs of cells are compared, and most are hidden. Decoding steps keep
+    no more of the cells behind them than they see.
 
     Args:
         grid: Tuple of two integers: rows and columns of the grid.
@@ -94,16 +98,43 @@ class LocalAttention2D(DotProductAttention):
     ):
         self._check_length("query", query, positions)
         self._check_length("key", key, key_positions)
-        return super().call(
-            query,
-            key,
-            value,
-            attention_mask=attention_mask,
-            positions=positions,
-            key_positions=key_positions,
+        windows = self._windows(query, key, attention_mask, positions, key_positions)
+        if windows is None or return_attention_scores:
+            return super().call(
+                query,
+                key,
+                value,
+                attention_mask=attention_mask,
+                positions=positions,
+                key_positions=key_positions,
+                dropout=dropout,
+                return_attention_scores=return_attention_scores,
+            )
+        B, N = ops.shape(query)[0], windows.places().shape[0]
+        own = np.arange(query.shape[2], dtype="int32").reshape(N, -1)
+        outputs = super().call(
+            windows.blocks(query),
+            windows.windows(key),
+            windows.windows(value),
+            _mask(windows, own, attention_mask, B),
+            ops.tile(own, (B, 1)),
+            ops.tile(np.maximum(windows.places(), 0), (B, 1)),
             dropout=dropout,
-            return_attention_scores=return_attention_scores,
         )
+        return windows.join(outputs)
+
+    def _windows(self, query, key, mask, positions, key_positions):
+        """Returns the `GridWindows` that hold all that is seen; `None` if all keys are needed."""
+        cells = self.grid[0] * self.grid[1]
+        is_whole = query.shape[2] == key.shape[2] == cells
+        if not is_whole or positions is not None or key_positions is not None:
+            return None
+        if not isinstance(mask, AttentionMask) or mask.query_segments is not None:
+            return None
+        if any(n % own for n, own in zip(self.grid, self.query_shape, strict=True)):
+            return None
+        windows = GridWindows(self.grid, self.query_shape, self.memory_flange, not mask.causal)
+        return windows if windows.places().shape[1] < cells else None
 
     def _cells(self, positions):
         """Returns row and column of each position, in a new last axis.
@@ -127,6 +158,19 @@ class LocalAttention2D(DotProductAttention):
             "query_shape": list(self.query_shape),
             "memory_flange": list(self.memory_flange),
         }
+
+
+def _mask(windows, own, mask, batch_size):
+    """Returns the booleans of an `AttentionMask`, block by block, `(B * N, cells, S)`."""
+    places = windows.places()
+    seen = places[:, None] >= 0
+    if mask.causal:
+        seen = seen & (places[:, None] <= own[:, :, None])
+    if mask.padding is None:
+        return ops.tile(seen, (batch_size, 1, 1))
+    real = ops.take(mask.padding, np.maximum(places, 0), axis=1)
+    seen = ops.logical_and(real[:, :, None], seen)
+    return ops.reshape(seen, (-1, *ops.shape(seen)[2:]))
 
 
 def _pair(name, numbers, minimum):

@@ -120,7 +120,8 @@ def test_a_cache_of_the_last_places_only():
     ancestry = generator.random((B, W, L, W)) < 0.5
     at = DecodingStep(np.int32(place), np.array([9, 2], "int32"), np.zeros(B, bool), ancestry)
     near = at.recent(kept)
-    assert int(near.place) == 2 and near.ancestry.shape == (B, W, kept, W)
+    assert int(near.place) == 2
+    assert near.ancestry.shape == (B, W, kept, W)
     positions = ops.convert_to_numpy(near.key_positions()).reshape(B, kept, W)
     assert positions[:, :, 0].tolist() == [[7, 8, 9, 6], [0, 1, 2, -1]]
     whole = np.zeros((B, W, L, W), bool)

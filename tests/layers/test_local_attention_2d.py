@@ -82,6 +82,40 @@ def test_the_flange_shows_what_is_above_and_on_the_left_and_nothing_generated_la
     ]
 
 
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
+@pytest.mark.parametrize("padded", [True, False], ids=["padded", "whole"])
+@every_case
+def test_blocks_that_meet_only_what_is_near_give_the_same(grid, block, flange, causal, padded):
+    """Values and gradients; scores are asked for where all pairs of cells are to be compared."""
+    layer, T = LocalAttention2D(grid, block, flange), grid[0] * grid[1]
+    x = [tf.constant(random(2, 3, T, 5, seed=seed)) for seed in (1, 2, 3)]
+    padding = tf.constant(np.arange(T)[None] < [[T], [T - 3]]) if padded else None
+    mask, gradients = AttentionMask(padding, causal=causal), []
+    for scores in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(*x, attention_mask=mask, return_attention_scores=scores)
+            outputs = outputs[0] if scores else outputs
+            real = outputs[:, :, :-3]  # what padding sees is of no interest
+            loss = tf.reduce_sum(real * tf.constant(random(*real.shape, seed=4)))
+        gradients.append([real, *tape.gradient(loss, x)])
+    for windowed, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(windowed, expected, atol=1e-5)
+
+
+def test_its_tensors_grow_with_the_windows():
+    """The largest one of a grid of twice as many rows is twice as large, not four times."""
+
+    def largest(rows):
+        layer, mask = LocalAttention2D((rows, 8), (4, 4), (2, 2)), AttentionMask(causal=True)
+        call = tf.function(lambda *x: layer(*x, attention_mask=mask))
+        graph = call.get_concrete_function(*[tf.TensorSpec((1, 1, rows * 8, 5))] * 3).graph
+        tensors = [tensor for op in graph.get_operations() for tensor in op.outputs]
+        return max(tensor.shape.num_elements() or 0 for tensor in tensors)
+
+    assert largest(64) == 2 * largest(32)
+
+
 @every_case
 def test_the_jacobian_is_a_triangle_in_the_order_of_generation(grid, block, flange):
     layer, x = LocalAttention2D(grid, block, flange), tf.constant(heads(grid[0] * grid[1])[0])
