@@ -60,7 +60,8 @@ def test_every_kind_of_value_is_read(recipe_file):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_read(path):
-    kinds = {"phrasebook_multitask": MultitaskRecipe, "drawings": ImageRecipe}
+    kinds = {"phrasebook_multitask": MultitaskRecipe}
+    kinds |= dict.fromkeys(("drawings", "fashion_mnist"), ImageRecipe)
     kind = kinds.get(path.stem, Recipe)
     recipe = read_recipe("trainer", ["--config", str(path), "--output", "run"], kind)
     assert recipe != kind(output=Path("run"))
