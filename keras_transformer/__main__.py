@@ -50,7 +50,11 @@ POSITIONALS = {
         "default": None,
         "help": "Prompts to continue. If none is given, the lines of standard input.",
     },
-    "illustrate": {"help": "The sentence to translate."},
+    "illustrate": {
+        "nargs": "?",
+        "default": "",
+        "help": "The sentence to translate. An image model has none.",
+    },
 }
 KEYWORDS = {"from": "checkpoint", "class": "image_class"}  # of Python: no names of parameters
 GIVEN_OTHERWISE = {"text", "checkpoint", "modules", "image_class"}  # parameters, not options
@@ -98,7 +102,7 @@ def parse(arguments: list[str]):
             )
         else:
             add_import_option(subparser)
-        if name == "sample-images":
+        if name in ("sample-images", "illustrate"):
             subparser.add_argument("--class", type=int, help="Class of the images, from 0.")
         if name in POSITIONALS:
             subparser.add_argument("text", type=str, **POSITIONALS[name])

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from keras_transformer.cli.image_commands import illustrate_image
 from keras_transformer.cli.inputs import (
     given_source,
     holds_language_model,
@@ -155,31 +156,55 @@ def export(
 
 def illustrate(
     run: str,
-    text: str,
     output: str,
+    text: str = "",
     reference: str = "",
-    beam_size: int = 2,
-    length_penalty: float = 0.6,
+    beam_size: int | None = None,
+    length_penalty: float | None = None,
+    image: str = "",
+    image_class: int | None = None,
+    enlarge: str = "",
+    seed: int | None = None,
 ) -> None:
-    """Writes an HTML page that shows, figure by figure, how the model translates a sentence.
+    """Writes an HTML page that shows, figure by figure, how the model translates a sentence, or,
+    step by step, how it draws an image.
 
     Args:
         run: Folder of a finished run, or its URL, such as s3://bucket/run.
-        text: The sentence to translate.
         output: HTML file to write, on a local disk. It is self-contained.
+        text: The sentence to translate.
         reference: Reference translation. By default, the translation of the model is used.
-        beam_size: Number of beams, and of translations that are shown.
-        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities.
+        beam_size: Number of beams, and of translations that are shown. By default, 2.
+        length_penalty: Exponent of the length penalty; 0 compares plain log-probabilities. By
+            default, 0.6.
+        image: PNG file of the image, of a run that draws images. By default, the run draws one.
+        image_class: Class of the image, passed as --class, from 0, of a run with classes.
+        enlarge: PNG file of a small image, of a run that enlarges images.
+        seed: Seed of the image that is drawn. By default, 0.
     """
     from keras_transformer import Translator
     from keras_transformer.illustrate import page
+    from keras_transformer.translation.run_folder import run_kind
 
     output = local_path(output, "--output")
     if output.is_dir():
         raise ValueError(f"--output must name an .html file. Received the folder {output}")
     if not output.parent.is_dir():
         raise ValueError(f"The folder {output.parent} of --output does not exist: create it first.")
-    page(Translator.load(run), text, reference, beam_size, length_penalty).save(output)
+    of_texts = {"reference": reference, "beam_size": beam_size, "length_penalty": length_penalty}
+    of_images = {"image": image, "class": image_class, "enlarge": enlarge, "seed": seed}
+    is_of_images = run_kind(run) == "images"
+    unwanted = {"text": text, **of_texts} if is_of_images else of_images
+    given = [name for name, value in unwanted.items() if value not in (None, "")]
+    if given:
+        other = "draws images" if is_of_images else "translates: give it a sentence"
+        options = ", ".join(name if name == "text" else f"--{name}" for name in given)
+        raise ValueError(f"{run} {other}. Received: {options.replace('_', '-')}")
+    if is_of_images:
+        illustrate_image(run, image, image_class, enlarge, seed or 0).save(output)
+        return
+    chosen = {name: value for name, value in of_texts.items() if value is not None}
+    page(Translator.load(run), text, **chosen).save(output)
 
 
 def adapt(run: str, adapter: str, output: str) -> None:

@@ -1,4 +1,4 @@
-"""The command `sample-images`: pictures that an image model draws, on a sheet."""
+"""Commands of image models: sheets of what they draw, and the page of an image."""
 
 from pathlib import Path
 
@@ -47,17 +47,12 @@ def sample_images(
 
     make_sheet(np.zeros((1, 1, 1, 1)), columns, scale)  # validates them before the work
     generator = ImageGenerator.load(run)
-    number_of_classes = generator.model.target_embedding.num_classes
-    if image_class is not None and not 0 <= image_class < number_of_classes:
-        known = f"0 to {number_of_classes - 1}" if number_of_classes else "none"
-        raise ValueError(f"The run has the classes {known}. Received: --class {image_class}")
+    number_of_classes = _check_class(generator, image_class)
     classes = None
     if number_of_classes:
         turns = [number % number_of_classes for number in range(count)]
         classes = turns if image_class is None else image_class
-    if bool(enlarge) != (generator.small_shape is not None):
-        need = "enlarges images: give it one, --enlarge" if not enlarge else "reads no small images"
-        raise ValueError(f"The run {need}. Received: --enlarge {enlarge or 'missing'}")
+    _check_kind(generator, enlarge)
     begin = small = None
     if complete:
         begin = _repeated("--complete", complete, generator.image_shape, count)
@@ -77,6 +72,40 @@ def sample_images(
     )
     levels = generator.model.target_embedding.num_levels
     _write_png(make_sheet(images * 255 // (levels - 1), columns, scale), output)
+
+
+def illustrate_image(run: str, image: str, image_class: int | None, enlarge: str, seed: int):
+    """Returns the page of an image that a run draws, or of the file `image`."""
+    from keras_transformer.illustrate import image_page
+    from keras_transformer.images import ImageGenerator
+
+    generator = ImageGenerator.load(run)
+    _check_kind(generator, enlarge)
+    number_of_classes = _check_class(generator, image_class)
+    if number_of_classes and image_class is None:
+        image_class = 0
+    given = small = None
+    if image:
+        given = _repeated("--image", image, generator.image_shape, 1)[0]
+    if enlarge:
+        small = _repeated("--enlarge", enlarge, generator.small_shape, 1)[0]
+    return image_page(generator, given, image_class, small, seed)
+
+
+def _check_class(generator, image_class: int | None) -> int:
+    """Returns the number of classes; raises a ValueError if there is no such class."""
+    count = generator.model.target_embedding.num_classes
+    if image_class is not None and not 0 <= image_class < count:
+        known = f"0 to {count - 1}" if count else "none"
+        raise ValueError(f"The run has the classes {known}. Received: --class {image_class}")
+    return count
+
+
+def _check_kind(generator, enlarge: str) -> None:
+    """Raises a ValueError if a small image is missing, or one too many."""
+    if bool(enlarge) != (generator.small_shape is not None):
+        need = "enlarges images: give it one, --enlarge" if not enlarge else "reads no small images"
+        raise ValueError(f"The run {need}. Received: --enlarge {enlarge or 'missing'}")
 
 
 def _check_output(output: Path) -> None:

@@ -201,14 +201,30 @@ class ImageGenerator:
         Raises:
             ValueError: If the images or the classes do not fit the model.
         """
-        ids, labels = self.model.target_embedding.to_ids(images, classes)
+        return self.bit_maps(images, classes, small, batch_size).mean(axis=(1, 2))
+
+    @refused_after_fork
+    def bit_maps(self, images, classes=None, small=None, batch_size: int = BATCH) -> np.ndarray:
+        """Returns where the bits of images are: the bits a dimension of every pixel.
+
+        The arguments and errors are those of `bits`.
+
+        Returns:
+            Float array of shape `(N, h, w)`.
+        """
+        embedding = self.model.target_embedding
+        ids, labels = embedding.to_ids(images, classes)
         sources = self._sources(small, len(ids), ids[:, :1])
-        found = [np.zeros(0)]
+        found = [np.zeros((0, len(embedding.order)))]
         for first in range(0, len(ids), batch_size):
             chosen = np.minimum(np.arange(first, first + batch_size), len(ids) - 1)
             bits = ops.convert_to_numpy(self._bits(sources[chosen], ids[chosen], labels[chosen]))
             found.append(bits[: len(ids) - first])
-        return np.concatenate(found)
+        cells, (rows, columns) = np.concatenate(found), embedding.grid
+        maps = np.zeros((len(ids), rows, columns))
+        maps[:, embedding.order[:, 0], embedding.order[:, 1]] = cells
+        width = self.image_shape[1]
+        return maps.reshape(len(ids), rows, width, columns // width).mean(axis=-1)
 
 
 def _draw(model, sources, prefix, seeds, temperature):
@@ -232,14 +248,14 @@ def _draw(model, sources, prefix, seeds, temperature):
 
 
 def _bits(model, sources, ids, labels):
-    """Returns the bits a dimension of images, `(B,)`."""
+    """Returns the bits a dimension of each cell of images, `(B, cells)`."""
     inputs = {"target": ids} | ({"source": sources} if hasattr(model, "encoder") else {})
     outputs, mixture = model(inputs, training=False), _mixture(model.target_embedding)
     if mixture is None:
         chosen = ops.take_along_axis(ops.log_softmax(outputs), labels[..., None], axis=-1)[..., 0]
     else:
         chosen = mixture.log_probs(labels, outputs) / mixture.channels
-    return -ops.mean(chosen, axis=-1) / np.log(2).astype("float32")
+    return -chosen / np.log(2).astype("float32")
 
 
 def _mixture(embedding):

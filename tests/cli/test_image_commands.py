@@ -112,3 +112,33 @@ def test_one_line_says_what_is_wrong(run, tmp_path, options, message, monkeypatc
     assert message in errors
     assert len(errors.splitlines()) == 1
     assert not (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.slow
+def test_an_image_is_illustrated(run, generator, tmp_path):
+    output = tmp_path / "page.html"
+    command = ["illustrate", "--run", run, "--output", str(output)]
+    assert main([*command, "--image", save(tmp_path / "image.png", SHAPE[:2]), "--class", "1"]) == 0
+    assert "reads this image as if it drew it, as one of class 1." in output.read_text()
+    assert main([*command, "--seed", "3"]) == 0
+    assert "drew this image with the seed 3, as one of class 0." in output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("one", "draws images. Received: text"),
+        ("one --beam-size 3", "draws images. Received: text, --beam-size"),
+        ("--class 3", "The run has the classes 0 to 2. Received: --class 3"),
+        ("--image missing.png", "missing.png"),
+        ("--enlarge small.png", "The run reads no small images. Received: --enlarge small.png"),
+    ],
+)
+def test_an_image_has_other_options_than_a_sentence(run, options, message, tmp_path, capsys):
+    output = tmp_path / "page.html"
+    command = ["illustrate", "--run", run, "--output", str(output), *options.split()]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not output.exists()
