@@ -45,6 +45,11 @@ def image_page(
     ):
         if not least <= number <= most:
             raise ValueError(f"`{name}` must be from {least} to {most}. Received: {number}")
+    if (small is None) != (generator.small_shape is None):
+        raise ValueError(
+            "`small` must be given to a model that enlarges images, and to no other. Received: "
+            f"{'None' if small is None else 'an image'}"
+        )
     is_drawn = image is None
     if is_drawn:
         classes = None if image_class is None else [image_class]

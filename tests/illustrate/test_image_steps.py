@@ -104,7 +104,6 @@ def test_the_page_of_a_given_image(generator):
     assert "36 cells, drawn one after the other, block by block" in page.body
     assert "layer 1 of 2, counted from 0 (LocalAttention2D), as the mean of 2 heads" in page.body
     assert re.search(r"row 0, column 1, channel 0 becomes \d, \d\.\d\d bits", page.body)
-    assert "http" not in page.document()
 
 
 @pytest.mark.slow
@@ -125,5 +124,5 @@ def test_the_page_of_an_enlarged_image():
     small = np.zeros((2, 3, 3), int)
     page = image_page(generator, small=small, num_steps=1)
     assert "with the seed 0, given a small one of 2 × 3 pixels" in page.body
-    with pytest.raises(ValueError, match="`small` must be given to a model that enlarges images"):
+    with pytest.raises(ValueError, match=r"`small` must be given to .*\. Received: None"):
         image_page(generator, image())
