@@ -55,6 +55,31 @@ def open_images(recipe: ImageRecipe) -> ImageData:
     return ImageData(train, held_out, num_classes)
 
 
+def empty_images(recipe: ImageRecipe) -> ImageData:
+    """Returns black images of the sizes of a recipe's, which are not read or downloaded.
+
+    Raises:
+        ImportError: A package that knows them is not installed.
+        ValueError: They have no classes and need some, or a folder cannot be read.
+    """
+    from keras_transformer.data import LabelledImages
+
+    if recipe.data == DRAWINGS:
+        from keras_transformer.data.drawing import CLASSES
+
+        shape, known = (recipe.image_size, recipe.image_size, recipe.channels), len(CLASSES)
+    elif recipe.data.startswith(TFDS):
+        import tensorflow_datasets as tfds
+
+        features = tfds.builder(recipe.data.removeprefix(TFDS)).info.features
+        shape, known = features["image"].shape, features["label"].num_classes
+    else:
+        data = open_images(recipe)
+        shape, known = data.shape, data.num_classes
+    images = LabelledImages(np.zeros((1, *shape), "uint8"), np.zeros(1, "int32"))
+    return ImageData(images, images, known if recipe.classes else 0)
+
+
 def shrink(images, factor: int) -> np.ndarray:
     """Returns images with fewer rows and columns, each pixel the mean of a square.
 

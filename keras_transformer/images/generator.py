@@ -42,7 +42,7 @@ class ImageGenerator:
         if not model.built:
             model.build()
         self.model, self.about = model, dict(about or {})
-        self._draw = compiled(functools.partial(_draw, model), model)
+        self._draw = compiled(functools.partial(draw, model), model)
         self._bits = compiled(functools.partial(_bits, model), model)
 
     def save(self, folder: str | Path) -> None:
@@ -227,8 +227,16 @@ class ImageGenerator:
         return maps.reshape(len(ids), rows, width, columns // width).mean(axis=-1)
 
 
-def _draw(model, sources, prefix, seeds, temperature):
-    """Returns the ids of images, `(B, cells)`."""
+def draw(model, sources, prefix, seeds, temperature=1.0):
+    """Returns the ids of images, `(B, cells)`.
+
+    Args:
+        model: As that of `ImageGenerator`.
+        sources: Integer tensor: what is read before an image, its start or a small image.
+        prefix: Integer tensor of shape `(B, P)`: the first ids of each image.
+        seeds: Integer tensor of shape `(B,)`.
+        temperature: Float. Divisor of the logits.
+    """
     embedding = model.target_embedding
     length, mixture = embedding.max_positions, _mixture(embedding)
     found = generate(

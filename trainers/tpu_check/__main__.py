@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from keras_transformer.cli import make_parser, refuse_repeated, run, with_underscores
+from trainers.image_recipe import ImageRecipe
 from trainers.recipe import Recipe
 from trainers.recipe_file import check_recipe_file, read_recipe
 
@@ -36,9 +37,11 @@ class Check:
 
     Args:
         config: Recipe, a YAML file.
+        trainer: The trainer whose recipe it is, translation or images.
         topology: Slices for the data-parallel step, separated by commas, such as v5e:2x2.
         precision: float32 or mixed_bfloat16; the recipe's by default.
-        rows: Packed rows per batch; 0 computes them from the recipe's tokens_per_batch.
+        rows: Packed rows per batch; 0 computes them from the recipe's tokens_per_batch. Of images,
+            rows are images; 0 takes those of the recipe.
         length: Tokens on each side of a packed row.
         compilations: Maximum number of batch sizes to compile in search of the largest that fits.
             The first is the recipe's.
@@ -50,6 +53,7 @@ class Check:
     """
 
     config: Path
+    trainer: Literal["translation", "images"] = "translation"
     topology: str = SLICES
     precision: Literal["recipe", "float32", "mixed_bfloat16"] = "recipe"
     rows: int = 0
@@ -101,22 +105,24 @@ def check(options: Check, arguments: list[str]) -> None:
     return None
 
 
-def read_recipe_with_sizes(options: Check) -> Recipe:
+def read_recipe_with_sizes(options: Check) -> Recipe | ImageRecipe:
     """Reads the recipe and checks that it defines the sizes of the model.
 
     Raises:
         ValueError: The recipe leaves the vocabulary size or the preset to the corpus, or has
             another architecture than the transformer.
     """
+    arguments = ["--config", str(options.config), "--output", "nowhere"]
+    if options.precision != "recipe":
+        arguments += ["--precision", options.precision]
+    if options.trainer == "images":
+        return read_recipe(PROGRAM, arguments, ImageRecipe)
     architecture = check_recipe_file(PROGRAM, options.config).get("architecture", "transformer")
     if architecture != "transformer":
         raise ValueError(
             f"{options.config} has the architecture {architecture}, whose operations this check "
             "cannot count. Expected transformer, or no architecture in the recipe."
         )
-    arguments = ["--config", str(options.config), "--output", "nowhere"]
-    if options.precision != "recipe":
-        arguments += ["--precision", options.precision]
     recipe = read_recipe(PROGRAM, arguments)
     for name, unset in {"vocabulary_size": 0, "preset": "auto"}.items():
         if getattr(recipe, name) == unset:
@@ -156,17 +162,24 @@ def check_in_subprocess(backend: str, arguments: list[str], results: Path) -> li
     return [Line.from_json(line) for line in results.read_text("utf-8").splitlines()]
 
 
-def compile_backend(options: Check, recipe: Recipe, slices: list) -> None:
+def compile_backend(options: Check, recipe: Recipe | ImageRecipe, slices: list) -> None:
     """Compiles the programs of one backend, which must be the one that Keras runs on."""
     from trainers.tpu_check.programs import Compilations, compile_data_parallel, compile_one_chip
 
-    rows = options.rows or max(1, recipe.tokens_per_batch // options.length)
+    rows = options.rows or recipe_rows(recipe, options.length)
     with options.results.open("w", encoding="utf-8") as file:
         compilations = Compilations(rows, options.length, options.compilations, file)
         if options.backend == "tensorflow":
             compile_one_chip(recipe, compilations)
         else:
             compile_data_parallel(recipe, slices, compilations)
+
+
+def recipe_rows(recipe: Recipe | ImageRecipe, length: int) -> int:
+    """Returns the rows of a recipe's batch: packed ones, or images."""
+    if isinstance(recipe, ImageRecipe):
+        return recipe.images_per_batch
+    return max(1, recipe.tokens_per_batch // length)
 
 
 if __name__ == "__main__":

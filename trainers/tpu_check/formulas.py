@@ -1,5 +1,7 @@
 """Formulas for the floating-point operations of a model's matrix products."""
 
+TRAINING_PASSES = 3  # a training step, in forward passes
+
 
 def forward_flops(model, rows: int, source_length: int, target_length: int) -> int:
     """Returns the operations of the matrix products in a forward pass, from ids to logits.
@@ -48,7 +50,7 @@ def train_step_flops(model, rows: int, source_length: int, target_length: int) -
     dB = A^T dC. So a parameter costs 2 operations per token forward and 4 backward, 6 in all, and
     attention 12 D T S. Softmax, normalization, dropout, loss, metrics and Adam are not counted.
     """
-    return 3 * forward_flops(model, rows, source_length, target_length)
+    return TRAINING_PASSES * forward_flops(model, rows, source_length, target_length)
 
 
 def search_flops(model, sentences: int, slots: int, source_length: int, places: int) -> int:
@@ -72,6 +74,25 @@ def search_flops(model, sentences: int, slots: int, source_length: int, places: 
     step = M * (6 * D * D + 2 * D * F) * T + D * V * T
     pairs = N * source_length * S + M * (places + source_length) * T
     return 2 * (encoder + step) + 4 * D * pairs
+
+
+def image_flops(model, images: int, positions: int, seen: int) -> int:
+    """Returns the operations of the matrix products of an image model.
+
+    Each position costs 4 D^2 in the attention and 2 D F in the feed-forward network of a block, and
+    at the end D times the outputs, 2 operations each; and 4 D for every key that it meets.
+
+    Args:
+        model: `LanguageModel` of `create_image_model`, of which only the sizes are used.
+        images: Integer. Number of images.
+        positions: Integer. Positions of each: all cells, or the one of a step of drawing.
+        seen: Integer. Number of keys that each position meets.
+    """
+    blocks, D = model.decoder.blocks, model.d_model
+    F = blocks[0].feed_forward.d_ff
+    of_block = 2 * (4 * D * D + 2 * D * F) + 4 * D * seen
+    outputs = model.embedding.kernel.shape[-1]
+    return images * positions * (len(blocks) * of_block + 2 * D * outputs)
 
 
 def _sizes(model):

@@ -1,19 +1,61 @@
-"""Programs of a recipe that are compiled for TPUs: searches, evaluation and training steps."""
+"""Programs of a recipe that are compiled for TPUs: searches, evaluation and training steps.
+
+A recipe becomes `Programs`, which this module makes for translators.
+"""
 
 import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from keras_transformer.translation import EXTRA_LENGTH, SLOTS
+from trainers.image_recipe import ImageRecipe
 from trainers.model import compile_model, make_model
 from trainers.recipe import Recipe
+from trainers.tpu_check.formulas import TRAINING_PASSES
 
 CHIPS = ("v5e:1x1", "v6e:1x1")
 BEAMS, SENTENCES = 4, 64
 BOS_ID, EOS_ID = 2, 3
 LARGE = 1_000_000  # pairs of a corpus, steps of an epoch
+
+
+class Programs(NamedTuple):
+    """What is compiled for a recipe.
+
+    Attributes:
+        model: Built and compiled model with all its variables.
+        batch: Function from a number of rows to the shapes and dtypes of a batch.
+        flops: Function from a number of rows to the operations of a forward pass.
+        searches: Function that lowers the searches; see `make_searches`.
+    """
+
+    model: object
+    batch: Callable[[int], tuple]
+    flops: Callable[[int], int]
+    searches: Callable[[], list]
+
+
+def make_programs(recipe, length: int) -> Programs:
+    """Returns the programs of a recipe.
+
+    Args:
+        recipe: `Recipe` or `ImageRecipe`.
+        length: Integer. Tokens on each side of a packed row.
+    """
+    from trainers.tpu_check import forward_flops, packed_rows
+    from trainers.tpu_check.image_programs import make_image_programs
+
+    if isinstance(recipe, ImageRecipe):
+        return Programs(*make_image_programs(recipe))
+    model = make_compiled_model(recipe)
+    return Programs(
+        model,
+        lambda rows: packed_rows(rows, length),
+        lambda rows: forward_flops(model, rows, length, length),
+        lambda: make_searches(model, length),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,42 +118,35 @@ def make_compiled_model(recipe: Recipe):
     return model
 
 
-def compile_one_chip(recipe: Recipe, compilations: Compilations) -> None:
+def compile_one_chip(recipe: Recipe | ImageRecipe, compilations: Compilations) -> None:
     """Compiles the searches and steps through TensorFlow, for one chip of each kind."""
-    from trainers.tpu_check import (
-        Topology,
-        compile_hlo,
-        forward_flops,
-        lower_by_tensorflow,
-        packed_rows,
-        train_step_flops,
-    )
+    from trainers.tpu_check import Topology, compile_hlo, lower_by_tensorflow
 
-    model, length = make_compiled_model(recipe), compilations.length
+    programs = make_programs(recipe, compilations.length)
 
     @functools.cache
     def lower_step(step, rows):
-        function, batch = getattr(model, step), packed_rows(rows, length)
-        return lower_by_tensorflow(lambda *data: function(data), *batch)
+        function = getattr(programs.model, step)
+        return lower_by_tensorflow(lambda *data: function(data), *programs.batch(rows))
 
-    def compile_step(program, step, flops, topology, rows):
+    def compile_step(program, step, passes, topology, rows):
         return compilations.run(
             program,
             topology,
             rows,
-            flops(model, rows, length, length),
+            passes * programs.flops(rows),
             lambda: compile_hlo(lower_step(step, rows), topology),
             trial=rows != compilations.rows,
         )
 
-    programs = make_searches(model, length)
+    searches = programs.searches()
     for topology in map(Topology, CHIPS):
-        for program, sentences, hlo, flops in programs:
+        for program, sentences, hlo, flops in searches:
             compilation = functools.partial(compile_hlo, hlo, topology)
             compilations.run(program, topology, sentences, flops, compilation)
-        compile_step("evaluation step", "test_step", forward_flops, topology, compilations.rows)
+        compile_step("evaluation step", "test_step", 1, topology, compilations.rows)
         step = functools.partial(
-            compile_step, "training step", "train_step", train_step_flops, topology
+            compile_step, "training step", "train_step", TRAINING_PASSES, topology
         )
         compilations.find_largest(topology, step, compilations.rows)
 
@@ -149,24 +184,26 @@ def make_searches(model, length: int) -> list[tuple]:
     ]
 
 
-def compile_data_parallel(recipe: Recipe, slices: list, compilations: Compilations) -> None:
+def compile_data_parallel(
+    recipe: Recipe | ImageRecipe, slices: list, compilations: Compilations
+) -> None:
     """Compiles the data-parallel training step through JAX, for each slice."""
-    from trainers.tpu_check import compile_train_step, packed_rows, train_step_flops
+    from trainers.tpu_check import compile_train_step
 
-    model, length = make_compiled_model(recipe), compilations.length
+    programs = make_programs(recipe, compilations.length)
     largest: dict[str, int] = {}  # rows per chip, by kind: hardly dependent on the number of chips
     for topology in slices:
         recipe_rows = math.ceil(compilations.rows / topology.chips)
 
         @functools.cache
         def step(rows, topology=topology, recipe_rows=recipe_rows):
-            batch = packed_rows(rows * topology.chips, length)
+            batch = programs.batch(rows * topology.chips)
             return compilations.run(
                 "data-parallel training step",
                 topology,
                 rows,
-                train_step_flops(model, rows, length, length),
-                lambda: compile_train_step(model, batch, topology),
+                TRAINING_PASSES * programs.flops(rows),
+                lambda: compile_train_step(programs.model, batch, topology),
                 trial=rows != recipe_rows,
             )
 
