@@ -169,3 +169,14 @@ def test_what_is_exported_says_the_same(tmp_path):
     assert len(facts["other"]) == (3 if engine else 0)
     assert all(text.strip() for text in facts["other"])
     assert (tmp_path / "exported/served/mine/1/saved_model.pb").is_file()
+
+
+def test_images_are_drawn(tmp_path):
+    wanted = "{'bits': [float(before), float(after)], 'shape': drawn.shape, 'page': page.body[:40],"
+    wanted += "'kept': bool((completed[:, :4] == whole[:4]).all())}"
+    facts = run("draw_images", tmp_path, wanted).facts
+    assert facts["bits"][0] == pytest.approx(8, abs=1e-3)
+    assert facts["bits"][1] < 8
+    assert facts["shape"] == [4, 8, 8, 3]
+    assert facts["kept"]
+    assert facts["page"].startswith("<h1>An image, step by step</h1>")

@@ -32,8 +32,11 @@ def settings_of(name):
     return found
 
 
-def test_there_are_four():
-    assert NAMES == ["export_and_serve", "illustrated_transformer", "train_on_gpus", "train_on_tpu"]
+def test_there_are_five():
+    assert NAMES == [
+        "draw_images", "export_and_serve", "illustrated_transformer", "train_on_gpus",
+        "train_on_tpu",
+    ]  # fmt: skip
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(NAMES)
 
 
