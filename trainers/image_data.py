@@ -1,5 +1,7 @@
 """The images of a recipe, to train and to test on."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +34,7 @@ def open_images(recipe: ImageRecipe) -> ImageData:
     if recipe.data == DRAWINGS:
         parts = drawn(recipe)
     elif recipe.data.startswith(TFDS):
-        parts = from_tfds(recipe.data.removeprefix(TFDS))
+        parts = from_tfds(recipe)
     else:
         parts = from_folder(local_path(recipe.data, "--data"), recipe)
     train, held_out = parts
@@ -69,10 +71,12 @@ def empty_images(recipe: ImageRecipe) -> ImageData:
 
         shape, known = (recipe.image_size, recipe.image_size, recipe.channels), len(CLASSES)
     elif recipe.data.startswith(TFDS):
-        import tensorflow_datasets as tfds
-
-        features = tfds.builder(recipe.data.removeprefix(TFDS)).info.features
-        shape, known = features["image"].shape, features["label"].num_classes
+        features = tfds_builder(recipe).info.features
+        features = dict(features.items()) if hasattr(features, "items") else {}
+        shape = getattr(features.get("image"), "shape", ())
+        if len(shape) != 3 or None in shape:
+            raise ValueError(f"{recipe.data} has no images of one size.")
+        known = getattr(features.get("label"), "num_classes", 0)
     else:
         data = open_images(recipe)
         shape, known = data.shape, data.num_classes
@@ -138,20 +142,40 @@ def from_folder(folder: Path, recipe: ImageRecipe):
     ]
 
 
-def from_tfds(name: str):
-    """Returns the images of a dataset of tensorflow-datasets, which it downloads."""
+def from_tfds(recipe: ImageRecipe):
+    """Returns the images of a dataset of tensorflow-datasets, which is prepared if it is not."""
     import tensorflow_datasets as tfds
 
     from keras_transformer.data import LabelledImages
 
-    parts = []
+    builder, parts = tfds_builder(recipe), []
+    with _told(recipe.data):
+        builder.download_and_prepare()
     for split in ("train", "test"):
-        try:
-            loaded = tfds.as_numpy(tfds.load(name, split=split, batch_size=-1))
-        except (tfds.core.DatasetNotFoundError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise ValueError(f"{TFDS}{name} cannot be read: {reason}") from None
+        with _told(recipe.data):
+            loaded = tfds.as_numpy(builder.as_dataset(split, batch_size=-1))
         if getattr(loaded.get("image"), "ndim", 0) != 4:
-            raise ValueError(f"{TFDS}{name} has no images of one size.")
+            raise ValueError(f"{recipe.data} has no images of one size.")
         parts.append(LabelledImages(loaded["image"], loaded.get("label")))
     return parts
+
+
+def tfds_builder(recipe: ImageRecipe):
+    """Returns the builder of a dataset, which knows its sizes."""
+    import tensorflow_datasets as tfds
+
+    folder = recipe.data_folder and local_path(recipe.data_folder, "data_folder of TFDS data")
+    with _told(recipe.data):
+        return tfds.builder(recipe.data.removeprefix(TFDS), data_dir=folder or None)
+
+
+@contextlib.contextmanager
+def _told(data: str) -> Iterator[None]:
+    """Returns a context manager that turns errors of tensorflow-datasets into a line."""
+    import tensorflow_datasets as tfds
+
+    try:
+        yield
+    except (tfds.core.DatasetNotFoundError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ValueError(f"{data} cannot be read: {reason}") from None

@@ -22,6 +22,8 @@ class ImageRecipe:
         data: Images to train on. drawings, shapes and letters that the package draws; tfds:NAME,
             such as tfds:fashion_mnist; or a folder, of idx files named as those of MNIST, or of
             PNG files, in folders named after their classes or without classes.
+        data_folder: Of tfds: local folder of prepared datasets (data_dir); by default, that of
+            tensorflow-datasets.
         image_size: Of drawings: rows and columns.
         channels: Of drawings: 3 for colours, 1 for grey.
         num_images: Of drawings: number of images to train on.
@@ -75,6 +77,7 @@ class ImageRecipe:
     output: str
     overwrite: bool = False
     data: str = DRAWINGS
+    data_folder: str = ""
     image_size: int = 16
     channels: int = 3
     num_images: int = 20_000
@@ -134,6 +137,10 @@ class ImageRecipe:
             raise ValueError(
                 "enlarge must be 0, or at least 2 and without classes. Received: "
                 f"enlarge={self.enlarge}, classes={self.classes}"
+            )
+        if self.data_folder and not self.data.startswith(TFDS):
+            raise ValueError(
+                f"data_folder only applies to data {TFDS}NAME. Received: data {self.data}"
             )
         if not self.held_out_images and self.data == DRAWINGS:
             raise ValueError("held_out_images of drawings must be at least 1. Received: 0")

@@ -12,7 +12,7 @@ from keras_transformer.images import ImageGenerator
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.data.test_image_files import idx, save
 from trainers import images
-from trainers.image_data import open_images, shrink
+from trainers.image_data import empty_images, open_images, shrink
 from trainers.image_recipe import ImageRecipe
 from trainers.images import main
 
@@ -91,6 +91,60 @@ def test_idx_files_have_a_test_split(tmp_path):
     assert fewer.num_classes == 0
 
 
+def test_a_dataset_of_tfds(tmp_path):
+    """A real one, which is prepared in its folder."""
+    tfds = pytest.importorskip("tensorflow_datasets", reason="tensorflow-datasets is not installed")
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 8, 9, 3)).astype("uint8")
+
+    class SmallImages(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image, label = (
+                tfds.features.Image(shape=(8, 9, 3)),
+                tfds.features.ClassLabel(num_classes=4),
+            )
+            features = tfds.features.FeaturesDict({"image": image, "label": label})
+            return tfds.core.DatasetInfo(
+                builder=self, description="Images.", features=features, disable_shuffling=True
+            )
+
+        def _split_generators(self, _):
+            return {"train": self._images(range(9)), "test": self._images(range(9, 12))}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+        @staticmethod
+        def _images(numbers):
+            for number in numbers:
+                yield number, {"image": pixels[number], "label": number % 4}
+
+    SmallImages(data_dir=tmp_path).download_and_prepare()
+    options = {"output": "x", "data": "tfds:small_images", "data_folder": str(tmp_path)}
+    recipe = ImageRecipe(**options, held_out_images=2, classes=True)
+    data = open_images(recipe)
+    np.testing.assert_array_equal(data.train.images, pixels[:9])
+    np.testing.assert_array_equal(data.held_out.images, pixels[9:11])
+    np.testing.assert_array_equal(data.held_out.classes, [1, 2])
+    assert data.num_classes == 4
+    empty = empty_images(recipe)
+    assert (empty.shape, empty.num_classes) == ((8, 9, 3), 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "num_classes"),
+    [
+        ({"image_size": 11, "channels": 1, "classes": True}, (11, 11, 1), 10),
+        ({"data": "tfds:cifar10", "classes": True}, (32, 32, 3), 10),
+        ({"data": "tfds:fashion_mnist"}, (28, 28, 1), 0),
+    ],
+)
+def test_sizes_are_known_before_images_are_read(options, shape, num_classes):
+    data = empty_images(ImageRecipe(output="x", **options))
+    assert (data.shape, data.num_classes) == (shape, num_classes)
+
+
 def test_png_files_are_divided_by_the_seed(tmp_path):
     pytest.importorskip("PIL", reason="PNG files need Pillow")
     pixels = np.random.default_rng(1).integers(0, 256, (20, 8, 8, 3)).astype("uint8")
@@ -112,6 +166,8 @@ def test_png_files_are_divided_by_the_seed(tmp_path):
     [
         ("--data missing", "--data must be drawings, tfds:NAME or a folder. Received: missing"),
         ("--data .", "has no PNG files"),
+        ("--data tfds:no_such_thing", "tfds:no_such_thing cannot be read: "),
+        ("--data-folder here", "data_folder only applies to data tfds:NAME. Received: data draw"),
         ("--image-size 7", "image_size must be at least 8. Received: 7"),
         ("--channels 2", "channels must be 1 or 3. Received: 2"),
         ("--dropout-rate 1", "dropout_rate must be at least 0 and less than 1. Received: 1.0"),
