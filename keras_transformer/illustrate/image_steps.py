@@ -1,14 +1,12 @@
 """An image as it is drawn: what each step may see, where it looks, and how sure it is."""
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from keras_transformer.illustrate.figure import Figure, render, safe
-from keras_transformer.illustrate.images import heat_picture
+from keras_transformer.illustrate.figure import Figure, render
+from keras_transformer.illustrate.images import colour_picture, heat_picture
 
 SIDE = 168  # least width of a picture, in pixels of the screen
 DARK = 0.3  # share of the light that is left of what a step cannot see
@@ -76,7 +74,7 @@ def image_steps_figure(
     shown = [
         {
             **step._asdict(),
-            "picture": _picture(_partial(colours, pixels, step)),
+            "picture": colour_picture(_partial(colours, pixels, step)),
             "heat": heat_picture(step.shares, float(step.shares.max())),
             "looks": float(step.shares.max()),
             "drawn": np.atleast_1d(image[_index(step)]).tolist(),
@@ -88,7 +86,7 @@ def image_steps_figure(
     height, width = image.shape[:2]
     body = render(
         "image_steps.html",
-        picture=_picture(colours),
+        picture=colour_picture(colours),
         order=heat_picture(order - order.mean(), float(np.abs(order - order.mean()).max())),
         bits=heat_picture(bits, float(bits.max())),
         most=float(bits.max()),
@@ -123,15 +121,6 @@ def _partial(colours: np.ndarray, pixels: np.ndarray, step: DrawingStep) -> np.n
     picture = np.rint(picture * light[..., None]).astype("uint8")
     picture[step.row, step.column] = HERE
     return picture
-
-
-def _picture(colours: np.ndarray):
-    """Returns an image as a `data:` URL, a PNG file with one pixel for each."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(colours).save(file, format="png", optimize=True)
-    return safe("data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
 
 
 def _strip(probabilities: np.ndarray | None):

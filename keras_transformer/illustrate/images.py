@@ -30,6 +30,22 @@ def heat_picture(numbers: np.ndarray, limit: float) -> str:
     indices = np.rint(np.clip(shares, 0, 1) * (COLOURS - 1)).astype("uint8")
     picture = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
     picture.putpalette(colormaps["PuOr"](np.linspace(0, 1, COLOURS), bytes=True)[:, :3].tobytes())
+    return _as_url(picture)
+
+
+def colour_picture(colours: np.ndarray) -> str:
+    """Returns an image as a `data:` URL, with one pixel for each.
+
+    Args:
+        colours: uint8 array of shape `(h, w, 3)`: red, green and blue.
+    """
+    from PIL import Image
+
+    return _as_url(Image.fromarray(colours))
+
+
+def _as_url(picture) -> str:
+    """Returns a picture of Pillow as the `data:` URL of a PNG file."""
     file = io.BytesIO()
     picture.save(file, format="png", optimize=True)
     return safe("data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
