@@ -13,6 +13,9 @@ Blocks of local attention have `--block-length` tokens, few at first: so already
 have many blocks, and the attention to all of them learns to find the sentence. Of long blocks, few
 end within a translation.
 
+A step on long documents translates few sentences, and the model forgets how to: `--short-steps` of
+a stage stand between its steps, on documents as short as those of the first stage.
+
 The tokens of the document have the weight `--source-weight` in training: the target is a few tokens
 of some 2,000, and predicting random sentences says little about it.
 
@@ -22,7 +25,9 @@ is the peak resident memory of the process.
 """
 
 import functools
+import statistics
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -46,7 +51,7 @@ from benchmarks.turns import (
 )
 
 BATCH = 4  # documents that are translated at a time
-OF_STAGES = ("sentences", "steps", "block_length", "learning_rate")
+OF_STAGES = ("sentences", "steps", "block_length", "learning_rate", "short_steps")
 
 
 def main(arguments=None):
@@ -69,24 +74,33 @@ def learn(arguments):
     training = TokenPairs.of_texts(book.train, *tokenizers)
     held_out = TokenPairs.of_texts(book.held_out["everyday"], *tokenizers)
     stages = zip(*(getattr(arguments, name) for name in OF_STAGES), strict=True)
-    for sentences, steps, block_length, learning_rate in stages:
+    for sentences, steps, block_length, learning_rate, short_steps in stages:
         model = make_model(translator.model, COMPRESSED, block_length=block_length)
         model.set_weights(translator.model.get_weights())
         model.source_weight = arguments.source_weight
         translator.model = model
         weights = arguments.output / f"{sentences}.weights.h5"
         length = training.longest(sentences)
-        documents = max(1, arguments.tokens_per_batch // (length + TARGET_LENGTH))
+        documents = documents_of_a_step(arguments, length)
         print(f"{sentences} sentences: {documents} x {length} tokens a step", flush=True)
         if weights.is_file():
             model.load_weights(weights)
             continue
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, 0.05)
+        all_steps = steps * (1 + short_steps)
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, all_steps, 0.05)
         compile_for_documents(model, schedule)
         generator = np.random.default_rng(sentences)
         sizes = (documents, sentences, length, TARGET_LENGTH)
         next_batch = functools.partial(make_batch, training, generator, *sizes)
-        fit(model, next_batch, steps, arguments.report_every)
+        if short_steps:
+            fewest = arguments.sentences[0]
+            shortest = training.longest(fewest)
+            sizes = (documents_of_a_step(arguments, shortest), fewest, shortest, TARGET_LENGTH)
+            short_batch = functools.partial(make_batch, training, generator, *sizes)
+            batches = [next_batch, *[short_batch] * short_steps]
+            fit_in_turns(model, batches, steps, arguments.report_every)
+        else:
+            fit(model, next_batch, steps, arguments.report_every)
         model.save_weights(weights)
         share = exact_share(translator, held_out, sentences, length, arguments.documents)
         print(f"{sentences} sentences: {share:.1%} of {arguments.documents} exact", flush=True)
@@ -103,6 +117,28 @@ def fit(model, next_batch, steps, report_every):
     epochs = max(1, steps // report_every)
     sizes = {"steps_per_epoch": steps // epochs, "epochs": epochs}
     model.fit(batches(), **sizes, shuffle=False, verbose=2)
+
+
+def fit_in_turns(model, batches, steps, report_every):
+    """Trains on batches of several kinds in turns; reports on the first kind."""
+    start, seen = time.monotonic(), []
+    for step in range(1, steps + 1):
+        logs = []
+        for make in batches:
+            model.reset_metrics()
+            logs.append(model.train_on_batch(*make(), return_dict=True))
+        seen.append(logs[0])
+        if step % report_every == 0:
+            means = {name: statistics.fmean(float(one[name]) for one in seen) for name in seen[0]}
+            told = " - ".join(f"{name}: {mean:.4f}" for name, mean in means.items())
+            seconds = time.monotonic() - start
+            print(f"step {step:,} of {steps:,} - {seconds:,.0f}s - {told}", flush=True)
+            seen = []
+
+
+def documents_of_a_step(arguments, length):
+    """Returns how many documents of a length make a batch."""
+    return max(1, arguments.tokens_per_batch // (length + TARGET_LENGTH))
 
 
 def exact_share(translator, pairs, sentences, length, documents):
@@ -147,7 +183,8 @@ def parse(arguments):
     option("--run", type=Path, required=True, help="finished run of memory_compressed")
     option("--output", type=Path, required=True, help="folder for the weights of the stages")
     option("--sentences", nargs="+", type=int, default=[4, 20, 60, 200], help="of each stage")
-    option("--steps", nargs="+", type=int, default=[1500, 2000, 1500, 1200], help="of each stage")
+    option("--steps", nargs="+", type=int, default=[1500, 2000, 4000, 3000], help="of each stage")
+    option("--short-steps", nargs="+", type=int, default=[0, 0, 0, 1], help="of each stage")
     option("--tokens-per-batch", type=int, default=4400)
     option("--block-length", nargs="+", type=int, default=[64, 64, 256, 256], help="of each stage")
     rates = [1e-3, 1e-3, 5e-4, 3e-4]

@@ -1,5 +1,8 @@
 """Documents of which one sentence is marked, and the program that learns to find it."""
 
+import functools
+
+import keras
 import numpy as np
 import pytest
 
@@ -61,3 +64,21 @@ def test_what_does_not_fit_is_refused(capsys, tmp_path):
     with pytest.raises(SystemExit, match="is not a finished run"):
         documents.main(options)
     assert not (tmp_path / "new").exists()
+
+
+def test_short_batches_stand_between_long_ones(capsys):
+    made = []
+
+    def batch(name, rows):
+        made.append(name)
+        return np.ones((rows, 2), "float32"), np.ones((rows, 1), "float32")
+
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    kinds = [functools.partial(batch, "long", 1), *[functools.partial(batch, "short", 3)] * 2]
+    documents.fit_in_turns(model, kinds, steps=4, report_every=2)
+    assert made == ["long", "short", "short"] * 4
+    assert int(model.optimizer.iterations) == 12
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("step 2 of 4 - ")
+    assert float(second.split("loss: ")[1]) < float(first.split("loss: ")[1])
