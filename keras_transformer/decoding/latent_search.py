@@ -75,11 +75,36 @@ def generate_from_latents(
         pad_id=PAD,
         **options,
     )
-    ids = _with_ends(model, model.words(found.ids, memory), found, eos_id)
+    ids = _with_ends(model, words_of(model, found.ids, memory), found, eos_id)
     shown = ops.arange(ids.shape[-1], dtype="int32") < ops.cast(max_lengths, "int32")[:, None, None]
     ids = ops.where(shown, ids, model.pad_id)[:, :, :length]
     finished = ops.any(ops.equal(ids, eos_id), axis=-1)
     return Hypotheses(ids, found.log_probs, found.scores, finished)
+
+
+def words_of(model, latents, memory):
+    """Returns the words of latents, found in a pass over no more places than they need.
+
+    Sentences are as a rule much shorter than the longest possible ones: if a third of the places
+    holds all latents, the others are padding.
+
+    Args:
+        model: `LatentTransformer`.
+        latents: Integer tensor of shape `(B, N, L)`.
+        memory: What `model.encode` returned of the sources.
+    """
+    L = latents.shape[-1]
+    few = -(-L // 3)
+    if few == L:
+        return model.words(latents, memory)
+    unused = model.words_per_latent * (L - few)
+
+    def of_few():
+        ids = model.words(latents[:, :, :few], memory)
+        return ops.pad(ids, ((0, 0), (0, 0), (0, unused)), constant_values=model.pad_id)
+
+    fits = ops.all(latents[:, :, few:] <= END)
+    return ops.cond(fits, of_few, lambda: model.words(latents, memory))
 
 
 def _with_ends(model, ids, found, eos_id):

@@ -8,6 +8,7 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.decoding import generate, generate_all
+from keras_transformer.decoding.latent_search import words_of
 from keras_transformer.models import create_model
 from keras_transformer.models.latent_transformer import BOS, END, FIRST, PAD
 from keras_transformer.translation.scoring import score_targets
@@ -82,6 +83,23 @@ def test_the_words_of_latents_are_those_of_the_target_that_has_them(bottleneck):
     for row, length in enumerate([11, 4, 7]):
         np.testing.assert_array_equal(words[row, 0, :length], best[row, :length])
         assert (words[row, 0, 4 * -(-length // 4) :] == 0).all()
+
+
+@pytest.mark.parametrize("most", [2, 3, 7])
+def test_a_pass_over_few_places_finds_the_same_words(most):
+    """Of seven places, three are enough for the first two cases."""
+    model, generator = make_model(), np.random.default_rng(most)
+    latents = generator.integers(FIRST, FIRST + 2**6, (2, 2, 7)).astype("int32")
+    for row, count in zip(latents.reshape(4, 7), (1, most, most - 1, 0), strict=True):
+        row[count:] = PAD
+        row[min(count, 6)] = END if count < 7 else row[6]
+    memory, seen = model.encode(generator.integers(4, V, (2, 7))), []
+    expected = model.words(ops.convert_to_tensor(latents), memory)
+    words = model.words
+    model.words = lambda ids, memory: seen.append(ids.shape[-1]) or words(ids, memory)
+    actual = words_of(model, ops.convert_to_tensor(latents), memory)
+    np.testing.assert_array_equal(actual, expected)
+    assert seen == [7 if most == 7 else 3]
 
 
 @pytest.mark.slow
