@@ -76,6 +76,8 @@ class DecomposedVectorQuantizer(AddsLossOfWholeBatch, Layer):
             )
         if mode not in MODES:
             raise ValueError(f"`mode` must be 'slice' or 'project'. Received: {mode!r}")
+        if not 0 <= decay < 1:
+            raise ValueError(f"`decay` must be at least 0 and less than 1. Received: {decay}")
         if codes_per_slice < 1 or codes_per_slice**num_slices >= 2**31:
             raise ValueError(
                 "The codes of all slices together must be numbers of 31 bits. Received: "

@@ -23,6 +23,7 @@ def latent(
     bits=8,
     num_slices=2,
     mode="slice",
+    decay=0.999,
     halvings=3,
     startup_steps=1000,
     latent_layers=0,
@@ -38,6 +39,8 @@ def latent(
         bits: Integer. Of a code: there are 2 to the power of `bits`; 14 in the paper.
         num_slices: Integer, a divisor of `bits` and of `d_model`. Of the quantizer.
         mode: `"slice"` or `"project"`, of the quantizer.
+        decay: Float. Of the quantizer: what its codebooks keep of the averages that they follow, at
+            each step; trainings of few thousand steps may need less.
         halvings: Integer c: a latent stands for 2^c words.
         startup_steps: Integer. Number of training steps with words beside the latents.
         latent_layers: Integer. Number of blocks of the latent decoder; 0 means `num_layers`.
@@ -63,7 +66,9 @@ def latent(
         middle = SemanticHashing(D, bits, **dtype, name="bottleneck")
     else:
         codes = 2 ** (bits // num_slices)
-        middle = DecomposedVectorQuantizer(D, codes, num_slices, mode, **dtype, name="bottleneck")
+        middle = DecomposedVectorQuantizer(
+            D, codes, num_slices, mode, decay, **dtype, name="bottleneck"
+        )
     of_blocks = {name: getattr(model, name) for name in STACK_SIZES}
     of_blocks["num_layers"] = latent_layers or len(model.decoder.blocks)
     return LatentTransformer(

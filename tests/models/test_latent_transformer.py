@@ -211,11 +211,15 @@ def test_words_before_each_position_are_seen_until_the_start_up_is_over():
 
 @pytest.mark.slow
 def test_it_comes_back_from_a_file(tmp_path):
-    model, (inputs, _) = make_model(mode="project", latent_layers=1), make_batch([3, 13])
+    model, (inputs, _) = (
+        make_model(mode="project", latent_layers=1, decay=0.75),
+        make_batch([3, 13]),
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()
     assert len(loaded.latent_decoder.blocks) == 1
+    assert loaded.bottleneck.decay == 0.75
     np.testing.assert_allclose(loaded(inputs), model(inputs), atol=1e-6)
 
 
@@ -225,6 +229,7 @@ def test_it_comes_back_from_a_file(tmp_path):
         ({"bottleneck": "none"}, "bottleneck of the architecture latent must be one of hashing,"),
         ({"bits": 7}, "bits of the architecture latent must be a multiple of num_slices"),
         ({"mode": "both"}, "`mode` must be 'slice' or 'project'"),
+        ({"decay": 1.0}, r"`decay` must be at least 0 and less than 1\. Received: 1\.0"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
