@@ -229,7 +229,7 @@ def parse(arguments):
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
     option("--bits", type=int, default=14, help="of a code")
     option("--num-slices", type=int, default=2, help="codebooks")
-    option("--decay", type=float, default=0.99, help="of what codebooks follow, at each step")
+    option("--decay", type=float, default=0.999, help="of what codebooks follow, at each step")
     option("--halvings", type=int, default=3, help="2 to the power of it words are a latent")
     option("--startup-steps", type=int, default=500)
     option("--candidates", type=int, default=10, help="hypotheses to rescore")
