@@ -5,9 +5,9 @@
 A document has 200 sentences of the phrasebook, some 2,000 tokens, of which one stands between two
 marks: its translation is the target. The model of `--run`, which translates single sentences, goes
 on to longer and longer documents, stage after stage (`--sentences`, `--steps`). After each,
-documents of held-out sentences are translated, greedily; the share of exact translations is
-printed.
-The weights of each stage are kept in `--output`, and a finished stage is not trained again.
+documents of held-out sentences are translated, greedily, and after the last one with `--beam-size`
+beams, too; the share of exact translations is printed. The weights of each stage are kept in
+`--output`, and a finished stage is not trained again; the last one is always translated with.
 
 Blocks of local attention have `--block-length` tokens, few at first: so already short documents
 have many blocks, and the attention to all of them learns to find the sentence. Of long blocks, few
@@ -83,28 +83,38 @@ def learn(arguments):
         length = training.longest(sentences)
         documents = documents_of_a_step(arguments, length)
         print(f"{sentences} sentences: {documents} x {length} tokens a step", flush=True)
-        if weights.is_file():
-            model.load_weights(weights)
-            continue
-        all_steps = steps * (1 + short_steps)
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, all_steps, 0.05)
-        compile_for_documents(model, schedule)
-        generator = np.random.default_rng(sentences)
-        sizes = (documents, sentences, length, TARGET_LENGTH)
-        next_batch = functools.partial(make_batch, training, generator, *sizes)
-        if short_steps:
-            fewest = arguments.sentences[0]
-            shortest = training.longest(fewest)
-            sizes = (documents_of_a_step(arguments, shortest), fewest, shortest, TARGET_LENGTH)
-            short_batch = functools.partial(make_batch, training, generator, *sizes)
-            batches = [next_batch, *[short_batch] * short_steps]
-            fit_in_turns(model, batches, steps, arguments.report_every)
+        is_last, is_new = sentences == arguments.sentences[-1], not weights.is_file()
+        if is_new:
+            train_stage(model, training, arguments, sentences, steps, learning_rate, short_steps)
+            model.save_weights(weights)
         else:
-            fit(model, next_batch, steps, arguments.report_every)
-        model.save_weights(weights)
-        share = exact_share(translator, held_out, sentences, length, arguments.documents)
-        print(f"{sentences} sentences: {share:.1%} of {arguments.documents} exact", flush=True)
+            model.load_weights(weights)
+        beams = [1, arguments.beam_size] if is_last else [1] * is_new
+        for beam_size in dict.fromkeys(beams):
+            share = exact_share(translator, held_out, sentences, length, arguments, beam_size)
+            told = f"{share:.1%} of {arguments.documents} exact, {beam_size} beams"
+            print(f"{sentences} sentences: {told}", flush=True)
     return length
+
+
+def train_stage(model, training, arguments, sentences, steps, learning_rate, short_steps):
+    """Trains on documents of so many sentences, and on short ones between them."""
+    all_steps = steps * (1 + short_steps)
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, all_steps, 0.05)
+    compile_for_documents(model, schedule)
+    generator = np.random.default_rng(sentences)
+
+    def batches_of(count):
+        length = training.longest(count)
+        sizes = (documents_of_a_step(arguments, length), count, length, TARGET_LENGTH)
+        return functools.partial(make_batch, training, generator, *sizes)
+
+    long_batch = batches_of(sentences)
+    if short_steps:
+        batches = [long_batch, *[batches_of(arguments.sentences[0])] * short_steps]
+        fit_in_turns(model, batches, steps, arguments.report_every)
+    else:
+        fit(model, long_batch, steps, arguments.report_every)
 
 
 def fit(model, next_batch, steps, report_every):
@@ -141,24 +151,25 @@ def documents_of_a_step(arguments, length):
     return max(1, arguments.tokens_per_batch // (length + TARGET_LENGTH))
 
 
-def exact_share(translator, pairs, sentences, length, documents):
-    """Returns the share of documents whose marked sentence is translated exactly, greedily."""
+def exact_share(translator, pairs, sentences, length, arguments, beam_size):
+    """Returns the share of documents whose marked sentence is translated exactly."""
     import tensorflow as tf
 
     from keras_transformer import generate
 
     model, exact = translator.model, 0
     ids = {"bos_id": pairs.bos_id, "eos_id": pairs.eos_id}
-    options = {"length": TARGET_LENGTH, "beam_size": 1}
+    options = {"length": TARGET_LENGTH, "beam_size": beam_size}
     search = tf.function(functools.partial(generate, model, **ids, **options), jit_compile=True)
     generator = np.random.default_rng(0)
     limits = np.full(BATCH, TARGET_LENGTH, "int32")
-    for _ in range(documents // BATCH):
+    batches = arguments.documents // BATCH
+    for _ in range(batches):
         inputs, labels = make_batch(pairs, generator, BATCH, sentences, length, TARGET_LENGTH)
         found = search(tf.constant(inputs["source"]), tf.constant(limits))
         best = keras.ops.convert_to_numpy(found.ids)[:, 0]
         exact += int((best == labels).all(axis=1).sum())
-    return exact / (documents // BATCH * BATCH)
+    return exact / (batches * BATCH)
 
 
 def time_steps(arguments, length):
@@ -190,6 +201,7 @@ def parse(arguments):
     rates = [1e-3, 1e-3, 5e-4, 3e-4]
     option("--learning-rate", nargs="+", type=float, default=rates, help="falls to a 20th")
     option("--source-weight", type=float, default=0.0)
+    option("--beam-size", type=int, default=4, help="of the last documents, besides greedy search")
     option("--documents", type=int, default=200, help="number of held-out documents")
     option("--report-every", type=int, default=50, help="steps between lines of progress")
     option("--threads", type=int, default=usable_processors())
