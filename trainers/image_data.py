@@ -1,6 +1,7 @@
 """The images of a recipe, to train and to test on."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -67,9 +68,9 @@ def empty_images(recipe: ImageRecipe) -> ImageData:
     from keras_transformer.data import LabelledImages
 
     if recipe.data == DRAWINGS:
-        from keras_transformer.data.drawing import CLASSES
-
-        shape, known = (recipe.image_size, recipe.image_size, recipe.channels), len(CLASSES)
+        some = dataclasses.replace(recipe, num_images=500, held_out_images=1, classes=True)
+        data = open_images(some)
+        shape, known = data.shape, data.num_classes
     elif recipe.data.startswith(TFDS):
         features = tfds_builder(recipe).info.features
         features = dict(features.items()) if hasattr(features, "items") else {}

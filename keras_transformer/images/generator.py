@@ -42,7 +42,7 @@ class ImageGenerator:
         if not model.built:
             model.build()
         self.model, self.about = model, dict(about or {})
-        self._draw = compiled(functools.partial(draw, model), model)
+        self._draw = compiled(functools.partial(draw_ids, model), model)
         self._bits = compiled(functools.partial(_bits, model), model)
 
     def save(self, folder: str | Path) -> None:
@@ -227,7 +227,7 @@ class ImageGenerator:
         return maps.reshape(len(ids), rows, width, columns // width).mean(axis=-1)
 
 
-def draw(model, sources, prefix, seeds, temperature=1.0):
+def draw_ids(model, sources, prefix, seeds, temperature=1.0):
     """Returns the ids of images, `(B, cells)`.
 
     Args:

@@ -146,6 +146,14 @@ class DotProductAttention(Layer):
         """
         return None
 
+    def keys_compared(self, length):
+        """Returns with how many keys each query of whole rows is compared, hidden ones included.
+
+        Args:
+            length: Integer. Length of the rows.
+        """
+        return length
+
     def call(
         self,
         query,

@@ -68,6 +68,9 @@ class LocalAttention(DotProductAttention):
     def look_behind(self):
         return (self.look_back + 1) * self.block_length
 
+    def keys_compared(self, length):
+        return min(length, self.look_behind())
+
     def call(
         self,
         query,

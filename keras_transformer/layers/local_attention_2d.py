@@ -85,6 +85,11 @@ class LocalAttention2D(DotProductAttention):
         first_seen = ((order >= low) & (order < high)).all(axis=-1).argmax(axis=-1)
         return int((np.arange(len(order)) - first_seen).max()) + 1
 
+    def keys_compared(self, length):
+        mask = AttentionMask(causal=True)
+        windows = self._windows_of(length, mask)
+        return length if windows is None else windows.places().shape[1]
+
     def call(
         self,
         query,
@@ -125,13 +130,17 @@ class LocalAttention2D(DotProductAttention):
 
     def _windows(self, query, key, mask, positions, key_positions):
         """Returns the `GridWindows` that hold all that is seen; `None` if all keys are needed."""
-        cells = self.grid[0] * self.grid[1]
-        is_whole = query.shape[2] == key.shape[2] == cells
-        if not is_whole or positions is not None or key_positions is not None:
+        if query.shape[2] != key.shape[2] or positions is not None or key_positions is not None:
             return None
         if not isinstance(mask, AttentionMask) or mask.query_segments is not None:
             return None
-        if any(n % own for n, own in zip(self.grid, self.query_shape, strict=True)):
+        return self._windows_of(query.shape[2], mask)
+
+    def _windows_of(self, length, mask):
+        cells = self.grid[0] * self.grid[1]
+        if length != cells or any(
+            n % own for n, own in zip(self.grid, self.query_shape, strict=True)
+        ):
             return None
         windows = GridWindows(self.grid, self.query_shape, self.memory_flange, not mask.causal)
         return windows if windows.places().shape[1] < cells else None

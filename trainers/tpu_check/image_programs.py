@@ -1,7 +1,5 @@
 """Programs of a recipe of images that are compiled for TPUs: drawing and training steps."""
 
-from keras_transformer.layers import LocalAttention, LocalAttention2D
-from keras_transformer.layers.grid_windows import GridWindows
 from trainers.image_recipe import ImageRecipe
 
 IMAGES = 16  # drawn at the same time
@@ -29,12 +27,13 @@ def make_image_programs(recipe: ImageRecipe) -> tuple:
     compile_model(recipe, model, jit_compile=True)
     ids, labels = model.embedding.to_ids(*_of_class(data))
     cells = ids.shape[1]
+    seen = model.decoder.blocks[0].self_attention.attention.keys_compared(cells)
 
     def batch(images):
         return {"target": ((images, cells), "int32")}, ((images, *labels.shape[1:]), "int32")
 
     def flops(images):
-        return image_flops(model, images, cells, keys_met(model))
+        return image_flops(model, images, cells, seen)
 
     return model, batch, flops, lambda: make_drawing(model)
 
@@ -48,27 +47,14 @@ def make_drawing(model) -> list[tuple]:
 
     The operations are those of one step; see `search_flops`.
     """
-    from keras_transformer.images.generator import draw
+    from keras_transformer.images import draw_ids
     from trainers.tpu_check import image_flops, lower_by_tensorflow
 
     def drawn(sources, prefix, seeds):
-        return draw(model, sources, prefix, seeds)
+        return draw_ids(model, sources, prefix, seeds)
 
     shapes = ((IMAGES, 1), "int32"), ((IMAGES, 0), "int32"), ((IMAGES,), "int32")
     attention = model.decoder.blocks[0].self_attention
     keys, _ = attention.init_cache(1, 1, model.embedding.max_positions)
     flops = image_flops(model, IMAGES, 1, keys.shape[-1])
     return [("drawing", IMAGES, lower_by_tensorflow(drawn, *shapes), flops)]
-
-
-def keys_met(model) -> int:
-    """Returns how many keys each position meets in training, hidden ones included."""
-    attention, cells = model.decoder.blocks[0].self_attention.attention, len(model.embedding.order)
-    if isinstance(attention, LocalAttention):
-        return min(cells, (attention.look_back + 1) * attention.block_length)
-    if isinstance(attention, LocalAttention2D):
-        grid, block = attention.grid, attention.query_shape
-        if any(n % own for n, own in zip(grid, block, strict=True)):
-            return cells
-        return min(cells, GridWindows(grid, block, attention.memory_flange).places().shape[1])
-    return cells
