@@ -83,7 +83,13 @@ def test_the_flange_shows_what_is_above_and_on_the_left_and_nothing_generated_la
 
 
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
-@pytest.mark.parametrize("padded", [True, False], ids=["padded", "whole"])
+@pytest.mark.parametrize(
+    "padded",
+    [
+        pytest.param(True, id="padded"),
+        pytest.param(False, id="whole", marks=pytest.mark.slow),
+    ],
+)
 @every_case
 def test_blocks_that_meet_only_what_is_near_give_the_same(grid, block, flange, causal, padded):
     """Values and gradients; scores are asked for where all pairs of cells are to be compared."""

@@ -91,6 +91,7 @@ def test_idx_files_have_a_test_split(tmp_path):
     assert fewer.num_classes == 0
 
 
+@pytest.mark.slow
 def test_a_dataset_of_tfds(tmp_path):
     """A real one, which is prepared in its folder."""
     tfds = pytest.importorskip("tensorflow_datasets", reason="tensorflow-datasets is not installed")
