@@ -199,7 +199,8 @@ def print_parts(arguments, texts):
         for row in tokenizer.tokenize(texts)
         if len(row) < length
     ]
-    limits, latents = tf.constant([length]), tf.fill((1, 1, places), 3)
+    few = -(-places // 3)  # a pass over so many places is enough for short sentences
+    limits, latents = tf.constant([length]), tf.fill((1, 1, few), 3)
     jobs = {
         "all": functools.partial(compiled(search), limits=limits),
         "encoder": compiled(lambda source: model.encode(source).encoder_output),
