@@ -103,10 +103,8 @@ def translate(
         options["top_beams"] = max(candidates, top_beams) if rescore else top_beams
 
         def search(texts: list[str], start: int = 0, progress=None) -> list:
-            prefixes = [prefix] * len(texts)
-            found = translator.translate(
-                texts, prefixes=prefixes, start=start, progress=progress, **options
-            )
+            given = {"prefixes": [prefix] * len(texts), "start": start, "progress": progress}
+            found = translator.translate(texts, **given, **options)
             warn_about_split_lines(translator, found, start)
             return rescored(texts, found)
 

@@ -33,7 +33,7 @@ class GridWindows:
 
     @property
     def counts(self):
-        """How many blocks stand below each other, and side by side."""
+        """Numbers of blocks below each other, and side by side."""
         return tuple(n // own for n, own in zip(self.grid, self.block, strict=True))
 
     def places(self):

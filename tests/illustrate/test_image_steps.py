@@ -108,7 +108,7 @@ def test_the_page_of_a_given_image(generator):
 
 @pytest.mark.slow
 def test_the_page_of_a_drawn_image_of_colours():
-    """Which have no probabilities of single intensities."""
+    """Colours have no probabilities of single intensities."""
     generator = generator_of(output="mixture", num_mixtures=2, num_classes=3)
     page = image_page(generator, image_class=2, seed=5, num_steps=2)
     drawn = generator.generate(1, [2], seed=5, batch_size=1)[0]

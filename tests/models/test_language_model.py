@@ -178,7 +178,7 @@ def test_a_prompt_alone_has_the_results_that_it_has_among_others(model):
 
 @pytest.mark.slow
 def test_texts_that_begin_with_bos_alone_need_no_prompt(long_model):
-    """Which is nothing to read, and nothing to attend to at every step."""
+    """There is nothing to read, and nothing to attend to at every step."""
     alone = np.full((2, 1), BOS, "int32")
     assert long_model.encode(alone).blocks == []
     limits, options = np.array([4, 3]), {"length": L, **IDS}

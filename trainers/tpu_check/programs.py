@@ -22,7 +22,7 @@ LARGE = 1_000_000  # pairs of a corpus, steps of an epoch
 
 
 class Programs(NamedTuple):
-    """What is compiled for a recipe.
+    """Model, batches and searches that are compiled for a recipe.
 
     Attributes:
         model: Built and compiled model with all its variables.
