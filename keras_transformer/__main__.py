@@ -1,5 +1,5 @@
 """Command line for finished runs: `python -m keras_transformer translate`, `generate`, `score`,
-`evaluate`, `export`, `import`, `adapt`, `illustrate`, `serve` and `sample-images`.
+`evaluate`, `export`, `import`, `adapt`, `shortlist`, `illustrate`, `serve` and `sample-images`.
 """
 
 import os
@@ -25,10 +25,12 @@ OF_FILES = {
     "resume": "Go on with an unfinished --output.",
     "overwrite": "Replace an existing --output.",
 }
+SHORTLIST = "Choose among likely translations of a text's words only; see the command shortlist."
 FLAGS = {  # options without a value
     "translate": {
         "scores": "Print the score before each translation, separated by a tab.",
         "sample": "Sample --top-beams translations at random instead of searching for them.",
+        "shortlist": SHORTLIST,
         **OF_FILES,
     },
     "generate": {
@@ -37,7 +39,12 @@ FLAGS = {  # options without a value
         **OF_FILES,
     },
     "score": {"tokens": "Also print the log-probability of every token.", **OF_FILES},
-    "export": {"xla": "Compile the search with XLA: faster, once every shape is compiled."},
+    "export": {
+        "xla": "Compile the search with XLA: faster, once every shape is compiled.",
+        "shortlist": "Search with the run's shortlist.",
+    },
+    "evaluate": {"shortlist": "Search the run, but none of --against, with its shortlist."},
+    "serve": {"shortlist": SHORTLIST},
 }
 POSITIONALS = {
     "translate": {
@@ -68,6 +75,7 @@ COMMANDS = {
     "export": commands.export,
     "import": commands.import_,
     "adapt": commands.adapt,
+    "shortlist": commands.shortlist,
     "illustrate": commands.illustrate,
     "serve": serving.serve,
     "sample-images": image_commands.sample_images,

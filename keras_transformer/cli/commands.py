@@ -123,6 +123,7 @@ def export(
     max_length: int | None = None,
     xla: bool = False,
     quantize: str | None = None,
+    shortlist: bool = False,
 ) -> None:
     """Exports a finished run to a format of other programs. The run itself is not changed.
 
@@ -138,6 +139,7 @@ def export(
             text has; 64 for a language model.
         xla: Whether to compile the search with XLA.
         quantize: int8 reduces the size to a quarter.
+        shortlist: Whether to search with the run's shortlist.
     """
     from keras_transformer import TextGenerator, Translator, formats
 
@@ -150,8 +152,13 @@ def export(
         "quantize": quantize,
     }
     options = {name: value for name, value in arguments.items() if value is not None}
-    kind = TextGenerator if holds_language_model(run) else Translator
-    formats.export(kind.load(run), output, format, **options)
+    if holds_language_model(run):
+        refuse_options_of_translators({"shortlist": shortlist}, "export --run RUN --output FOLDER")
+        formats.export(TextGenerator.load(run), output, format, **options)
+        return
+    if shortlist and format != "saved_model":
+        raise ValueError(f"--shortlist only applies to saved_model. Received: --format {format}")
+    formats.export(Translator.load(run, shortlist=shortlist), output, format, **options)
 
 
 def illustrate(
@@ -205,6 +212,46 @@ def illustrate(
         return
     chosen = {name: value for name, value in of_texts.items() if value is not None}
     page(Translator.load(run), text, **chosen).save(output)
+
+
+def shortlist(
+    run: str,
+    source: str,
+    target: str,
+    candidates: int = 16,
+    num_frequent: int = 64,
+    size: int = 256,
+    max_pairs: int = 200_000,
+) -> None:
+    """Adds a lexical shortlist to a run, for a faster search with --shortlist.
+
+    Args:
+        run: Folder of a finished run, on a local disk.
+        source: Text file with sentences, plain or compressed, as a rule those of the training.
+        target: Text file with their translations.
+        candidates: Number of likely translations of each token.
+        num_frequent: Number of frequent tokens that every translation may use.
+        size: Number of tokens that a translation may use altogether.
+        max_pairs: Number of sentence pairs to learn from at most.
+    """
+    from keras_transformer import Translator
+    from keras_transformer.data import ParallelFiles
+    from keras_transformer.translation.run_folder import save_shortlist
+    from keras_transformer.translation.shortlisting import make_shortlist
+
+    folder = local_path(run, "--run")
+    translator = Translator.load(folder)
+    translator.shortlist = make_shortlist(
+        translator,
+        ParallelFiles(source, target),
+        candidates=candidates,
+        num_frequent=num_frequent,
+        size=size,
+        max_pairs=max_pairs,
+    )
+    with locked_output(folder, "shortlist"):
+        save_shortlist(translator.shortlist, folder)
+    print(f"{folder / 'shortlist.npz'}: {translator.shortlist.size} tokens for each sentence")
 
 
 def adapt(run: str, adapter: str, output: str) -> None:

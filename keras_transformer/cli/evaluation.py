@@ -25,6 +25,7 @@ DEFAULTS = {  # of `evaluate`
     "bleu_tokenizer": "auto",
     "engine": "keras",
     "compute_type": "float32",
+    "shortlist": False,
     "rescore": "",
 }
 
@@ -43,6 +44,7 @@ def evaluate(
     json: str = "",
     engine: str = "keras",
     compute_type: str = "float32",
+    shortlist: bool = False,
     rescore: str = "",
 ) -> None:
     """Translates a file and compares it with references, or measures a language model on a text.
@@ -68,6 +70,7 @@ def evaluate(
         json: File for all results.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        shortlist: Whether the run, but none of --against, is searched with its shortlist.
         rescore: Another run, or its URL, whose scores choose among the translations of all beams of
             the run.
     """
@@ -81,7 +84,7 @@ def evaluate(
     search = {"beam_size": beam_size, "length_penalty": length_penalty}
     if holds_language_model(run):
         texts = {"source": source, "tag": tag, "words": words, "moses": moses, "against": against}
-        others = {"bleu_tokenizer": bleu_tokenizer, "rescore": rescore}
+        others = {"bleu_tokenizer": bleu_tokenizer, "rescore": rescore, "shortlist": shortlist}
         _refuse_for_language_model(texts, {**search, **engines, **others})
         return _measure(run, reference, output)
     check_rescoring(rescore, beam_size)
@@ -95,7 +98,7 @@ def evaluate(
         raise ValueError(f"{source} is empty: there is nothing to evaluate.")
     sources = _with_tag(sources, tag)
     others = [_find_system(name, len(sources), source, reference) for name in against or []]
-    translator = Translator.load(run, **engines)
+    translator = Translator.load(run, **engines, shortlist=shortlist)
     language = str(translator.about.get("target_language", ""))
     texts = _translate(translator, sources, search, rescore)
     systems = [System(str(run), "run", texts)]
@@ -107,7 +110,7 @@ def evaluate(
     print("\n".join(evaluation.report(texts, references, compared_words, moses, bleu)))
     if against or output is not None:
         about = {"source": source, "reference": reference, "sentences": len(references)}
-        about |= {"tag": tag, **search, **engines, "rescore": rescore}
+        about |= {"tag": tag, **search, **engines, "rescore": rescore, "shortlist": shortlist}
         results = comparison_report.assess(systems, references, compared_words, moses, bleu)
         _report_systems(results, about, bool(against), output)
     return None

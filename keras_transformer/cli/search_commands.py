@@ -35,6 +35,7 @@ def translate(
     seed: int = 0,
     engine: str = "keras",
     compute_type: str = "float32",
+    shortlist: bool = False,
     rescore: str = "",
     input: list[str] | None = None,
     output: str | None = None,
@@ -65,6 +66,8 @@ def translate(
         seed: For --sample. Seed of the random numbers.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.
+        shortlist: Whether to choose among likely translations of the text's words only, which is
+            faster; for a run with a shortlist, made by the command shortlist.
         rescore: Another run, or its URL, whose scores choose among the translations of all beams,
             or of all samples.
         input: Text files to read, one after the other, plain or compressed, or their URLs.
@@ -79,7 +82,7 @@ def translate(
     from keras_transformer import Sampling, Translator
 
     sampling = Sampling(temperature, top_k, top_p, seed)
-    _check_sampling_options(sample, sampling, beam_size, engine)
+    _check_sampling_options(sample, sampling, beam_size, engine, shortlist)
     options = {
         "beam_size": beam_size,
         "top_beams": top_beams,
@@ -94,11 +97,12 @@ def translate(
     check_rescoring(rescore, candidates, sample)
     job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
     job |= {"engine": engine, "compute_type": compute_type}
+    job |= {"shortlist": True} if shortlist else {}
     job |= {"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore and output else {}
     with _stream(files, text, input, run, job) as stream:
         if stream and stream.finished:
             return
-        translator = Translator.load(run, engine, compute_type)
+        translator = Translator.load(run, engine, compute_type, shortlist)
         rescored = make_rescorer(rescore, length_penalty)
         options["top_beams"] = max(candidates, top_beams) if rescore else top_beams
 
@@ -187,7 +191,9 @@ def generate(
         _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
 
 
-def _check_sampling_options(sample: bool, sampling, beam_size: int, engine: str = "keras") -> None:
+def _check_sampling_options(
+    sample: bool, sampling, beam_size: int, engine: str = "keras", shortlist: bool = False
+) -> None:
     """Raises a `ValueError` if options of sampling and of beam search or the engine are mixed."""
     if not sample and sampling != type(sampling)():
         raise ValueError(
@@ -198,6 +204,8 @@ def _check_sampling_options(sample: bool, sampling, beam_size: int, engine: str 
             "--beam-size only applies to beam search, and --sample draws --top-beams samples "
             "instead: leave one of the two out."
         )
+    if sample and shortlist:
+        raise ValueError("--shortlist only applies to beam search: leave it or --sample out.")
     if sample and engine == "ctranslate2":
         raise ValueError("--sample does not apply to --engine ctranslate2: leave one of them out.")
 

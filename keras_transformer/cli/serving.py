@@ -28,6 +28,7 @@ def serve(
     no_repeat_ngram_size: int = 0,
     engine: str = "keras",
     compute_type: str = "float32",
+    shortlist: bool = False,
     workers: int = 1,
     token_file: str | None = None,
     page: bool = True,
@@ -57,6 +58,8 @@ def serve(
         no_repeat_ngram_size: Forbids a sequence of this many tokens to occur twice; 0 allows it.
         engine: keras, or ctranslate2, which is faster on a CPU and compiles nothing.
         compute_type: Of ctranslate2, such as int8.
+        shortlist: Whether to choose among likely translations of a text's words only, which is
+            faster; for runs with a shortlist, made by the command shortlist.
         workers: Number of processes, each with a model of its own.
         token_file: File with a bearer token in each line, one of which requests must have.
         page: Whether there is a page for people at /, which needs a few more programs.
@@ -99,6 +102,7 @@ def serve(
         compute_type,
         () if token_file is None else read_tokens(token_file),
         page,
+        shortlist,
     )
     if workers < 1:
         raise ValueError(f"--workers must be at least 1. Received: {workers}")

@@ -7,6 +7,7 @@ from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, bea
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
 from keras_transformer.decoding.latent_search import generate_from_latents, has_latents
 from keras_transformer.decoding.model_step import model_step
+from keras_transformer.decoding.shortlist import ShortlistedModel, to_ids, to_places
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers import DecodingStep
 
@@ -50,7 +51,18 @@ def generate(model, source, max_lengths, *, length, beam_size=4, search=beam_sea
 
 @refused_after_fork
 def generate_all(
-    model, source, max_lengths, min_lengths=None, prefix=None, *, length, slots, **options
+    model,
+    source,
+    max_lengths,
+    min_lengths=None,
+    prefix=None,
+    *,
+    length,
+    slots,
+    bos_id,
+    eos_id,
+    shortlist=None,
+    **options,
 ):
     """Generates target sentences by beam search with continuous batching.
 
@@ -67,7 +79,11 @@ def generate_all(
         length: Integer L. Static length of the results. The search for a sentence that needs more
             steps is abandoned.
         slots: Integer. Number of sentences that are decoded at the same time.
-        **options: Other options of `beam_search`, `bos_id` and `eos_id` among them.
+        bos_id: Integer. The beginning-of-sentence id.
+        eos_id: Integer. The end-of-sentence id.
+        shortlist: `Shortlist`, which limits the ids that each sentence may consist of. `None` means
+            all ids.
+        **options: Other options of `beam_search`.
 
     Returns:
         A tuple of `Hypotheses` and a boolean tensor of shape `(N,)`: whether the search for each
@@ -77,17 +93,46 @@ def generate_all(
         ValueError: If an option is invalid.
     """
     if has_latents(model):
-        options |= {"min_lengths": min_lengths, "prefix": prefix}
-        found = generate_from_latents(model, source, max_lengths, length, **options)
+        options |= {"bos_id": bos_id, "eos_id": eos_id, "min_lengths": min_lengths}
+        found = generate_from_latents(model, source, max_lengths, length, prefix=prefix, **options)
         return found, ops.ones(ops.shape(source)[:1], "bool")
-    search = BeamSearch(length, pad_id=model.pad_id, **options)
-    memory = model.encode(source)
-    output_weights = model.target_embedding.output_weights()
+    if shortlist is None:
+        memory, load = model.encode(source), lambda memory: memory
+        output_weights = model.target_embedding.output_weights()
+    else:
+        model = ShortlistedModel(model, shortlist, (bos_id, eos_id), prefix)
+        memory, load, output_weights = model.encode(source), model.load, None
+        bos_id, eos_id = model.place_of(bos_id), model.place_of(eos_id)
+        prefix = None if prefix is None else to_places(prefix, memory.ids)
+    options |= {"bos_id": bos_id, "eos_id": eos_id, "pad_id": model.pad_id}
+    search = BeamSearch(length, **options)
+    found, complete = continuous_beam_search(
+        search,
+        _step_in_slots(model, output_weights),
+        lambda indices, state: (state[0], load(_rows(memory, indices))),
+        (
+            model.init_cache(slots, search.beam_size, length),
+            load(_rows(memory, ops.zeros((slots,), "int32"))),
+        ),
+        SearchLimits(ops.cast(max_lengths, "int32"), min_lengths, prefix),
+        slots,
+    )
+    if shortlist is not None:
+        found = found._replace(ids=to_ids(found.ids, memory.ids))
+    return found, complete
 
-    def load(indices, state):
-        cache, _ = state
-        rows = ops.minimum(indices, source.shape[0] - 1)
-        return cache, keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), memory)
+
+def _rows(memory, indices):
+    """Returns the rows `indices` of an encoded source; the last row beyond its end."""
+
+    def take(tensor):
+        return ops.take(tensor, ops.minimum(indices, tensor.shape[0] - 1), axis=0)
+
+    return keras.tree.map_structure(take, memory)
+
+
+def _step_in_slots(model, output_weights):
+    """Returns the function `step` of `continuous_beam_search`, whose state is cache and memory."""
 
     def step(tokens, positions, place, ancestry, state):
         cache, memory = state
@@ -95,7 +140,4 @@ def generate_all(
         logits, _, cache = model.decode_step(tokens, cache, at, memory, output_weights)
         return logits, (cache, memory)
 
-    cache = model.init_cache(slots, search.beam_size, length)
-    state = load(ops.zeros((slots,), "int32"), (cache, None))
-    limits = SearchLimits(ops.cast(max_lengths, "int32"), min_lengths, prefix)
-    return continuous_beam_search(search, step, load, state, limits, slots)
+    return step

@@ -120,34 +120,49 @@ class PositionalEmbedding(Layer):
 
         Args:
             hidden: Tensor of shape `(B, T, d_model)`.
-            output_weights: The weights that `output_weights()` returned, to compute them only once
-                for many decoding steps; `None` uses the embeddings themselves.
+            output_weights: What `output_weights` returned, to compute it only once for many
+                decoding steps, or to compute the logits of some ids only; `None` uses the
+                embeddings themselves.
 
         Returns:
-            Tensor of shape `(B, T, V)`, float32.
+            Tensor of shape `(B, T, V)`, float32; `(B, T, M)` for some ids.
         """
         self.build_if_needed((None, None))
         if output_weights is None:
-            logits = self.tokens(hidden, reverse=True)
+            logits, bias = self.tokens(hidden, reverse=True), self.bias
         else:
+            matrices, *bias = output_weights
+            bias = bias[0] if bias else None
             hidden = ops.cast(hidden, "float32")
-            logits = ops.concatenate([ops.matmul(hidden, part) for part in output_weights], axis=-1)
-        return logits if self.bias is None else logits + self.bias
+            logits = ops.concatenate([ops.matmul(hidden, part) for part in matrices], axis=-1)
+        return logits if bias is None else logits + bias
 
-    def output_weights(self):
+    def output_weights(self, ids=None):
         """Returns a copy of the embeddings in the fastest layout for decoding steps.
 
         Two float32 matrices `(d_model, V / 2)`: a product with few rows reads them sequentially,
         and two CPU cores can compute one half each, whereas XLA does not split a single product of
-        few rows. The copy pays off over many steps. `None` for quantized embeddings, whose product
-        is left to Keras.
+        few rows. The copy pays off over many steps.
+
+        Args:
+            ids: Integer tensor of shape `(B, M)`: the ids of each sentence whose logits are
+                computed. `None` means all.
+
+        Returns:
+            A tuple of the matrices, and of the bias, if there is one. For some ids, a single matrix
+            `(B, d_model, M)` and bias `(B, 1, M)`. `None` for quantized embeddings, whose product
+            is left to Keras.
         """
         self.build_if_needed((None, None))
         vectors = self._float32_vectors()
         if vectors is None:
             return None
+        bias = () if self.bias is None else (ops.convert_to_tensor(self.bias),)
+        if ids is not None:
+            matrix = ops.swapaxes(ops.take(vectors, ids, axis=0), 1, 2)
+            return (matrix,), *(ops.take(one, ids, axis=0)[:, None] for one in bias)
         half = self.vocabulary_size // 2
-        return ops.transpose(vectors[:half]), ops.transpose(vectors[half:])
+        return (ops.transpose(vectors[:half]), ops.transpose(vectors[half:])), *bias
 
     def output_vectors(self):
         """Returns the matrix that `logits` multiplies by, float32 `(V, d_model)`.

@@ -156,7 +156,9 @@ def load_runs(settings: ServiceSettings) -> dict[str, ServedRun]:
     """
     return {
         name: ServedRun(
-            name, Translator.load(folder, settings.engine, settings.compute_type), settings
+            name,
+            Translator.load(folder, settings.engine, settings.compute_type, settings.shortlist),
+            settings,
         )
         for name, folder in settings.runs.items()
     }

@@ -115,6 +115,7 @@ class ServiceSettings:
         compute_type: Type that the engine computes in.
         tokens: Bearer tokens, one of which every request must have; empty for no such check.
         page: Whether there is a page that shows translations, and what it needs.
+        shortlist: Whether runs are searched with their shortlists.
     """
 
     runs: dict[str, str]
@@ -125,3 +126,4 @@ class ServiceSettings:
     compute_type: str = "float32"
     tokens: tuple[str, ...] = ()
     page: bool = True
+    shortlist: bool = False

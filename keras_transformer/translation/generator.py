@@ -73,12 +73,16 @@ class SequenceGenerator:
         model: A built `Transformer` or `LanguageModel`.
         bos_id: The beginning-of-sentence id of the target.
         eos_id: The end-of-sentence id of the target.
+        shortlist: `Shortlist` of the searches. `None` means all ids.
     """
 
-    def __init__(self, model, bos_id: int, eos_id: int):
+    def __init__(self, model, bos_id: int, eos_id: int, shortlist=None):
         self.model, self.bos_id, self.eos_id = model, bos_id, eos_id
+        self.shortlist = shortlist
         special_ids = {"bos_id": bos_id, "eos_id": eos_id}
-        self._search = compiled(functools.partial(generate_all, model, **special_ids), model)
+        self._search = compiled(
+            functools.partial(generate_all, model, shortlist=shortlist, **special_ids), model
+        )
         self._sample = compiled(functools.partial(_generate_samples, model, **special_ids), model)
         self._log_probs = compiled(functools.partial(score_targets, model, bos_id=bos_id), model)
         self._attention = compiled(functools.partial(target_attention, model, bos_id=bos_id), model)
@@ -95,7 +99,7 @@ class SequenceGenerator:
 
     def __reduce__(self):
         """Copies and pickles the model and the ids; functions are compiled anew for the copy."""
-        return type(self), (self.model, self.bos_id, self.eos_id)
+        return type(self), (self.model, self.bos_id, self.eos_id, self.shortlist)
 
     def decode_lengths(self, length: int, max_length: int) -> list[int]:
         """Returns the decode lengths to try, ascending, for sources of a padded length."""

@@ -18,6 +18,7 @@ from keras_transformer.checkpoints.adapter import (
     merged_adapter,
     save_adapter,
 )
+from keras_transformer.decoding.shortlist import Shortlist
 from keras_transformer.io import (
     RemoteError,
     RemoteFolder,
@@ -44,7 +45,8 @@ WEIGHTS = "model.weights.h5"
 TOKENIZER = "tokenizer.model"
 TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
-FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
+SHORTLIST = "shortlist.npz"
+FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS, SHORTLIST)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
 RESERVED_KEYS += ("quantization", "special_ids", "versions", "kind", "trained_length", "adapter")
@@ -108,21 +110,52 @@ def save_run(translator, folder: str | os.PathLike) -> None:
         remote.check_writable()
         with tempfile.TemporaryDirectory() as local:
             _write_files(translator, Path(local), content)
-            remote.replace(Path(local), DESCRIPTION, outdated=[TARGET_TOKENIZER, ADAPTER])
+            remote.replace(
+                Path(local), DESCRIPTION, outdated=[TARGET_TOKENIZER, ADAPTER, SHORTLIST]
+            )
 
 
 def _write_files(translator, folder: Path, description: bytes) -> None:
-    for name in (DESCRIPTION, TARGET_TOKENIZER, ADAPTER):
+    for name in (DESCRIPTION, TARGET_TOKENIZER, ADAPTER, SHORTLIST):
         (folder / name).unlink(missing_ok=True)
     translator.tokenizer.save(folder / TOKENIZER)
     if translator.target_tokenizer is not translator.tokenizer:
         translator.target_tokenizer.save(folder / TARGET_TOKENIZER)
     if adapted_layers(translator.model):
         save_adapter(translator.model, folder / ADAPTER)
+    if getattr(translator, "shortlist", None) is not None:
+        save_shortlist(translator.shortlist, folder)
     with merged_adapter(translator.model):
         save_weights(translator.model, folder / WEIGHTS)
     with atomic_write(folder / DESCRIPTION) as scratch:
         scratch.write_bytes(description)
+
+
+def save_shortlist(shortlist, folder: Path) -> None:
+    """Writes the shortlist of a run with an atomic write."""
+    with atomic_write(folder / SHORTLIST) as scratch:
+        shortlist.save(scratch)
+
+
+def load_shortlist(folder: Path, name) -> Shortlist:
+    """Reads the shortlist of a run folder.
+
+    Args:
+        folder: The run folder.
+        name: What the folder is called in messages, such as its URL.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    if (folder / DESCRIPTION).is_file() and not (folder / SHORTLIST).is_file():
+        raise RunError(
+            f"{name} has no shortlist. Add one with `python -m keras_transformer shortlist --run "
+            "RUN --source FILE --target FILE`, from the sentence pairs that the run was trained on."
+        )
+    try:
+        return Shortlist.load(folder / SHORTLIST)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def describe_adapter(model) -> dict | None:

@@ -30,6 +30,7 @@ from keras_transformer.translation.validation import (
     check_limits,
     check_positions,
     check_sampling,
+    check_shortlist,
     check_tags,
     check_vocabularies,
 )
@@ -47,20 +48,30 @@ class Translator:
         max_source_length: Maximum number of source tokens that the model was trained on, EOS
             included. Longer texts are translated in pieces.
         about: Dict of metadata to save in `run.json`, such as the languages and the seed.
+        shortlist: `Shortlist`, with which beam search chooses among a few hundred tokens, likely
+            translations of those of the text. It is faster and may find other translations.
+            Samples and given translations have all tokens. `None` means all tokens everywhere.
 
     Raises:
-        ValueError: If model and tokenizers do not fit together, or `max_source_length` is less
-            than 2 or more than the learned positions of the model allow.
+        ValueError: If model, tokenizers and shortlist do not fit together, or `max_source_length`
+            is less than 2 or more than the learned positions of the model allow.
     """
 
     def __init__(
-        self, model, tokenizer, target_tokenizer=None, max_source_length: int = 256, about=None
+        self,
+        model,
+        tokenizer,
+        target_tokenizer=None,
+        max_source_length: int = 256,
+        about=None,
+        shortlist=None,
     ):
         refuse_after_fork()
         self.tokenizer = tokenizer
         self.target_tokenizer = target_tokenizer or tokenizer
         self.max_source_length = max_source_length
         self.about = dict(about or {})
+        self.shortlist = shortlist
         self.model = model
 
     @property
@@ -77,10 +88,11 @@ class Translator:
             )
         check_vocabularies(model, self.tokenizer, self.target_tokenizer)
         check_lengths(model, self.max_source_length)
+        check_shortlist(model, self.shortlist)
         if not model.built:
             model.build()
         self._generator = SequenceGenerator(
-            model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id
+            model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id, self.shortlist
         )
 
     @refused_after_fork
@@ -449,7 +461,11 @@ class Translator:
     @classmethod
     @refused_after_fork
     def load(
-        cls, folder: str | Path, engine: str = KERAS, compute_type: str = FLOAT32
+        cls,
+        folder: str | Path,
+        engine: str = KERAS,
+        compute_type: str = FLOAT32,
+        shortlist: bool = False,
     ) -> "Translator":
         """Loads a translator from a run folder, written by `save` or by a trainer.
 
@@ -458,22 +474,26 @@ class Translator:
             engine: `"keras"`, or `"ctranslate2"`, which is faster on a CPU. The run is converted to
                 CTranslate2 once, in its folder `ctranslate2` or in the user's cache folder.
             compute_type: The type that CTranslate2 computes in, such as `"int8"`.
+            shortlist: Whether to search with the shortlist of the run, which
+                `python -m keras_transformer shortlist` adds to it.
 
         Raises:
             ImportError: If the package of the engine is not installed.
             RemoteError: If the URL cannot be read.
-            RunError: If the folder is missing, incomplete or damaged, or holds a language model.
+            RunError: If the folder is missing, incomplete or damaged, holds a language model, or
+                lacks a shortlist that is asked for.
             ValueError: If its model and tokenizers do not fit together, or the engine is unknown or
                 cannot compute the model.
         """
         from keras_transformer.io import fetched_folder
-        from keras_transformer.translation.run_folder import FILES, load_run
+        from keras_transformer.translation.run_folder import FILES, load_run, load_shortlist
 
-        other = load_with_engine(folder, engine, compute_type)
+        other = load_with_engine(folder, engine, compute_type, shortlist)
         if other is not None:
             return other
         with fetched_folder(folder, FILES) as local:
-            return cls(**load_run(local))
+            chosen = load_shortlist(local, folder) if shortlist else None
+            return cls(**load_run(local), shortlist=chosen)
 
 
 def _with_prefixes(texts: Iterator[str], prefixes: Iterator[str]) -> Iterator[tuple[str, str]]:

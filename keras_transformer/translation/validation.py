@@ -5,6 +5,8 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 
 from keras_transformer.decoding import Sampling
+from keras_transformer.decoding.latent_search import has_latents
+from keras_transformer.layers import PositionalEmbedding
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, padded_length
 
 MAX_TOKENS = 1_000_000  # of a translation; more would not fit into memory and is surely a typo
@@ -116,6 +118,38 @@ def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
             "Model and tokenizers must have the same padding id; otherwise, the model would attend "
             f"to padding. Received: model {model.pad_id}, source {tokenizer.pad_id}, target "
             f"{target_tokenizer.pad_id}"
+        )
+
+
+def check_shortlist(model, shortlist) -> None:
+    """Checks that a search of a model can use a shortlist.
+
+    Args:
+        model: A built model or one to build.
+        shortlist: `Shortlist`, or `None` for none.
+
+    Raises:
+        ValueError: If the model has no output layer of single tokens, or other ids.
+    """
+    if shortlist is None:
+        return
+    embedding = model.target_embedding
+    is_product = isinstance(embedding, PositionalEmbedding) and (
+        type(embedding).logits is PositionalEmbedding.logits
+        and embedding.tokens.quantization_mode is None
+    )
+    if has_latents(model) or not is_product:
+        raise ValueError(
+            "A shortlist needs a model that finds one word after the other, and whose output layer "
+            "is its embedding, not quantized. Load it without a shortlist."
+        )
+    target_size = model.target_vocabulary_size or model.vocabulary_size
+    largest = max(shortlist.candidates.max(), shortlist.frequent.max())
+    if len(shortlist.candidates) > model.vocabulary_size or largest >= target_size:
+        raise ValueError(
+            f"The shortlist is for {len(shortlist.candidates)} source ids and more than {largest} "
+            f"target ids, the model for {model.vocabulary_size} and {target_size}. Make a "
+            "shortlist for this model."
         )
 
 

@@ -23,7 +23,7 @@ from keras_transformer.io import output_folder
 from keras_transformer.text import MarianTokenizer, Tokenizer
 from keras_transformer.translation import TextGenerator
 from keras_transformer.translation.text_generator import MAX_LENGTH
-from keras_transformer.translation.validation import check_limits
+from keras_transformer.translation.validation import check_limits, check_shortlist
 
 FORMAT = "saved_model"
 EXTRA = "assets.extra"  # reserved by TensorFlow for files of other programs
@@ -81,9 +81,10 @@ def export_saved_model(
     length; where the model has learned positions, a prompt that leaves no room for `max_length`
     tokens is an error of the request.
 
-    The search options are fixed on export. They are written, with special ids and package versions,
-    to `assets.extra/translator.json`. Beside it are warm-up requests for TensorFlow Serving, one
-    for every usual shape. The folder is written atomically.
+    The search options are fixed on export, and so is the shortlist of the translator. They are
+    written, with special ids and package versions, to `assets.extra/translator.json`. Beside it are
+    warm-up requests for TensorFlow Serving, one for every usual shape. The folder is written
+    atomically.
 
     Args:
         translator: A `Translator` or `TextGenerator` with a `Tokenizer`, or a `Translator` that
@@ -126,9 +127,13 @@ def export_saved_model(
     _check_settings(settings, quantize, translator)
     _check_environment(translator)
     model = translator.model if quantize is None else _quantized(translator.model, quantize)
+    if not is_generator:
+        check_shortlist(model, translator.shortlist)
     make = _continuation_endpoints if is_generator else _translation_endpoints
     endpoints, shapes = make(translator, model, settings, xla)
     fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
+    shortlist = getattr(translator, "shortlist", None)
+    fields |= {} if shortlist is None else {"shortlist_size": shortlist.size}
     with output_folder(folder, is_ours, last=GRAPH) as new:
         _archive(endpoints).write_out(str(new), verbose=False)
         (new / EXTRA).mkdir()
@@ -155,7 +160,8 @@ def _quantized(model, mode: str):
 def _translation_endpoints(translator, model, settings, xla):
     """Returns the endpoints of a translator with a model, and the shapes of its searches."""
     target, longest = translator.target_tokenizer, translator.max_source_length
-    search = SearchInGraph(model, target.bos_id, target.eos_id, settings, longest, xla)
+    ids = target.bos_id, target.eos_id
+    search = SearchInGraph(model, *ids, settings, longest, xla, translator.shortlist)
     return Endpoints(translator, search), search.shapes()
 
 

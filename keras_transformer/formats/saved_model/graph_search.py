@@ -40,13 +40,15 @@ class SearchInGraph:
         settings: `SearchSettings`.
         longest: Integer. Maximum number of ids in a row, EOS included.
         jit_compile: Boolean. Whether XLA compiles each graph when it is first used.
+        shortlist: `Shortlist`, or `None`.
     """
 
-    def __init__(self, model, bos_id, eos_id, settings, longest, jit_compile):
+    def __init__(self, model, bos_id, eos_id, settings, longest, jit_compile, shortlist=None):
         self.model = model
         self.special_ids = {"bos_id": bos_id, "eos_id": eos_id}
         self.settings = settings
         self.jit_compile = jit_compile
+        self.shortlist = shortlist
         self.longest = longest
         self.lengths = self.padded_lengths()
         self.max_decode_len = max(self.decode_lengths(length)[-1] for length in self.lengths)
@@ -189,6 +191,7 @@ class SearchInGraph:
                 beam_size=self.settings.beam_size,
                 top_beams=self.settings.top_beams,
                 length_penalty=self.settings.length_penalty,
+                shortlist=self.shortlist,
                 **self.special_ids,
             )
             return hypotheses.ids, hypotheses.scores, complete
