@@ -31,6 +31,7 @@ VOCABULARY = 800 if SMALL else 2600
 NUM_LAYERS = 1 if SMALL else 2
 EPOCHS = 5 if SMALL else 10
 WARMUP = 40 if SMALL else 400  # steps in which the learning rate rises
+MAX_LENGTH = 16 if SMALL else 48  # tokens of a sentence; a SavedModel has graphs for each length
 
 # %%
 import importlib.util
@@ -65,7 +66,7 @@ def train():
     keras.utils.set_random_seed(0)
     corpus = InMemoryCorpus(phrasebook(seed=0).train[:PAIRS])
     tokenizer = kt.Tokenizer.train(corpus.sentences(), VOCABULARY, model_type="bpe")
-    cache = TokenCache.build(corpus, tokenizer, folder / "tokens", PairFilter(max_length=48))
+    cache = TokenCache.build(corpus, tokenizer, folder / "tokens", PairFilter(max_length=MAX_LENGTH))
     batches = TokenBatches(cache, tokens_per_batch=2048, max_shapes=1)
     model = kt.Transformer.from_preset(
         "tiny", tokenizer.vocabulary_size(), num_layers=NUM_LAYERS, dropout_rate=0.1
@@ -78,7 +79,7 @@ def train():
     )
     steps = batches.steps_per_epoch
     model.fit(batches.dataset(), steps_per_epoch=steps, epochs=EPOCHS, shuffle=False, verbose=2)
-    return kt.Translator(model, tokenizer, max_source_length=48)
+    return kt.Translator(model, tokenizer, max_source_length=MAX_LENGTH)
 
 
 translator = kt.Translator.load(RUN) if RUN else train()
