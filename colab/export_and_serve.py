@@ -66,7 +66,9 @@ def train():
     keras.utils.set_random_seed(0)
     corpus = InMemoryCorpus(phrasebook(seed=0).train[:PAIRS])
     tokenizer = kt.Tokenizer.train(corpus.sentences(), VOCABULARY, model_type="bpe")
-    cache = TokenCache.build(corpus, tokenizer, folder / "tokens", PairFilter(max_length=MAX_LENGTH))
+    cache = TokenCache.build(
+        corpus, tokenizer, folder / "tokens", PairFilter(max_length=MAX_LENGTH)
+    )
     batches = TokenBatches(cache, tokens_per_batch=2048, max_shapes=1)
     model = kt.Transformer.from_preset(
         "tiny", tokenizer.vocabulary_size(), num_layers=NUM_LAYERS, dropout_rate=0.1

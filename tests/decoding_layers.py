@@ -500,6 +500,7 @@ ROWS = {
             dtype, lambda dtype: kt.DistanceBias(8, 9, bidirectional=False, dtype=dtype)
         )
     ),
+    "fused attention": LayerRow(lambda dtype: attention(dtype, kt.FusedAttention)),
     "attention with linear biases": LayerRow(lambda dtype: attention(dtype, kt.LinearBias)),
     "local attention": LayerRow(local),
     "local attention, no block before": LayerRow(lambda dtype: local(dtype, 2, 0)),

@@ -279,6 +279,7 @@ CASES = {
     "RelativeAttention of keys alone": _attention(kt.RelativeAttention, 3, values=False),
     "DistanceBias": _attention(kt.DistanceBias, 8, 7),
     "LinearBias": _attention(kt.LinearBias),
+    "FusedAttention": _attention(kt.FusedAttention),
     "DotProductAttention": _attention(kt.DotProductAttention),
     "LocalAttention": _attention_in_itself(
         lambda **options: kt.LocalAttention(2, look_back=1, **options)

@@ -13,6 +13,7 @@ from keras_transformer.illustrate.search_view import SearchStep
 from keras_transformer.layers import (
     AttentionMask,
     DotProductAttention,
+    FusedAttention,
     MemoryCompressedAttention,
     MixtureOfExperts,
     collect_gates,
@@ -163,7 +164,7 @@ def self_attention_of(translator, source: list[int], layer: int, head: int) -> d
     x = _attention_inputs(model, source, layer)
     query, (key, value) = attention.project_query(x), attention.project_key_value(x)
     added, causal = {}, not has_encoder(model)
-    if causal or type(attention.attention) is not DotProductAttention:
+    if causal or type(attention.attention) not in (DotProductAttention, FusedAttention):
         added = _added_by(attention.attention, query, key, value, causal)
     shared = head * attention.num_key_value_heads // attention.num_heads
     return {

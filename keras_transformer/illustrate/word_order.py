@@ -21,6 +21,7 @@ from keras_transformer.illustrate.figure import Figure
 from keras_transformer.illustrate.positions import positions_figure
 from keras_transformer.layers import (
     DotProductAttention,
+    FusedAttention,
     MultiHeadAttention,
     RelativeAttention,
     RotaryEmbedding,
@@ -51,7 +52,8 @@ def word_order_of(model) -> WordOrder:
     encoders = {type(part).__name__ for _, part in _parts(model, "position_encoder")}
     attentions = [part for _, part in _parts(model, "attention", DotProductAttention)]
     limits = {type(part).__name__ for part in attentions if _hides(part)}
-    others = {type(part).__name__ for part in attentions} - limits - {DotProductAttention.__name__}
+    plain = {DotProductAttention.__name__, FusedAttention.__name__}
+    others = {type(part).__name__ for part in attentions} - limits - plain
     return WordOrder(
         getattr(source_embedding_of(model), "positions", None),
         ", ".join(sorted(encoders)),

@@ -23,6 +23,7 @@ from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.feed_forward_block import FeedForwardBlock
+from keras_transformer.layers.fused_attention import FusedAttention
 from keras_transformer.layers.grouped_dense import GroupedDense
 from keras_transformer.layers.local_attention import LocalAttention
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
@@ -71,6 +72,7 @@ __all__ = [
     "EncoderBlock",
     "FeedForward",
     "FeedForwardBlock",
+    "FusedAttention",
     "GroupedDense",
     "ImageModality",
     "InputOutputMixer",

@@ -5,6 +5,7 @@ Each changes the plain model that `base` makes: a `Transformer`, or, with
 """
 
 from keras_transformer.layers import (
+    FusedAttention,
     LocalAttention,
     MemoryCompressedAttention,
     MixtureOfExperts,
@@ -43,6 +44,24 @@ def convolutional(*, kernel_size=3, base=Transformer, **sizes):
             causal=block in model.decoder.blocks,
             dtype=block.dtype_policy,
         )
+    return model
+
+
+@register_architecture
+def fused(*, base=Transformer, **sizes):
+    """Returns a `Transformer` all of whose attentions are a `FusedAttention`.
+
+    It computes the same, faster and with less memory for long texts on some GPUs.
+
+    Args:
+        base: Function that makes the plain model.
+        **sizes: Arguments of `base`.
+    """
+    model = base(**sizes)
+    for block in _blocks(model):
+        for attention in (block.self_attention, getattr(block, "cross_attention", None)):
+            if attention is not None:
+                attention.attention = FusedAttention(dtype=block.dtype_policy)
     return model
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_transformer.data.lexicon import learn_lexicon
 from keras_transformer.decoding.shortlist import Shortlist
+from keras_transformer.translation.validation import check_shortlist
 
 
 def make_shortlist(
@@ -32,7 +33,8 @@ def make_shortlist(
         `Shortlist`.
 
     Raises:
-        ValueError: A number is out of range, or there are no pairs.
+        ValueError: A number is out of range, there are no pairs, or the model cannot use a
+            shortlist.
     """
     vocabulary = translator.target_tokenizer.vocabulary_size()
     specials = 3 + num_frequent  # padding, BOS and EOS are chosen first
@@ -58,7 +60,9 @@ def make_shortlist(
     table = best_candidates(
         learn_lexicon(sources, targets), translator.tokenizer.vocabulary_size(), candidates
     )
-    return Shortlist(np.where(table < 0, frequent[0], table), frequent, num_frequent)
+    shortlist = Shortlist(np.where(table < 0, frequent[0], table), frequent, num_frequent)
+    check_shortlist(translator.model, shortlist)
+    return shortlist
 
 
 def best_candidates(lexicon, vocabulary_size: int, count: int) -> np.ndarray:

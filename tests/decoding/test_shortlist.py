@@ -82,7 +82,8 @@ def test_with_all_ids_it_changes_nothing(model, sources):
 
 def test_probabilities_are_those_among_the_chosen_ids(model, sources, shortlist):
     ids, log_probs, scores, finished = search(model, sources, shortlist, length_penalty=0.0)
-    assert finished.any() and not finished.all()
+    assert finished.any()
+    assert not finished.all()
     for row, hypotheses in enumerate(ids):
         chosen = by_the_rule(shortlist, sources[row], [0, BOS, EOS])
         memory = model.encode(sources[row : row + 1])
@@ -94,8 +95,7 @@ def test_probabilities_are_those_among_the_chosen_ids(model, sources, shortlist)
             among = np.asarray(logits)[0][:, chosen]
             totals = np.log(np.exp(among).sum(-1))
             expected = sum(
-                among[place, chosen.index(word)] - totals[place]
-                for place, word in enumerate(words)
+                among[place, chosen.index(word)] - totals[place] for place, word in enumerate(words)
             )
             assert log_probs[row, number] == pytest.approx(expected, abs=1e-4)
 

@@ -8,6 +8,7 @@ from keras import ops
 from keras_transformer import (
     DecodingStep,
     FeedForward,
+    FusedAttention,
     LanguageModel,
     LocalAttention,
     RelativeAttention,
@@ -106,6 +107,21 @@ def test_rotary_positions_are_in_self_attention_alone(dtype):
     assert parameters_more(model) == 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_fused_attentions_are_everywhere_and_change_nothing(dtype):
+    model, paper = made("fused", dtype=dtype), Transformer(**SIZES, dtype=dtype)
+    for block in blocks_of(model):
+        for attention in (block.self_attention, getattr(block, "cross_attention", None)):
+            if attention is not None:
+                assert type(attention.attention) is FusedAttention
+                assert attention.attention.dtype_policy.name == dtype
+    paper.build()
+    paper.set_weights(model.get_weights())
+    inputs = {"source": np.array([[4, 7, 2], [3, 2, 0]]), "target": np.array([[1, 9], [1, 3]])}
+    tolerance = 1e-5 if dtype == "float32" else 0.05
+    np.testing.assert_allclose(model(inputs), paper(inputs), atol=tolerance)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_relative_positions_are_in_self_attention_alone(dtype):
@@ -163,7 +179,7 @@ def test_a_model_learns_with_all_kinds_of_dropout():
 
 
 LANGUAGE_MODELS = ["transformer", "convolutional", "rotary", "relative", "multi_query"]
-LANGUAGE_MODELS += ["grouped_query"]
+LANGUAGE_MODELS += ["grouped_query", "fused"]
 
 
 @pytest.mark.slow

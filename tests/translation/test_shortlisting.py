@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def test_translations_of_words_are_candidates(translator, shortlist):
     ids = {word: translator.tokenizer.tokenize(word) for word in WORDS}
     single = [word for word in WORDS if len(ids[word]) == 1]
     assert len(single) > 3
-    for word, following in zip(WORDS, WORDS[1:], strict=False):
+    for word, following in itertools.pairwise(WORDS):
         if word in single and following in single:
             assert shortlist.candidates[ids[word][0], 0] == ids[following][0]
     assert shortlist.candidates.shape == (translator.tokenizer.vocabulary_size(), 2)
@@ -84,7 +86,9 @@ def test_it_is_saved_with_the_run(listed, translator, texts, tmp_path):
         without = Translator.load(tmp_path)
     texts = texts[:5]
     expected = listed.translate(texts, **OPTIONS)
-    assert [one.text for one in loaded.translate(texts, **OPTIONS)] == [one.text for one in expected]
+    assert [one.text for one in loaded.translate(texts, **OPTIONS)] == [
+        one.text for one in expected
+    ]
     assert without.shortlist is None
     without.save(tmp_path)  # of other weights, perhaps
     with pytest.raises(RunError, match=r"has no shortlist\. Add one with `python -m"):
@@ -128,10 +132,10 @@ def test_a_shortlist_of_other_ids_is_refused(translator):
 def test_a_quantized_output_layer_is_refused(tokenizer, shortlist):
     model = make_model(tokenizer.vocabulary_size())
     model.target_embedding.tokens.quantize("int8")
-    with pytest.raises(ValueError, match="not quantized. Load it without a shortlist"):
+    with pytest.raises(ValueError, match=r"not quantized\. Load it without a shortlist"):
         Translator(model, tokenizer, max_source_length=LIMIT, shortlist=shortlist)
 
 
 def test_another_engine_refuses_it(tmp_path):
-    with pytest.raises(ValueError, match="option of the engine keras. Received: 'ctranslate2'"):
+    with pytest.raises(ValueError, match=r"option of the engine keras\. Received: 'ctranslate2'"):
         Translator.load(tmp_path, "ctranslate2", shortlist=True)
