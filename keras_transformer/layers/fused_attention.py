@@ -71,8 +71,5 @@ def _for_all_heads(x, num_heads):
 
 def _is_on_gpu():
     """Whether JAX computes on a GPU. The kernel of a TPU takes the mask of one row for all rows."""
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return jax.default_backend() == "gpu"
+    devices = keras.distribution.list_devices()
+    return keras.backend.backend() == "jax" and devices[0].startswith(("gpu", "cuda"))

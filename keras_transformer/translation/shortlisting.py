@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_transformer.data.lexicon import learn_lexicon
 from keras_transformer.decoding.shortlist import Shortlist
+from keras_transformer.text.lexicon import learn_lexicon
 from keras_transformer.translation.validation import check_shortlist
 
 

@@ -60,7 +60,7 @@ def test_every_kind_of_value_is_read(recipe_file):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_is_read(path):
-    kinds = {"phrasebook_multitask": MultitaskRecipe}
+    kinds = dict.fromkeys(("phrasebook_multitask", "phrasebook_two_ways"), MultitaskRecipe)
     kinds |= dict.fromkeys(("drawings", "fashion_mnist", "cifar10"), ImageRecipe)
     kind = kinds.get(path.stem, Recipe)
     recipe = read_recipe("trainer", ["--config", str(path), "--output", "run"], kind)

@@ -4,8 +4,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from keras_transformer.data import lexicon
-from keras_transformer.data.lexicon import learn_lexicon
+from keras_transformer.text import lexicon
+from keras_transformer.text.lexicon import learn_lexicon
 
 
 def by_the_definition(sources, targets, iterations):

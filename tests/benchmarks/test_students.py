@@ -1,0 +1,63 @@
+"""Students beside their teacher, with runs that are there already."""
+
+import json
+
+import pytest
+import yaml
+
+from benchmarks.students import main, parse
+from keras_transformer import Tokenizer, Transformer, Translator
+from tests.translation.conftest import sentences
+from tests.weights import randomize
+
+SIZES = {"d_model": 8, "num_heads": 2, "d_ff": 11}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Texts, a recipe, and the four runs."""
+    lines = sentences(11, seed=3, longest=5)
+    for name in ("train", "val", "test"):
+        for side in ("en", "de"):
+            (tmp_path / f"{name}.{side}").write_text("".join(f"{line}\n" for line in lines))
+    recipe = {"corpus": "files", "epochs": 3}
+    for name, file in (("train", "train"), ("validation", "val")):
+        recipe |= {f"{name}_source": f"{file}.en", f"{name}_target": f"{file}.de"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    tokenizer = Tokenizer.train(lines * 20, 290, model_type="bpe")
+    for layers, decoder_layers in ((1, 2), (2, 1)):
+        for end in ("", "_taught"):
+            model = Transformer(290, layers, num_decoder_layers=decoder_layers, **SIZES)
+            model.build()
+            run = tmp_path / "out" / f"{layers}_{decoder_layers}{end}"
+            Translator(randomize(model), tokenizer).save(run)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_all_models_are_compared(folder, capsys):
+    output = folder / "out"
+    options = ["--output", str(output), "--config", str(folder / "recipe.yaml")]
+    options += ["--data-folder", str(folder), "--shapes", "1+2", "2+1", "--size", "17"]
+    options += ["--num-frequent", "3", "--candidates", "2", "--beams", "2", "--repeats", "1"]
+    main([*options, "--test-source", "test.en", "--test-target", "test.de"])
+    printed = capsys.readouterr().out
+    assert printed.count("is finished") == 4
+    assert len((output / "teacher.target").read_text().splitlines()) == 11
+    taught = yaml.safe_load((output / "2_1_taught.yaml").read_text())
+    assert (taught["num_layers"], taught["num_decoder_layers"]) == (2, 1)
+    assert taught["train_source"] == ["train.en", "train.en"]
+    assert taught["train_target"] == ["train.de", str(output.resolve() / "teacher.target")]
+    results = json.loads((output / "results.json").read_text())
+    names = ["1+2", "2+1", "1+2, taught", "2+1, taught"]
+    assert list(results) == [title for one in names for title in (one, f"{one}, shortlist")]
+    for one in results.values():
+        assert one["seconds"] > 0
+        assert one["bleu_val"] == one["bleu_test"]
+    assert "| 1+2 | " in printed
+    assert printed.count("1.00x") >= 1
+
+
+def test_options():
+    arguments = parse(["--output", "runs", "--data-folder", "data"])
+    assert arguments.shapes == ["4+4", "6+2", "6+1"]
