@@ -33,9 +33,9 @@ def learn_lexicon(
     >>> sources, targets, probabilities = learn_lexicon([[5, 7], [5, 9]], [[6, 8], [6, 4]])
     >>> for source, target, probability in zip(sources, targets, probabilities):
     ...     print(source, target, round(float(probability), 2))
-    5 4 0.04
-    5 6 0.92
-    5 8 0.04
+    5 4 0.08
+    5 6 0.84
+    5 8 0.08
     7 6 0.24
     7 8 0.76
     9 4 0.76
