@@ -71,7 +71,7 @@ class Translator:
         self.target_tokenizer = target_tokenizer or tokenizer
         self.max_source_length = max_source_length
         self.about = dict(about or {})
-        self.shortlist = shortlist
+        self._shortlist = shortlist
         self.model = model
 
     @property
@@ -88,12 +88,23 @@ class Translator:
             )
         check_vocabularies(model, self.tokenizer, self.target_tokenizer)
         check_lengths(model, self.max_source_length)
-        check_shortlist(model, self.shortlist)
+        check_shortlist(model, self._shortlist)
         if not model.built:
             model.build()
         self._generator = SequenceGenerator(
-            model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id, self.shortlist
+            model, self.target_tokenizer.bos_id, self.target_tokenizer.eos_id, self._shortlist
         )
+
+    @property
+    def shortlist(self):
+        """The `Shortlist` of beam searches, or `None`. Another one may be assigned."""
+        return self._shortlist
+
+    @shortlist.setter
+    def shortlist(self, shortlist):
+        check_shortlist(self.model, shortlist)
+        self._shortlist = shortlist
+        self.model = self.model  # whose searches are compiled anew
 
     @refused_after_fork
     def translate(

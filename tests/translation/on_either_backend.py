@@ -21,6 +21,7 @@ from keras_transformer import (
     Translator,
     WarmupSchedule,
     beam_search,
+    make_shortlist,
 )
 from keras_transformer.decoding.beam_search import SearchLimits
 from tests.decoding.languages import BOS, EOS, LIMITS, Language, rare_ends, search_in_turns
@@ -74,6 +75,10 @@ def work(folder):
     translator = Translator.load(folder / "start")
     model = translator.model
     before = translator.translate([*TEXTS, LONG])
+    pairs = zip(TEXTS, reversed(TEXTS), strict=True)
+    translator.shortlist = make_shortlist(translator, pairs, candidates=2, num_frequent=5, size=19)
+    shortlisted = translator.translate(TEXTS)
+    translator.shortlist = None
     imported = "tensorflow" in sys.modules
     schedule = WarmupSchedule(model.d_model, warmup_steps=2)
     model.compile(
@@ -98,6 +103,7 @@ def work(folder):
     return {
         "backend": keras.backend.backend(),
         "tensorflow_imported": imported,
+        "shortlisted": [[t.text, t.score, t.finished] for t in shortlisted],
         "before": [[t.text, t.score, t.finished] for t in before],
         "after": [[t.text, t.score, t.finished] for t in after],
         "written": written,

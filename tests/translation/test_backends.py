@@ -73,7 +73,7 @@ def test_the_weights_are_the_same_after_training(found):
     assert jax["weights"] == pytest.approx(tensorflow["weights"], rel=1e-4)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "shortlisted", "after"])
 def test_translations_and_scores_are_the_same(found, when):
     tensorflow, jax = found
     for (text, score, finished), (text_there, score_there, finished_there) in zip(

@@ -98,6 +98,15 @@ def test_it_is_saved_with_the_run(listed, translator, texts, tmp_path):
         Translator.load(tmp_path, shortlist=True)
 
 
+def test_one_may_be_assigned(listed, translator, texts):
+    other = with_shortlist(translator, None)
+    assert other.shortlist is None
+    with searches_without_xla():
+        other.shortlist = listed.shortlist
+    found = [one.text for one in other.translate(texts[:5], **OPTIONS)]
+    assert found == [one.text for one in listed.translate(texts[:5], **OPTIONS)]
+
+
 def test_another_model_keeps_the_shortlist(listed, tokenizer):
     model = make_model(tokenizer.vocabulary_size(), seed=31, like_eos=285, seldom=BYTES)
     with searches_without_xla():
