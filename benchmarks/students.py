@@ -41,6 +41,8 @@ def main(arguments=None):
     settings = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     settings["data_folder"] = str(arguments.data_folder.resolve())
     settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
+    if not isinstance(settings["train_source"], str):
+        raise SystemExit("benchmarks.students: --config must be a recipe of one corpus of files")
     settings["bleu_every"] = settings["epochs"]  # nobody watches
     names = train_all(arguments, settings)
     for name in names:
@@ -87,10 +89,8 @@ def run_of(arguments, name):
 
 
 def add_shortlist(arguments, settings, name):
-    """Adds a shortlist to a run, unless it has one."""
+    """Adds a shortlist to a run."""
     run = run_of(arguments, name)
-    if (run / "shortlist.npz").is_file():
-        return
     files = {side: arguments.data_folder / settings[f"train_{side}"] for side in SIDES}
     run_command(
         "shortlist", run, "--source", files["source"], "--target", files["target"],
@@ -151,13 +151,24 @@ def print_results(results):
     print_table(columns[: len(lines[0])], lines)
 
 
+def shape(text):
+    """Returns a shape as it was given; raises a ValueError if it is none."""
+    encoder, decoder = map(int, text.split("+"))
+    if min(encoder, decoder) < 1:
+        raise ValueError(text)
+    return text
+
+
 def parse(arguments):
     parser = make_parser("students", __doc__)
     option = parser.add_argument
     option("--output", type=Path, required=True, help="folder for recipes, runs and results")
     option("--data-folder", type=Path, required=True, help="folder of the recipe's texts")
     option("--config", type=Path, default=RECIPE, help="recipe of all models but for their shape")
-    option("--shapes", nargs="+", default=["4+4", "6+2", "6+1"], help="encoder + decoder blocks")
+    option(
+        "--shapes", nargs="+", type=shape, default=["4+4", "6+2", "6+1"],
+        help="encoder + decoder blocks",
+    )  # fmt: skip
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
     option("--beams", type=int, default=4)
     option("--size", type=int, default=256, help="tokens of a shortlist")

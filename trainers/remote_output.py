@@ -9,7 +9,7 @@ from trainers.tokenizers import FILES as TOKENIZERS
 
 # In the order of sending: weights before the states that belong to them, `run.json` at the end.
 SENT = ("recipe.yaml", *TOKENIZERS, "held_out", "logs")
-SENT += ("model.weights.h5", "adapter.weights.h5", "checkpoints", "run.json")
+SENT += ("model.weights.h5", "adapter.weights.h5", "shortlist.npz", "checkpoints", "run.json")
 FINISHED = "{} holds a finished run. Give another --output, or --overwrite true to replace it."
 
 

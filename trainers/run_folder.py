@@ -14,7 +14,15 @@ from trainers.remote_output import FINISHED, open_copy, send_run, working_copy
 from trainers.tokenizers import FILES as TOKENIZERS
 
 WEIGHTS = ("model.weights.h5", "adapter.weights.h5")
-RUN_FILES = ("checkpoints", "recipe.yaml", *TOKENIZERS, *WEIGHTS, "held_out", "logs")
+RUN_FILES = (
+    "checkpoints",
+    "recipe.yaml",
+    *TOKENIZERS,
+    *WEIGHTS,
+    "shortlist.npz",
+    "held_out",
+    "logs",
+)
 
 
 @contextlib.contextmanager

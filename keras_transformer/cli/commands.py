@@ -236,22 +236,23 @@ def shortlist(
     """
     from keras_transformer import Translator
     from keras_transformer.data import ParallelFiles
-    from keras_transformer.translation.run_folder import save_shortlist
-    from keras_transformer.translation.shortlisting import make_shortlist
+    from keras_transformer.translation import make_shortlist
+    from keras_transformer.translation.run_folder import SHORTLIST, save_shortlist
 
     folder = local_path(run, "--run")
-    translator = Translator.load(folder)
-    translator.shortlist = make_shortlist(
-        translator,
-        ParallelFiles(source, target),
-        candidates=candidates,
-        num_frequent=num_frequent,
-        size=size,
-        max_pairs=max_pairs,
-    )
+    pairs = ParallelFiles(source, target)
+    translator = Translator.load(folder)  # says what is wrong before the folder is locked
     with locked_output(folder, "shortlist"):
-        save_shortlist(translator.shortlist, folder)
-    print(f"{folder / 'shortlist.npz'}: {translator.shortlist.size} tokens for each sentence")
+        made = make_shortlist(
+            translator,
+            pairs,
+            candidates=candidates,
+            num_frequent=num_frequent,
+            size=size,
+            max_pairs=max_pairs,
+        )
+        save_shortlist(made, folder)
+    print(f"{folder / SHORTLIST}: {made.size} tokens for each sentence")
 
 
 def adapt(run: str, adapter: str, output: str) -> None:

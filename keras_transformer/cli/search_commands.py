@@ -9,6 +9,7 @@ from keras_transformer.cli.streams import (
     FileOptions,
     Stream,
     fingerprint_of_run,
+    fingerprint_of_shortlist,
     from_files,
     from_standard_input,
 )
@@ -97,7 +98,7 @@ def translate(
     check_rescoring(rescore, candidates, sample)
     job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
     job |= {"engine": engine, "compute_type": compute_type}
-    job |= {"shortlist": True} if shortlist else {}
+    job |= {"shortlist": fingerprint_of_shortlist(path_or_url(run))} if shortlist else {}
     job |= {"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore and output else {}
     with _stream(files, text, input, run, job) as stream:
         if stream and stream.finished:

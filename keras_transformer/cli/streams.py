@@ -161,6 +161,15 @@ def fingerprint_of_run(run: Path | str) -> dict[str, str]:
     return {path.name: _hash(path) for path in files}
 
 
+def fingerprint_of_shortlist(run: Path | str) -> str:
+    """Returns what identifies the shortlist of a run; "" if it has none."""
+    from keras_transformer.translation.run_folder import SHORTLIST
+
+    if isinstance(run, str):
+        return RemoteFolder(run).files().get(SHORTLIST, "")
+    return _hash(run / SHORTLIST) if (run / SHORTLIST).is_file() else ""
+
+
 def _hash(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from keras_transformer.decoding.beam_search import BeamSearch, SearchLimits, bea
 from keras_transformer.decoding.continuous_batching import continuous_beam_search
 from keras_transformer.decoding.latent_search import generate_from_latents, has_latents
 from keras_transformer.decoding.model_step import model_step
-from keras_transformer.decoding.shortlist import ShortlistedModel, to_ids, to_places
+from keras_transformer.decoding.shortlist import ShortlistedModel, to_ids, to_indices
 from keras_transformer.forking import refused_after_fork
 from keras_transformer.layers import DecodingStep
 
@@ -93,6 +93,8 @@ def generate_all(
         ValueError: If an option is invalid.
     """
     if has_latents(model):
+        if shortlist is not None:
+            raise ValueError("This model finds all words at once: it knows no `shortlist`.")
         options |= {"bos_id": bos_id, "eos_id": eos_id, "min_lengths": min_lengths}
         found = generate_from_latents(model, source, max_lengths, length, prefix=prefix, **options)
         return found, ops.ones(ops.shape(source)[:1], "bool")
@@ -102,8 +104,8 @@ def generate_all(
     else:
         model = ShortlistedModel(model, shortlist, (bos_id, eos_id), prefix)
         memory, load, output_weights = model.encode(source), model.load, None
-        bos_id, eos_id = model.place_of(bos_id), model.place_of(eos_id)
-        prefix = None if prefix is None else to_places(prefix, memory.ids)
+        bos_id, eos_id = model.index_of(bos_id), model.index_of(eos_id)
+        prefix = None if prefix is None else to_indices(prefix, memory.ids)
     options |= {"bos_id": bos_id, "eos_id": eos_id, "pad_id": model.pad_id}
     search = BeamSearch(length, **options)
     found, complete = continuous_beam_search(

@@ -2,11 +2,17 @@
 
 import dataclasses
 import os
+import struct
 import zipfile
+import zlib
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
+
+SPECIALS = 3  # padding, BOS and EOS, which are chosen first
+DAMAGED = (EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+DAMAGED += (struct.error, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,12 +39,12 @@ class Shortlist:
 
     Raises:
         ValueError: The arrays have other shapes or types, negative ids, or frequent ids that occur
-            twice.
+            twice or are too few.
 
     Example:
 
     >>> shortlist = Shortlist(np.array([[0], [0], [0], [8], [9]]), np.array([5, 6, 7, 4, 3]), 1)
-    >>> shortlist.choose(keras.ops.array([[4, 3, 2], [4, 4, 2]]), first=[0, 2]).numpy().tolist()
+    >>> shortlist.choose(keras.ops.array([[4, 3, 2], [4, 2, 0]]), first=[0, 2]).numpy().tolist()
     [[0, 2, 5, 9, 8], [0, 2, 5, 9, 6]]
     """
 
@@ -56,34 +62,46 @@ class Shortlist:
                     f"Received: shape {array.shape}, {array.dtype}"
                 )
             object.__setattr__(self, name, array.astype("int32"))
-        if len(np.unique(self.frequent)) < len(self.frequent):
-            raise ValueError("`frequent` must not have an id twice.")
+        if not SPECIALS < len(self.frequent) == len(np.unique(self.frequent)):
+            raise ValueError(
+                f"`frequent` must have more than {SPECIALS} ids, and none twice. "
+                f"Received: {len(self.frequent)}, {len(np.unique(self.frequent))} of them different"
+            )
         if not 0 <= self.num_frequent <= len(self.frequent):
             raise ValueError(
                 f"`num_frequent` must be from 0 to {len(self.frequent)}, the number of ids. "
                 f"Received: {self.num_frequent}"
             )
+        # A tensor, which all programs share: an array would be a constant of each.
+        object.__setattr__(self, "_table", ops.convert_to_tensor(self.candidates))
+
+    def __reduce__(self):
+        return type(self), (self.candidates, self.frequent, self.num_frequent)
 
     @property
     def size(self) -> int:
         """The number of ids that are chosen for a sentence."""
         return len(self.frequent)
 
-    def choose(self, source, first=(), prefix=None, limit=None):
+    def choose(self, source, first, prefix=None, limit=None):
         """Returns the ids for each sentence, in the order of the rule.
 
         Args:
             source: Integer tensor of shape `(B, S)`.
-            first: Different ids, at most M, which are chosen before all others.
+            first: Different ids, at most M, which are chosen before all others: first the padding
+                id, to which nothing is a translation.
             prefix: Integer tensor of shape `(B, P)`: ids that are chosen next. `None` for none.
-            limit: Integer, more than any id. `None` means the largest id of the shortlist and
-                `first`, plus 1.
+            limit: Integer, more than any id, of the prefix, too. `None`, without a prefix, means
+                the largest id of the shortlist and `first`, plus 1.
 
         Returns:
             Integer tensor of shape `(B, M)`.
         """
+        if prefix is not None and limit is None:
+            raise ValueError("`limit` must be given with a `prefix`.")
         B = source.shape[0]
-        lexical = ops.take(self.candidates, source, axis=0)  # (B, S, K)
+        lexical = ops.take(self._table, source, axis=0)  # (B, S, K)
+        lexical = ops.where(ops.equal(source, first[0])[:, :, None], first[0], lexical)
         lexical = ops.reshape(ops.swapaxes(lexical, 1, 2), (B, -1))  # all best ones first
         always = self.frequent[: self.num_frequent]
         groups = [np.array(first, "int32"), prefix, always, lexical, self.frequent]
@@ -120,7 +138,7 @@ class Shortlist:
                 arrays = {field.name: content[field.name] for field in dataclasses.fields(cls)}
             arrays["num_frequent"] = int(arrays["num_frequent"])
             return cls(**arrays)
-        except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise ValueError(
                 f"{path} is not a shortlist, or is damaged ({error}). Make it again with "
                 "`python -m keras_transformer shortlist`."
@@ -174,15 +192,15 @@ class ShortlistedMemory(NamedTuple):
 
 
 class ShortlistedModel:
-    """A model whose token ids are places in the shortlists of its sources.
+    """A model whose token ids are indices into the shortlists of its sources.
 
-    It has the methods that `generate` and `generate_all` need. The padding id has place 0.
+    It has the methods that `generate_all` needs. The padding id has index 0.
 
     Args:
         model: A model with the methods `encode`, `init_cache` and `decode_step`, and an embedding
             of the target that can limit its output layer, such as `PositionalEmbedding`.
         shortlist: `Shortlist`.
-        special_ids: Ids that always have a place, from 1 on, unless they are the padding id.
+        special_ids: Ids that are in all shortlists, after the padding id.
         prefix: Integer tensor of shape `(B, P)`: ids that the targets start with. `None` for none.
     """
 
@@ -192,8 +210,8 @@ class ShortlistedModel:
         self.model, self.shortlist, self.prefix = model, shortlist, prefix
         self.first = list(dict.fromkeys([model.pad_id, *special_ids]))
 
-    def place_of(self, special_id):
-        """Returns the place of a special id."""
+    def index_of(self, special_id):
+        """Returns the index of a special id in all shortlists."""
         return self.first.index(special_id)
 
     def init_cache(self, batch_size, num_beams, length):
@@ -207,6 +225,11 @@ class ShortlistedModel:
     def load(self, memory):
         """Returns a `ShortlistedMemory` with the weights of the output layer."""
         weights = self.model.target_embedding.output_weights(memory.ids)
+        if weights is None:
+            raise ValueError(
+                "A quantized output layer cannot be limited to a shortlist: assign `shortlist = "
+                "None` to the translator, or quantize another copy of it."
+            )
         return memory._replace(output_weights=weights)
 
     def decode_step(self, tokens, cache, at, memory, output_weights=None):
@@ -215,12 +238,12 @@ class ShortlistedModel:
         )
 
 
-def to_ids(places, ids):
-    """Returns the ids at places, `(B, ...)`, of shortlists, `(B, M)`."""
-    flat = ops.reshape(places, (places.shape[0], -1))
-    return ops.reshape(ops.take_along_axis(ids, flat, axis=1), places.shape)
+def to_ids(indices, ids):
+    """Returns the ids at indices, `(B, ...)`, of shortlists, `(B, M)`."""
+    flat = ops.reshape(indices, (indices.shape[0], -1))
+    return ops.reshape(ops.take_along_axis(ids, flat, axis=1), indices.shape)
 
 
-def to_places(tokens, ids):
-    """Returns the places of tokens, `(B, P)`, in shortlists, `(B, M)`, that hold them all."""
+def to_indices(tokens, ids):
+    """Returns the indices of tokens, `(B, P)`, in shortlists, `(B, M)`, that hold them all."""
     return ops.cast(ops.argmax(ops.equal(tokens[:, :, None], ids[:, None]), axis=-1), "int32")

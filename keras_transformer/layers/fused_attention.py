@@ -6,20 +6,24 @@ from keras import ops
 from keras_transformer.layers.attention import DotProductAttention
 from keras_transformer.layers.masks import expand_mask
 
+MIN_QUERIES = 8
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class FusedAttention(DotProductAttention):
     """`DotProductAttention` in one kernel, which does not store the scores.
 
     By `keras.ops.dot_product_attention`: on the JAX backend with an NVIDIA GPU (compute capability
-    8.0 or more), in bfloat16 or float16, that is cuDNN's flash attention
+    8.0 or more), in bfloat16 or float16, with heads of a multiple of 8 wide, up to 128, and an even
+    number of queries and of keys, that is cuDNN's flash attention
     ([Dao et al., 2022](https://arxiv.org/abs/2205.14135)), whose memory grows with the length of a
-    row, not with its square, except for the mask, which all heads share. Elsewhere, and for other
-    dtypes, it is the same in several kernels.
+    row, not with its square, except for the mask, which all heads share. Elsewhere it is the same
+    in several kernels.
 
-    Where scores are asked for, or dropped (`dropout_rate` of `MultiHeadAttention`), it computes
-    them as `DotProductAttention` does. It has the same call arguments, but not its hooks: subclass
-    `DotProductAttention` to change what is computed.
+    Where scores are asked for, or dropped (`dropout_rate` of `MultiHeadAttention`), and for fewer
+    than 8 queries, as in decoding steps, it computes them as `DotProductAttention` does. It has the
+    same call arguments, but not its hooks: subclass `DotProductAttention` to change what is
+    computed.
 
     Example:
 
@@ -40,7 +44,8 @@ class FusedAttention(DotProductAttention):
         dropout=None,
         return_attention_scores=False,
     ):
-        if return_attention_scores or dropout is not None:
+        T, S = query.shape[2], key.shape[2]
+        if return_attention_scores or dropout is not None or (T is not None and T < MIN_QUERIES):
             return super().call(
                 query,
                 key,
@@ -59,7 +64,8 @@ class FusedAttention(DotProductAttention):
             ops.swapaxes(query, 1, 2),
             *(ops.swapaxes(_for_all_heads(x, query.shape[1]), 1, 2) for x in (key, value)),
             mask=mask,
-            flash_attention=None if _is_on_gpu() else False,
+            # `None` lets Keras look whether the kernel is there; it cannot train on odd lengths.
+            flash_attention=None if _is_on_gpu() and _is_even(T) and _is_even(S) else False,
         )
         return ops.swapaxes(outputs, 1, 2)
 
@@ -67,6 +73,10 @@ class FusedAttention(DotProductAttention):
 def _for_all_heads(x, num_heads):
     """Repeats the heads of keys or values, `(B, G, S, K)`, for those of the queries they serve."""
     return x if x.shape[1] == num_heads else ops.repeat(x, num_heads // x.shape[1], axis=1)
+
+
+def _is_even(length):
+    return length is not None and length % 2 == 0
 
 
 def _is_on_gpu():

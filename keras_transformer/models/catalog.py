@@ -51,7 +51,7 @@ def convolutional(*, kernel_size=3, base=Transformer, **sizes):
 def fused(*, base=Transformer, **sizes):
     """Returns a `Transformer` all of whose attentions are a `FusedAttention`.
 
-    It computes the same, faster and with less memory for long texts on some GPUs.
+    It computes the same, with less memory for long texts on some GPUs.
 
     Args:
         base: Function that makes the plain model.

@@ -29,6 +29,8 @@ class CTranslate2Translator(Translator):
         tokenizer, max_source_length, about: As of `Translator`.
     """
 
+    _shortlist = None
+
     def __init__(
         self, generator, tokenizer, target_tokenizer, max_source_length: int = 256, about=None
     ):

@@ -47,8 +47,10 @@ class ExplainAnswer(BaseModel):
 
 
 def make_explainer(translator, search: FixedSearch) -> Explainer | None:
-    """Returns the explainer of a translator; `None` without a history of words."""
+    """Returns the explainer of a translator; `None` without a history of all words."""
     if not hasattr(translator, "model") or has_latents(translator.model):
+        return None
+    if translator.shortlist is not None:
         return None
     return Explainer(
         translator,

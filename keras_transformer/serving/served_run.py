@@ -109,8 +109,8 @@ class ServedRun:
         if self.explainer is None:
             raise RefusedError(
                 f"The run {self.name} is served without its page, by an engine that keeps no "
-                "history of its search, or finds all words at once: serve one that writes word by "
-                "word with the engine keras."
+                "history of its search, finds all words at once, or has a shortlist: serve one "
+                "that writes word by word with the engine keras, without --shortlist."
             )
         if not self.translator.tokenizer.tokenize(text):
             raise RefusedError("The text is empty. Send a sentence.")

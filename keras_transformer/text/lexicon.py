@@ -1,10 +1,11 @@
 """Probabilities of translations of single tokens, learned from sentence pairs."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-CHUNK = 10_000  # sentence pairs that are expanded to pairs of tokens at once
+CHUNK = 2_000_000  # pairs of tokens that sentence pairs are expanded to at once
 
 
 def learn_lexicon(
@@ -41,9 +42,11 @@ def learn_lexicon(
     9 4 0.76
     9 6 0.24
     """
+    sizes = np.cumsum([len(a) * len(b) for a, b in zip(sources, targets, strict=True)])
+    starts = np.searchsorted(sizes // CHUNK, np.arange(sizes[-1] // CHUNK + 1))
     chunks = [
-        _Chunk(sources[start : start + CHUNK], targets[start : start + CHUNK])
-        for start in range(0, len(sources), CHUNK)
+        _Chunk(sources[start:end], targets[start:end])
+        for start, end in itertools.pairwise([*starts, len(sources)])
     ]
     keys = np.unique(np.concatenate([np.unique(one.keys()) for one in chunks]))
     source_ids, target_ids = keys >> 32, keys & 0xFFFFFFFF

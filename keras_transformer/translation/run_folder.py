@@ -24,6 +24,7 @@ from keras_transformer.io import (
     RemoteFolder,
     atomic_write,
     fetched_folder,
+    is_url,
     locked_output,
     path_or_url,
 )
@@ -46,7 +47,7 @@ TOKENIZER = "tokenizer.model"
 TARGET_TOKENIZER = "target_tokenizer.model"
 PACKAGES = ("keras-transformer", "keras", "tensorflow", "jax", "sentencepiece")
 SHORTLIST = "shortlist.npz"
-FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS, SHORTLIST)
+FILES = (DESCRIPTION, TOKENIZER, TARGET_TOKENIZER, WEIGHTS)
 SPECIAL_IDS = ("pad_id", "bos_id", "eos_id", "unk_id")
 RESERVED_KEYS = ("format_version", "model", "dtype", "max_source_length", "shared_vocabulary")
 RESERVED_KEYS += ("quantization", "special_ids", "versions", "kind", "trained_length", "adapter")
@@ -147,10 +148,12 @@ def load_shortlist(folder: Path, name) -> Shortlist:
     Raises:
         RunError: The file is missing or damaged.
     """
-    if (folder / DESCRIPTION).is_file() and not (folder / SHORTLIST).is_file():
+    if not (folder / SHORTLIST).is_file():
+        place = "a local copy of it" if is_url(name) else "it"
         raise RunError(
-            f"{name} has no shortlist. Add one with `python -m keras_transformer shortlist --run "
-            "RUN --source FILE --target FILE`, from the sentence pairs that the run was trained on."
+            f"{name} has no shortlist. Add one to {place} with `python -m keras_transformer "
+            "shortlist --run RUN --source FILE --target FILE`, from the sentence pairs that the "
+            "run was trained on."
         )
     try:
         return Shortlist.load(folder / SHORTLIST)

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_transformer.decoding.shortlist import Shortlist
+from keras_transformer.decoding.shortlist import SPECIALS, Shortlist
 from keras_transformer.text.lexicon import learn_lexicon
-from keras_transformer.translation.validation import check_shortlist
+from keras_transformer.translation.validation import check_limits_output
 
 
 def make_shortlist(
@@ -24,6 +24,7 @@ def make_shortlist(
     Args:
         translator: `Translator`.
         pairs: Sentences and their translations, as a rule those that the model was trained on.
+            Those with more tokens than `max_source_length` on a side are left out.
         candidates: Number of target ids for each source id.
         num_frequent: Number of frequent target ids that every sentence may use.
         size: Number of target ids that a sentence may use altogether.
@@ -37,32 +38,39 @@ def make_shortlist(
             shortlist.
     """
     vocabulary = translator.target_tokenizer.vocabulary_size()
-    specials = 3 + num_frequent  # padding, BOS and EOS are chosen first
-    if candidates < 1 or max_pairs < 1 or num_frequent < 0 or size < specials:
+    least = SPECIALS + num_frequent
+    if candidates < 1 or max_pairs < 1 or num_frequent < 0 or size <= least:
         raise ValueError(
             "`candidates` and `max_pairs` must be at least 1, `num_frequent` at least 0, and "
-            f"`size` at least `num_frequent` + 3. Received: candidates={candidates}, "
+            f"`size` more than `num_frequent` + {SPECIALS}. Received: candidates={candidates}, "
             f"max_pairs={max_pairs}, num_frequent={num_frequent}, size={size}"
         )
-    pairs = list(itertools.islice(pairs, max_pairs))
-    if not pairs:
-        raise ValueError("`pairs` has no sentence pairs to learn from.")
-    sources, targets = (
-        [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize(list(texts))]
-        for tokenizer, texts in zip(
-            (translator.tokenizer, translator.target_tokenizer),
-            zip(*pairs, strict=True),
-            strict=True,
-        )
-    )
+    check_limits_output(translator.model)
+    sources, targets = _tokenize(translator, list(itertools.islice(pairs, max_pairs)))
     counts = np.bincount([id for row in targets for id in row], minlength=vocabulary)
     frequent = np.argsort(-counts, kind="stable")[:size]
     table = best_candidates(
         learn_lexicon(sources, targets), translator.tokenizer.vocabulary_size(), candidates
     )
-    shortlist = Shortlist(np.where(table < 0, frequent[0], table), frequent, num_frequent)
-    check_shortlist(translator.model, shortlist)
-    return shortlist
+    num_frequent = min(num_frequent, len(frequent))
+    return Shortlist(np.where(table < 0, frequent[0], table), frequent, num_frequent)
+
+
+def _tokenize(translator, pairs):
+    """Returns the ids of sources and targets, without the pairs that are too long for the model."""
+    tokenizers = translator.tokenizer, translator.target_tokenizer
+    sides = [
+        [[*ids, tokenizer.eos_id] for ids in tokenizer.tokenize([pair[side] for pair in pairs])]
+        for side, tokenizer in enumerate(tokenizers)
+    ]
+    longest = translator.max_source_length
+    kept = [pair for pair in zip(*sides, strict=True) if max(map(len, pair)) <= longest]
+    if not kept:
+        raise ValueError(
+            f"`pairs` has no sentence pairs of at most {longest} tokens to learn from. "
+            f"Received: {len(pairs)} pairs"
+        )
+    return tuple(zip(*kept, strict=True))
 
 
 def best_candidates(lexicon, vocabulary_size: int, count: int) -> np.ndarray:

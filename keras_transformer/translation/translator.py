@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from keras_transformer.decoding.beam_search import BeamSearch
+from keras_transformer.decoding.shortlist import SPECIALS
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.forking import refuse_after_fork, refused_after_fork
 from keras_transformer.models import LanguageModel
@@ -88,7 +89,7 @@ class Translator:
             )
         check_vocabularies(model, self.tokenizer, self.target_tokenizer)
         check_lengths(model, self.max_source_length)
-        check_shortlist(model, self._shortlist)
+        check_shortlist(model, self._shortlist, self.tokenizer)
         if not model.built:
             model.build()
         self._generator = SequenceGenerator(
@@ -102,7 +103,7 @@ class Translator:
 
     @shortlist.setter
     def shortlist(self, shortlist):
-        check_shortlist(self.model, shortlist)
+        check_shortlist(self.model, shortlist, self.tokenizer)
         self._shortlist = shortlist
         self.model = self.model  # whose searches are compiled anew
 
@@ -389,7 +390,7 @@ class Translator:
                     prefix=prefix_ids if part == 0 else [],
                     seed=(seed * 1_000_003 + index * 4099 + part) % 2**31,
                 )
-                _check_prefix(request, index)
+                _check_prefix(request, index, self._shortlist)
                 requests.append(request)
             counts.append(len(pieces))
         self._check_positions(max((request.max_length for request in requests), default=0))
@@ -460,6 +461,8 @@ class Translator:
             folder: Path of the folder, which is created if it does not exist, or its URL, such as
                 `"s3://bucket/run"` (a string: a `Path` would drop a slash).
 
+        The shortlist of the translator is saved, too; without one, that of the folder is removed.
+
         Raises:
             FolderInUseError: If another process writes to the folder.
             RemoteError: If the URL cannot be written.
@@ -497,14 +500,20 @@ class Translator:
                 cannot compute the model.
         """
         from keras_transformer.io import fetched_folder
-        from keras_transformer.translation.run_folder import FILES, load_run, load_shortlist
+        from keras_transformer.translation.run_folder import (
+            FILES,
+            SHORTLIST,
+            load_run,
+            load_shortlist,
+        )
 
         other = load_with_engine(folder, engine, compute_type, shortlist)
         if other is not None:
             return other
-        with fetched_folder(folder, FILES) as local:
+        with fetched_folder(folder, (*FILES, SHORTLIST) if shortlist else FILES) as local:
+            arguments = load_run(local)
             chosen = load_shortlist(local, folder) if shortlist else None
-            return cls(**load_run(local), shortlist=chosen)
+            return cls(**arguments, shortlist=chosen)
 
 
 def _with_prefixes(texts: Iterator[str], prefixes: Iterator[str]) -> Iterator[tuple[str, str]]:
@@ -518,8 +527,15 @@ def _with_prefixes(texts: Iterator[str], prefixes: Iterator[str]) -> Iterator[tu
         yield text, prefix
 
 
-def _check_prefix(request: Request, index: int) -> None:
-    """Raises a `ValueError` if the prefix leaves no room for EOS."""
+def _check_prefix(request: Request, index: int, shortlist) -> None:
+    """Raises a `ValueError` if the prefix leaves no room for EOS, or in the shortlist."""
+    count = len(set(request.prefix))
+    if shortlist is not None and count > shortlist.size - SPECIALS:
+        raise ValueError(
+            f"The prefix of text {index + 1} has {count} different tokens, but the shortlist has "
+            f"{shortlist.size - SPECIALS} for each text. Shorten the prefix, or make a shortlist "
+            "of a larger size."
+        )
     if len(request.prefix) >= request.max_length:
         raise ValueError(
             f"The prefix of text {index + 1} has {len(request.prefix)} tokens, but the maximum of "

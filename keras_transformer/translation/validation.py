@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from keras_transformer.decoding import Sampling
 from keras_transformer.decoding.latent_search import has_latents
+from keras_transformer.decoding.shortlist import Shortlist
 from keras_transformer.layers import PositionalEmbedding
 from keras_transformer.translation.batch_shapes import EXTRA_LENGTH, padded_length
 
@@ -121,35 +122,52 @@ def check_vocabularies(model, tokenizer, target_tokenizer) -> None:
         )
 
 
-def check_shortlist(model, shortlist) -> None:
+def check_shortlist(model, shortlist, tokenizer) -> None:
     """Checks that a search of a model can use a shortlist.
 
     Args:
-        model: A built model or one to build.
+        model: The model.
         shortlist: `Shortlist`, or `None` for none.
+        tokenizer: Tokenizer of the source.
 
     Raises:
-        ValueError: If the model has no output layer of single tokens, or other ids.
+        TypeError: If `shortlist` is no `Shortlist`.
+        ValueError: If the model cannot use one, or the shortlist is for other ids.
     """
     if shortlist is None:
         return
-    embedding = model.target_embedding
-    is_product = isinstance(embedding, PositionalEmbedding) and (
-        type(embedding).logits is PositionalEmbedding.logits
-        and embedding.tokens.quantization_mode is None
-    )
-    if has_latents(model) or not is_product:
-        raise ValueError(
-            "A shortlist needs a model that finds one word after the other, and whose output layer "
-            "is its embedding, not quantized. Load it without a shortlist."
+    if not isinstance(shortlist, Shortlist):
+        raise TypeError(
+            "`shortlist` must be a `Shortlist`, such as `make_shortlist` returns. "
+            f"Received: {shortlist!r:.80}"
         )
+    check_limits_output(model)
     target_size = model.target_vocabulary_size or model.vocabulary_size
     largest = max(shortlist.candidates.max(), shortlist.frequent.max())
-    if len(shortlist.candidates) > model.vocabulary_size or largest >= target_size:
+    if len(shortlist.candidates) != tokenizer.vocabulary_size() or largest >= target_size:
         raise ValueError(
             f"The shortlist is for {len(shortlist.candidates)} source ids and more than {largest} "
-            f"target ids, the model for {model.vocabulary_size} and {target_size}. Make a "
-            "shortlist for this model."
+            f"target ids, but there are {tokenizer.vocabulary_size()} and {target_size}. Make a "
+            "shortlist for this model and tokenizer."
+        )
+
+
+def check_limits_output(model) -> None:
+    """Raises a ValueError if the output layer of a model cannot be limited to some ids."""
+    embedding = model.target_embedding
+    reason = None
+    if has_latents(model):
+        reason = "a model that finds all words at once"
+    elif not isinstance(embedding, PositionalEmbedding) or (
+        type(embedding).logits is not PositionalEmbedding.logits
+    ):
+        reason = f"an output layer of its own, {type(embedding).__name__}"
+    elif embedding.tokens.quantization_mode is not None:
+        reason = f"a model quantized to {embedding.tokens.quantization_mode}"
+    if reason is not None:
+        raise ValueError(
+            "A shortlist needs a model that finds one word after the other, whose output layer is "
+            f"its embedding, not quantized. Received: {reason}"
         )
 
 

@@ -42,7 +42,7 @@ def test_a_run_without_one_is_told(run, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--size", "5"], "`size` at least `num_frequent` + 3"),
+        (["--size", "5"], "`size` more than `num_frequent` + 3"),
         (["--candidates", "0"], "candidates=0"),
         (["--max-pairs", "0"], "max_pairs=0"),
         (["--source", "missing.en"], "missing.en"),

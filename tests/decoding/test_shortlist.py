@@ -1,3 +1,6 @@
+import contextlib
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -37,9 +40,9 @@ def shortlist():
     return Shortlist(generator.integers(3, V, (V, 3)), frequent, num_frequent=4)
 
 
-def by_the_rule(shortlist, row, first=(), prefix=()):
+def by_the_rule(shortlist, row, first=(0,), prefix=()):
     """The ids that a sentence may consist of, one by one."""
-    lexical = [shortlist.candidates[id][rank] for rank in range(3) for id in row]
+    lexical = [shortlist.candidates[id][rank] for rank in range(3) for id in row if id]
     order = [*first, *prefix, *shortlist.frequent[: shortlist.num_frequent], *lexical]
     return list(dict.fromkeys([*order, *shortlist.frequent]))[: shortlist.size]
 
@@ -54,14 +57,14 @@ def search(model, sources, shortlist, **options):
 
 def test_ids_are_chosen_by_the_rule(shortlist, sources):
     prefix = np.array([[30, 3], [0, 0], [31, 0], [5, 5], [6, 7], [0, 0], [8, 9]], "int32")
-    chosen = shortlist.choose(sources, first=[0, BOS, EOS], prefix=prefix)
+    chosen = shortlist.choose(sources, [0, BOS, EOS], prefix, limit=V)
     expected = [
         by_the_rule(shortlist, row, [0, BOS, EOS], given)
         for row, given in zip(sources, prefix, strict=True)
     ]
     np.testing.assert_array_equal(chosen, expected)
     np.testing.assert_array_equal(
-        shortlist.choose(sources), [by_the_rule(shortlist, row) for row in sources]
+        shortlist.choose(sources, [0]), [by_the_rule(shortlist, row) for row in sources]
     )
 
 
@@ -77,6 +80,15 @@ def test_with_all_ids_it_changes_nothing(model, sources):
     for one, other in zip(
         search(model, sources, everything), search(model, sources, None), strict=True
     ):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_padding_may_begin_the_translations(model, sources):
+    """As in Marian's models."""
+    everything = Shortlist(np.zeros((V, 1), int), np.arange(V)[::-1], num_frequent=0)
+    found = search(model, sources, everything, bos_id=0)
+    for one, other in zip(found, search(model, sources, None, bos_id=0), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -104,7 +116,8 @@ def test_probabilities_are_those_among_the_chosen_ids(model, sources, shortlist)
 def test_a_sentence_does_not_depend_on_its_company(model, sources, shortlist):
     together = search(model, sources, shortlist)
     for row in range(len(sources)):
-        alone = search(model, sources[row : row + 1], shortlist, slots=1)
+        shorter = sources[row : row + 1, : (sources[row] != 0).sum()]  # without padding
+        alone = search(model, shorter, shortlist, slots=1)
         np.testing.assert_array_equal(alone[0][0], together[0][row])
         np.testing.assert_allclose(alone[1][0], together[1][row], atol=1e-5)
 
@@ -124,7 +137,7 @@ def test_a_bias_is_that_of_the_chosen_ids(sources, shortlist):
     options = {"num_layers": 1, "d_model": 8, "num_heads": 2, "d_ff": 11}
     model = Transformer(V, use_bias=True, **options)
     model.build()
-    ids = np.asarray(shortlist.choose(sources))
+    ids = np.asarray(shortlist.choose(sources, [0]))
     model.target_embedding.bias.assign(np.random.default_rng(4).normal(size=V))
     hidden = np.random.default_rng(6).normal(size=(7, 4, 8)).astype("float32")
     whole = np.asarray(model.target_embedding.logits(hidden))
@@ -148,6 +161,26 @@ def test_a_damaged_file_is_told(tmp_path, content):
         Shortlist.load(path)
 
 
+@pytest.mark.parametrize("place", range(30, 400, 37))
+def test_a_byte_that_was_changed_is_seen_or_changes_nothing(shortlist, tmp_path, place):
+    path = tmp_path / "shortlist.npz"
+    shortlist.save(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x5A
+    path.write_bytes(content)
+    with contextlib.suppress(ValueError):  # other errors are not expected
+        loaded = Shortlist.load(path)
+        np.testing.assert_array_equal(loaded.frequent, shortlist.frequent)
+        np.testing.assert_array_equal(loaded.candidates, shortlist.candidates)
+
+
+def test_a_copy_is_the_same(shortlist):
+    copy = pickle.loads(pickle.dumps(shortlist))
+    np.testing.assert_array_equal(
+        copy.choose(np.array([[5, 7]]), [0]), shortlist.choose(np.array([[5, 7]]), [0])
+    )
+
+
 def test_nothing_is_unpickled(tmp_path):
     path = tmp_path / "shortlist.npz"
     np.savez(path, candidates=np.array([print], object), frequent=np.arange(3), num_frequent=1)
@@ -161,7 +194,8 @@ def test_nothing_is_unpickled(tmp_path):
         ({"candidates": np.arange(5)}, r"`candidates` must be an array of 2 axes.*\(5,\)"),
         ({"candidates": np.zeros((3, 2))}, "`candidates` must .* float64"),
         ({"frequent": np.array([5, -1])}, "`frequent` must be an array of 1 axes of ids"),
-        ({"frequent": np.array([5, 4, 5])}, "must not have an id twice"),
+        ({"frequent": np.array([5, 4, 5, 3])}, "none twice. Received: 4, 3 of them different"),
+        ({"frequent": np.arange(3)}, "must have more than 3 ids"),
         ({"num_frequent": 6}, "`num_frequent` must be from 0 to 5.*Received: 6"),
     ],
 )

@@ -17,6 +17,7 @@ from keras_transformer.formats.saved_model.text_splitter import TextSplitter
 from keras_transformer.layers import DotProductAttention
 from keras_transformer.models import create_model
 from keras_transformer.text import TokenizerAdapter
+from keras_transformer.translation import make_shortlist
 from keras_transformer.translation.scoring import score_targets
 from tests.conftest import ROOT, searches_without_xla
 from tests.translation.conftest import BYTES, make_model, sentences
@@ -563,3 +564,35 @@ def test_a_part_of_ones_own_is_in_the_saved_model(with_a_part, tmp_path):
     other = Translator(plain, with_a_part.tokenizer, max_source_length=LIMIT)
     scores = [one.score for one in other.translate(texts, beam_size=1, max_length=11)]
     assert scores != pytest.approx([one.score for one in wanted], abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def with_shortlist(translator, texts):
+    """A translator that searches with a shortlist."""
+    listed = Translator(translator.model, translator.tokenizer, max_source_length=LIMIT)
+    pairs = zip(texts, reversed(texts), strict=True)
+    shortlist = make_shortlist(translator, pairs, candidates=2, num_frequent=5, size=19)
+    with searches_without_xla():
+        listed.shortlist = shortlist
+    return listed
+
+
+@pytest.mark.slow  # a graph of its own
+def test_a_shortlist_is_in_the_saved_model(with_shortlist, translator, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph_search, "SIZES", SIZES)
+        options = {"beam_size": 2, "top_beams": 2, "max_length": 11}
+        export_saved_model(with_shortlist, tmp_path / "1", **options)
+    texts = sentences(7, seed=2, longest=5)
+    answer = ask(tf.saved_model.load(str(tmp_path / "1")), texts)
+    found = {name: answer[name] for name in ("translation", "score")}
+    assert_same(found, with_shortlist.translate(texts, **options))
+    plain = translator.translate(texts, **options)
+    assert answer["score"][:, 0] != pytest.approx([one.score for one in plain], abs=1e-3)
+    description = json.loads((tmp_path / "1/assets.extra/translator.json").read_text("utf-8"))
+    assert description["shortlist_size"] == 19
+
+
+def test_a_shortlist_and_quantization_exclude_each_other(with_shortlist, tmp_path):
+    with pytest.raises(ValueError, match="`quantize` and a shortlist exclude each other"):
+        export_saved_model(with_shortlist, tmp_path / "no", quantize="int8")

@@ -8,11 +8,11 @@ from keras import ops
 from keras_transformer.layers import AttentionMask, DotProductAttention, FusedAttention
 from tests.weights import random
 
-B, H, T, S, K = 2, 6, 5, 7, 3
-SEGMENTS = np.array([[1, 1, 2, 2, 2, 3, 0], [1, 1, 1, 1, 2, 2, 2]])
+B, H, T, S, K = 2, 6, 9, 11, 3
+SEGMENTS = np.array([[1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 0], [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2]])
 MASKS = {
     "none": None,
-    "padding": np.arange(S) < np.array([[4], [7]]),
+    "padding": np.arange(S) < np.array([[4], [11]]),
     "all hidden": np.zeros((B, S), "bool"),
     "rows": random(B, T, S, seed=8) > 0.3,
     "rows of all": random(1, T, S, seed=9) > 0.3,
@@ -62,17 +62,35 @@ def test_scores_and_dropout_are_those_of_the_plain_one():
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_kernel_is_chosen_on_a_gpu_alone(monkeypatch):
-    asked = []
+@pytest.mark.parametrize(
+    ("backend", "device", "keys", "asked"),
+    [
+        ("jax", "gpu:0", 10, [None]),
+        ("jax", "cuda:0", 10, [None]),
+        ("jax", "gpu:0", S, [False]),  # an odd number
+        ("jax", "cpu:0", 10, [False]),
+        ("jax", "tpu:0", 10, [False]),
+        ("tensorflow", "gpu:0", 10, [False]),
+    ],
+)
+def test_the_kernel_is_chosen_where_it_is(monkeypatch, backend, device, keys, asked):
+    found = []
 
     def record(query, key, value, mask, flash_attention):
-        asked.append(flash_attention)
+        found.append(flash_attention)
         return query
 
+    query, key, value = random(B, H, 8, K), random(B, H, keys, K), random(B, H, keys, K)
+    layer = FusedAttention()
     monkeypatch.setattr(ops, "dot_product_attention", record)
-    for is_on_gpu in (False, True):
-        monkeypatch.setattr(
-            "keras_transformer.layers.fused_attention._is_on_gpu", lambda found=is_on_gpu: found
-        )
-        FusedAttention()(*inputs(keys=T))
-    assert asked == [False, None]
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: [device])
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    layer.call(query, key, value)
+    assert found == asked
+
+
+def test_few_queries_are_attended_to_as_usual(monkeypatch):
+    monkeypatch.setattr(ops, "dot_product_attention", None)
+    query, key, value = random(B, H, 7, K), random(B, H, S, K), random(B, H, S, K)
+    expected = DotProductAttention()(query, key, value)
+    np.testing.assert_array_equal(FusedAttention()(query, key, value), expected)

@@ -50,6 +50,7 @@ def test_translations_of_words_are_candidates(translator, shortlist):
     assert translator.tokenizer.eos_id in shortlist.frequent[:2]
 
 
+@pytest.mark.slow
 def test_only_chosen_tokens_are_written(listed, translator, texts):
     tokenizer = translator.tokenizer
     found = listed.translate(texts, **OPTIONS)
@@ -91,7 +92,7 @@ def test_it_is_saved_with_the_run(listed, translator, texts, tmp_path):
     ]
     assert without.shortlist is None
     without.save(tmp_path)  # of other weights, perhaps
-    with pytest.raises(RunError, match=r"has no shortlist\. Add one with `python -m"):
+    with pytest.raises(RunError, match=r"has no shortlist\. Add one to it with `python -m"):
         Translator.load(tmp_path, shortlist=True)
     (tmp_path / "shortlist.npz").write_bytes(b"damaged")
     with pytest.raises(RunError, match=r"shortlist\.npz is not a shortlist"):
@@ -122,8 +123,8 @@ def test_another_model_keeps_the_shortlist(listed, tokenizer):
     [
         ({"candidates": 0}, "`candidates` and .* at least 1.*candidates=0"),
         ({"num_frequent": -1}, "num_frequent=-1"),
-        ({"num_frequent": 17}, r"`num_frequent` \+ 3\. Received.*num_frequent=17, size=19"),
-        ({"pairs": []}, "`pairs` has no sentence pairs"),
+        ({"num_frequent": 16}, r"`num_frequent` \+ 3\. Received.*num_frequent=16, size=19"),
+        ({"pairs": []}, "`pairs` has no sentence pairs of at most 13 tokens"),
     ],
 )
 def test_making_one_refuses(translator, pairs, changes, message):
@@ -133,15 +134,42 @@ def test_making_one_refuses(translator, pairs, changes, message):
 
 
 def test_a_shortlist_of_other_ids_is_refused(translator):
-    large = Shortlist(np.zeros((307, 1), int), np.array([307]), 1)
-    with pytest.raises(ValueError, match="307 source ids and more than 307 target ids"):
+    large = Shortlist(np.zeros((307, 1), int), np.arange(304, 308), 1)
+    with pytest.raises(ValueError, match="for 307 source ids and more than 307 target ids, but"):
         with_shortlist(translator, large)
+
+
+def test_a_shortlist_of_another_vocabulary_is_refused(translator):
+    small = Shortlist(np.zeros((306, 1), int), np.arange(9), 1)
+    with pytest.raises(ValueError, match=r"for 306 source ids .*, but there are 307 and 307"):
+        with_shortlist(translator, small)
+    with pytest.raises(TypeError, match=r"`shortlist` must be a `Shortlist`.*Received: True"):
+        with_shortlist(translator, True)
+
+
+def test_a_prefix_of_too_many_tokens_is_refused(listed):
+    with pytest.raises(ValueError, match=r"prefix of text 2 has .* but the shortlist has 16"):
+        listed.translate(["one", "two"], prefixes=["", "abcdefghijklmnopqrstuvwxyz"])
+
+
+def test_a_run_that_is_not_there_is_told_first(tmp_path):
+    with pytest.raises(RunError, match="does not exist"):
+        Translator.load(tmp_path / "missing", shortlist=True)
+
+
+def test_a_model_that_is_quantized_later_is_refused(translator, shortlist, tokenizer):
+    model = make_model(tokenizer.vocabulary_size())
+    with searches_without_xla():
+        own = Translator(model, tokenizer, max_source_length=LIMIT, shortlist=shortlist)
+    model.target_embedding.tokens.quantize("int8")
+    with pytest.raises(ValueError, match="quantized output layer cannot be limited"):
+        own.translate(["one"])
 
 
 def test_a_quantized_output_layer_is_refused(tokenizer, shortlist):
     model = make_model(tokenizer.vocabulary_size())
     model.target_embedding.tokens.quantize("int8")
-    with pytest.raises(ValueError, match=r"not quantized\. Load it without a shortlist"):
+    with pytest.raises(ValueError, match=r"not quantized\. Received: a model quantized to int8"):
         Translator(model, tokenizer, max_source_length=LIMIT, shortlist=shortlist)
 
 

@@ -23,7 +23,7 @@ from keras_transformer.io import output_folder
 from keras_transformer.text import MarianTokenizer, Tokenizer
 from keras_transformer.translation import TextGenerator
 from keras_transformer.translation.text_generator import MAX_LENGTH
-from keras_transformer.translation.validation import check_limits, check_shortlist
+from keras_transformer.translation.validation import check_limits
 
 FORMAT = "saved_model"
 EXTRA = "assets.extra"  # reserved by TensorFlow for files of other programs
@@ -127,8 +127,6 @@ def export_saved_model(
     _check_settings(settings, quantize, translator)
     _check_environment(translator)
     model = translator.model if quantize is None else _quantized(translator.model, quantize)
-    if not is_generator:
-        check_shortlist(model, translator.shortlist)
     make = _continuation_endpoints if is_generator else _translation_endpoints
     endpoints, shapes = make(translator, model, settings, xla)
     fields = {**dataclasses.asdict(settings), "xla": xla, "quantize": quantize}
@@ -196,6 +194,8 @@ def _check_settings(settings, quantize, translator) -> None:
             f"`max_length` must be at most {max_positions}, the number of positions that the model "
             f"has learned. Received: {settings.max_length}"
         )
+    if quantize is not None and getattr(translator, "shortlist", None) is not None:
+        raise ValueError("`quantize` and a shortlist exclude each other: leave one of them out.")
     if quantize not in (None, *QUANTIZED):
         raise ValueError(f"`quantize` must be 'int8' or None. Received: {quantize!r}")
 
