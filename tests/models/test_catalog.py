@@ -107,7 +107,9 @@ def test_rotary_positions_are_in_self_attention_alone(dtype):
     assert parameters_more(model) == 0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
 def test_fused_attentions_are_everywhere_and_change_nothing(dtype):
     model, paper = made("fused", dtype=dtype), Transformer(**SIZES, dtype=dtype)
     for block in blocks_of(model):

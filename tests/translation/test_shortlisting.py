@@ -64,6 +64,7 @@ def test_only_chosen_tokens_are_written(listed, translator, texts):
             assert {tokenizer.token_to_id(token) for token in hypothesis.tokens} <= chosen
 
 
+@pytest.mark.slow
 def test_a_text_does_not_depend_on_its_company(listed, texts):
     together = listed.translate(texts, **OPTIONS)
     for text, translation in zip(texts[:3], together, strict=False):
@@ -72,6 +73,7 @@ def test_a_text_does_not_depend_on_its_company(listed, texts):
         assert alone.score == pytest.approx(translation.score, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_prefix_has_any_words(listed):
     prefixes = ["street dog", "", "cat"]
     found = listed.translate(["one", "two", "three"], prefixes=prefixes, **OPTIONS)
@@ -99,6 +101,7 @@ def test_it_is_saved_with_the_run(listed, translator, texts, tmp_path):
         Translator.load(tmp_path, shortlist=True)
 
 
+@pytest.mark.slow
 def test_one_may_be_assigned(listed, translator, texts):
     other = with_shortlist(translator, None)
     assert other.shortlist is None
