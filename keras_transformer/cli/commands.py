@@ -158,7 +158,8 @@ def export(
         return
     if shortlist and format != "saved_model":
         raise ValueError(f"--shortlist only applies to saved_model. Received: --format {format}")
-    formats.export(Translator.load(run, shortlist=shortlist), output, format, **options)
+    translator = Translator.load(run, shortlist=True) if shortlist else Translator.load(run)
+    formats.export(translator, output, format, **options)
 
 
 def illustrate(

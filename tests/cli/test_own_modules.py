@@ -80,7 +80,7 @@ def test_every_command_that_loads_a_run_takes_modules(command):
         "export": ["--output", "x"], "sample-images": ["--output", "x.png"],
         "adapt": ["--adapter", "a", "--output", "x"],
         "score": ["--source", "a", "--target", "b"], "evaluate": ["--source", "a", "--reference",
-        "b"],
+        "b"], "shortlist": ["--source", "a", "--target", "b"],
     }  # fmt: skip
     more = ["--import", "a.b", "--import=c"]
     function, options, modules = parse([command, "--run", "run", *more, *required[command]])

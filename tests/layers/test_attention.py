@@ -13,6 +13,7 @@ ATTENTIONS = {
     "DotProductAttention": lambda: DotProductAttention(),
     "RelativeAttention": lambda: kt.RelativeAttention(2),
     "DistanceBias": lambda: kt.DistanceBias(8, 7),
+    "FusedAttention": lambda: kt.FusedAttention(),
     "LinearBias": lambda: kt.LinearBias(),
     "LocalAttention": lambda: kt.LocalAttention(2),
     "LocalAttention2D": lambda: kt.LocalAttention2D((3, 5), (2, 2), (1, 1)),
