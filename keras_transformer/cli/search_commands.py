@@ -93,27 +93,32 @@ def translate(
         "no_repeat_ngram_size": no_repeat_ngram_size,
         "sampling": sampling if sample else None,
     }
-    files = FileOptions(output or "", resume, overwrite, shard, buffer)
     candidates = top_beams if sample else beam_size
     check_rescoring(rescore, candidates, sample)
-    job = {"command": "translate", "prefix": prefix, "scores": scores, **options}
-    job |= {"engine": engine, "compute_type": compute_type}
-    job |= {"shortlist": fingerprint_of_shortlist(path_or_url(run))} if shortlist else {}
-    job |= {"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore and output else {}
+    engines = {"engine": engine, "compute_type": compute_type}
+    job = {"command": "translate", "prefix": prefix, "scores": scores, **options, **engines}
+    job |= _fingerprints(run, shortlist, rescore) if output else {}
+    files = FileOptions(output or "", resume, overwrite, shard, buffer)
     with _stream(files, text, input, run, job) as stream:
         if stream and stream.finished:
             return
-        translator = Translator.load(run, engine, compute_type, shortlist)
+        translator = Translator.load(run, **engines, shortlist=shortlist)
         rescored = make_rescorer(rescore, length_penalty)
         options["top_beams"] = max(candidates, top_beams) if rescore else top_beams
 
         def search(texts: list[str], start: int = 0, progress=None) -> list:
-            given = {"prefixes": [prefix] * len(texts), "start": start, "progress": progress}
-            found = translator.translate(texts, **given, **options)
+            given = {**options, "prefixes": [prefix] * len(texts), "start": start}
+            found = translator.translate(texts, progress=progress, **given)
             warn_about_split_lines(translator, found, start)
             return rescored(texts, found)
 
         _answer(stream, text, search, lambda one, n: _lines(one, n, top_beams, scores))
+
+
+def _fingerprints(run, shortlist: bool, rescore: str) -> dict:
+    """Returns what identifies the files that translations depend on, beside the run."""
+    found = {"shortlist": fingerprint_of_shortlist(path_or_url(run))} if shortlist else {}
+    return found | ({"rescore": fingerprint_of_run(path_or_url(rescore))} if rescore else {})
 
 
 def generate(

@@ -80,6 +80,9 @@ def _is_even(length):
 
 
 def _is_on_gpu():
-    """Whether JAX computes on a GPU. The kernel of a TPU takes the mask of one row for all rows."""
+    """Returns whether JAX computes on a GPU.
+
+    Not on a TPU, whose kernel in Keras takes the mask of one row for all rows.
+    """
     devices = keras.distribution.list_devices()
     return keras.backend.backend() == "jax" and devices[0].startswith(("gpu", "cuda"))

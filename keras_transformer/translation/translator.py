@@ -54,6 +54,7 @@ class Translator:
             Samples and given translations have all tokens. `None` means all tokens everywhere.
 
     Raises:
+        TypeError: If `shortlist` is no `Shortlist`.
         ValueError: If model, tokenizers and shortlist do not fit together, or `max_source_length`
             is less than 2 or more than the learned positions of the model allow.
     """
@@ -457,11 +458,11 @@ class Translator:
     def save(self, folder: str | Path) -> None:
         """Saves model and tokenizers to a run folder, from which `load` restores them.
 
+        The shortlist of the translator is saved, too; without one, that of the folder is removed.
+
         Args:
             folder: Path of the folder, which is created if it does not exist, or its URL, such as
                 `"s3://bucket/run"` (a string: a `Path` would drop a slash).
-
-        The shortlist of the translator is saved, too; without one, that of the folder is removed.
 
         Raises:
             FolderInUseError: If another process writes to the folder.
