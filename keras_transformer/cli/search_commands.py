@@ -102,7 +102,7 @@ def translate(
     with _stream(files, text, input, run, job) as stream:
         if stream and stream.finished:
             return
-        translator = Translator.load(run, **engines, shortlist=shortlist)
+        translator = Translator.load(run, engine, compute_type, shortlist)
         rescored = make_rescorer(rescore, length_penalty)
         options["top_beams"] = max(candidates, top_beams) if rescore else top_beams
 
