@@ -259,6 +259,7 @@ def private_attributes_of_others(path):
     own = {"_replace", "_asdict", "_fields"}
     functions = ast.FunctionDef | ast.AsyncFunctionDef
     own |= {node.name for node in ast.walk(tree) if isinstance(node, functions)}
+    own |= {ast.unparse(node.target) for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     of_self = {"self", "cls"}
     own |= {

@@ -51,6 +51,7 @@ class Shortlist:
     candidates: np.ndarray
     frequent: np.ndarray
     num_frequent: int
+    _table: object = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
         for name, rank in (("candidates", 2), ("frequent", 1)):
@@ -135,7 +136,8 @@ class Shortlist:
         try:
             # Opened here, since NumPy leaves damaged files open.
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-                arrays = {field.name: content[field.name] for field in dataclasses.fields(cls)}
+                given = [field.name for field in dataclasses.fields(cls) if field.init]
+                arrays = {name: content[name] for name in given}
             arrays["num_frequent"] = int(arrays["num_frequent"])
             return cls(**arrays)
         except DAMAGED as error:

@@ -195,4 +195,6 @@ def test_an_engine_without_history_says_so(translator, tmp_path):
         assert service.get("/about")[2]["runs"][0]["explained_tokens"] == 0
         status, _, found = explain(service, TEXT)
     assert status == 422
-    assert "keeps no history of its search, or finds all words at once" in str(found)
+    assert "keeps no history of its search, finds all words at once, or has a shortlist" in str(
+        found
+    )
