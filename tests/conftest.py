@@ -28,6 +28,10 @@ def pytest_configure(config):
     """Most tests compile for a few steps only: what XLA would optimise is never run long."""
     if config.option.markexpr == "not slow" or config.option.quick_to_compile:
         os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+    # What a process on JAX compiles is kept for those after it, which have the same layers.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 def pytest_collection_modifyitems(items):

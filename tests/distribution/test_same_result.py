@@ -10,10 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_python
+from tests.conftest import QUICK_TO_COMPILE, ROOT, run_python
 
 pytestmark = pytest.mark.slow
-TWO_ON_JAX = "--xla_force_host_platform_device_count=2"
+TWO_ON_JAX = f"--xla_force_host_platform_device_count=2 {QUICK_TO_COMPILE}"
 
 
 def read(folder, case):
