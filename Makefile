@@ -58,7 +58,7 @@ LONG := tests/system tests/colab tests/benchmarks tests/formats \
 define run-slow
 	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --quick-to-compile --durations=20 \
 	  tests $(LONG:%=--ignore=%)
-	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --durations=20 --no-loadscope-reorder $(LONG)
+	$(IN_VENV) -m pytest -n 2 --dist loadfile -m slow --durations=50 --no-loadscope-reorder $(LONG)
 endef
 
 test-slow: $(VENV)/installed-dev

@@ -207,7 +207,9 @@ def copies_and_reversals(generator, count, symbols, with_command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("with_command", [True, False])
+@pytest.mark.parametrize(
+    "with_command", [True, pytest.param(False, marks=pytest.mark.stood_for("the one with it"))]
+)
 def test_the_command_tells_what_to_do(with_command):
     """With it, copies and reversals are learned; without, no model can do more than guess."""
     keras.utils.set_random_seed(1)

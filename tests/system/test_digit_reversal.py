@@ -80,6 +80,7 @@ def test_it_learns_to_turn_digits_round():
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("the one with a mask off by one")
 def test_it_cannot_without_positions():
     model = make_model(positions=None)
     learn(model)
@@ -103,6 +104,7 @@ class Blind(Transformer):
 
 
 @pytest.mark.slow
+@pytest.mark.stood_for("the one with a mask off by one")
 def test_it_cannot_without_attention_to_the_source():
     model = make_model(Blind)
     learn(model)

@@ -67,7 +67,9 @@ def test_a_compressed_memory_reaches_what_was_long_before():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layers", ["LLL", "PPP"])
+@pytest.mark.parametrize(
+    "layers", ["LLL", pytest.param("PPP", marks=pytest.mark.stood_for("the one with LLL"))]
+)
 def test_local_attention_reaches_its_blocks_alone(layers):
     """Three layers that look back one block each reach 48 tokens back; the key stands 80 back."""
     assert recalled(layers) <= 0.3

@@ -42,11 +42,11 @@ def schedule():
 
 
 def test_without_warm_up_the_rate_that_learns_does_not(schedule):
+    """With it, a model does, in `test_digit_reversal.py`."""
     peak = float(schedule(WARMUP - 1))
-    shares = [exact_match(learn(adam(rate))) for rate in (schedule, peak)]
-    print(f"exact match: with warm-up {shares[0]:.3f}, without {shares[1]:.3f}")
-    assert shares[0] > 0.98
-    assert shares[1] < 0.5
+    share = exact_match(learn(adam(peak)))
+    print(f"exact match without warm-up: {share:.3f}")
+    assert share < 0.5
 
 
 def test_adafactor_needs_no_warm_up():
