@@ -10,13 +10,18 @@ Each engine runs in a separate process. The engines take turns, one pass of `--s
 time; each has the whole device during its turn, but keeps its memory between turns. The first pass
 compiles and is reported separately.
 
+`--fused` adds this package with `FusedAttention`, which stores no scores. It matters for long rows:
+
+    python -m benchmarks.accelerator --sizes base --fused --length 1024 --rows 16
+    python -m benchmarks.accelerator --sizes base --fused --length 4096 --rows 4
+
 `ceiling` is the share of the speed at which the same device multiplies two square matrices with
 `--matrix` rows (the faster of JAX and PyTorch). `peak` is the share of the manufacturer's figure,
 where `--peak` gives it. Both count the model's matrix products only. `gigabytes` is the
 peak memory that each engine reports, compilation included.
 
 Notes:
-    Measured on one NVIDIA H100; the results are in docs/performance.md.
+    Measured on one NVIDIA H100, without `--fused`; the results are in docs/performance.md.
 """
 
 import json
@@ -29,7 +34,7 @@ from benchmarks.parser import make_parser
 from benchmarks.training import full_rows, write_batches
 from benchmarks.turns import median_seconds, print_table, start_workers, take_turns
 
-OURS, *PEERS = ENGINES
+OURS, FUSED, *PEERS = ENGINES
 ROWS, LENGTH = {"base": 256, "big": 128, "tiny": 512, "toy": 3}, 64
 # By default each JAX process would allocate most of the device's memory.
 ENVIRONMENT = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -53,7 +58,9 @@ def time_size(arguments, size):
         path = Path(folder) / "batches.npz"
         write_batches([full_rows(rows, arguments.length)], path)
         job = {"size": size, "precision": arguments.precision, "batches": str(path)}
-        pythons = {OURS: sys.executable, **dict.fromkeys(arguments.peers, arguments.peers_python)}
+        own = (OURS, FUSED) if arguments.fused else (OURS,)
+        pythons = dict.fromkeys(own, sys.executable)
+        pythons |= dict.fromkeys(arguments.peers, arguments.peers_python)
         with start_workers(
             "benchmarks.accelerator_engines", pythons, ENVIRONMENT, **job
         ) as engines:
@@ -97,6 +104,7 @@ def parse(arguments):
     option = parser.add_argument
     option("--sizes", nargs="+", choices=SIZES, default=["base", "big"])
     option("--peers", nargs="*", choices=PEERS, default=["torch-compiled"])
+    option("--fused", action="store_true", help="also time this package with `FusedAttention`")
     option("--peers-python", default=sys.executable, help="Python interpreter with PyTorch")
     option("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     option("--rows", type=int, help=f"rows per batch (default: {ROWS})")

@@ -45,7 +45,10 @@ def ceiling(make_multiply):
 
 
 def start_ours(job):
-    """Starts our model on the JAX backend, trained with `fit`."""
+    """Starts our model on the JAX backend, trained with `fit`.
+
+    Its architecture is `job["architecture"]`, or the paper's.
+    """
     import jax
     import keras
 
@@ -54,12 +57,13 @@ def start_ours(job):
 
     layers, d_model, d_ff, heads, vocabulary = SIZES[job["size"]]
     half = job["precision"] == "bfloat16"
-    model = kt.Transformer(
-        vocabulary,
-        layers,
-        d_model,
-        heads,
-        d_ff,
+    model = kt.create_model(
+        job.get("architecture", "transformer"),
+        vocabulary_size=vocabulary,
+        num_layers=layers,
+        d_model=d_model,
+        num_heads=heads,
+        d_ff=d_ff,
         dropout_rate=DROPOUT,
         dtype="mixed_bfloat16" if half else "float32",
     )
@@ -152,6 +156,10 @@ def start_torch(job):
 
 ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
     "keras_transformer": (start_ours, ("keras", "jax")),
+    "keras_transformer-fused": (
+        lambda job: start_ours({**job, "architecture": "fused"}),
+        ("keras", "jax"),
+    ),
     "torch": (lambda job: start_torch({**job, "compiled": False}), ("torch",)),
     "torch-compiled": (lambda job: start_torch({**job, "compiled": True}), ("torch",)),
     "torch-graphs": (

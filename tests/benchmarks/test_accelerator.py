@@ -17,7 +17,7 @@ def test_ours_is_timed_on_jax_and_a_missing_engine_is_skipped_by_name(tmp_path, 
     for name in ("tensorflow", "torch"):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('there is no {name}')")
     file = tmp_path / "rows.json"
-    options = (*TOY, "--precision", precision, "--repeats", "1", "--peak", "0.1")
+    options = (*TOY, "--precision", precision, "--repeats", "1", "--peak", "0.1", "--fused")
     printed = run_python(
         *("-m", "benchmarks.accelerator", *options, "--json", str(file)),
         PYTHONPATH=str(tmp_path),
@@ -25,10 +25,11 @@ def test_ours_is_timed_on_jax_and_a_missing_engine_is_skipped_by_name(tmp_path, 
     )
     assert "torch-compiled is skipped: there is no torch" in printed
     assert "toy: 3 rows of 5 + 5 tokens on cpu" in printed
-    (row,) = json.loads(file.read_text())
-    assert row["engine"] == "keras_transformer"
-    assert row["target_tokens_per_second"] == pytest.approx(3 * 5 / row["step"])
-    assert 0 < row["ceiling"] < 1
+    rows = json.loads(file.read_text())
+    assert [row["engine"] for row in rows] == ["keras_transformer", "keras_transformer-fused"]
+    for row in rows:
+        assert row["target_tokens_per_second"] == pytest.approx(3 * 5 / row["step"])
+        assert 0 < row["ceiling"] < 1
 
 
 class Clock:
