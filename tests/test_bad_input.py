@@ -423,6 +423,10 @@ TRAINING = {
         f"{PAIR} --init-from missing --output new",
         "missing does not exist, so it is not a finished run",
     ),
+    "latents of packed rows": (
+        f"{PAIR} --architecture latent --packed always --output new",
+        "The architecture latent takes one pair a row: one of its latents would stand for words of",
+    ),
     "an adapter of nothing": (
         f"{PAIR} --lora-rank 8 --output new",
         "lora_rank adapts a finished run. Received: lora_rank=8 without init_from.",

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from trainers.option_checks import WITHOUT_ROWS
 from trainers.recipe import Recipe
 from trainers.task_images import open_images
 from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenizers
@@ -142,5 +143,7 @@ def parts_per_batch(recipe: Recipe, devices) -> int:
 
 
 def is_packed(recipe: Recipe, devices) -> bool:
-    """Returns whether several pairs share a row, in batches of the one static shape TPUs need."""
-    return recipe.packed == "always" or (recipe.packed == "auto" and devices.wants_one_shape)
+    """Returns whether several pairs share a row, in batches of one static shape, as suits TPUs."""
+    if recipe.packed == "auto":
+        return devices.wants_one_shape and recipe.architecture not in WITHOUT_ROWS
+    return recipe.packed == "always"

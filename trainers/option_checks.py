@@ -3,6 +3,7 @@
 import math
 
 INNER_RATES = ("attention_dropout_rate", "feed_forward_dropout_rate")
+WITHOUT_ROWS = ("latent",)  # architectures that take one pair a row
 TRAINED_TOKENIZER = {"tokenizer_type": "unigram", "normalization": "nfc"}  # with their defaults
 
 
@@ -31,6 +32,15 @@ def check_optimizer(recipe) -> None:
             "optimizer adafactor has its own step sizes. Received: learning_rate_scale="
             f"{recipe.learning_rate_scale}, warmup_steps={recipe.warmup_steps}. Leave both out, or "
             "give --learning-rate-scale 0 --warmup-steps 0."
+        )
+
+
+def check_rows(recipe) -> None:
+    """Raises a `ValueError` if pairs are to share rows in a model that takes one pair a row."""
+    if recipe.packed == "always" and recipe.architecture in WITHOUT_ROWS:
+        raise ValueError(
+            f"The architecture {recipe.architecture} takes one pair a row: one of its latents "
+            "would stand for words of two sentences. Received: packed=always. Leave --packed out."
         )
 
 

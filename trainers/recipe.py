@@ -13,6 +13,7 @@ from trainers.option_checks import (
     check_fine_tuning,
     check_optimizer,
     check_rates,
+    check_rows,
     check_tokenizer,
 )
 from trainers.schedule import complete_schedule
@@ -241,6 +242,7 @@ class Recipe:
         check_optimizer(self)
         check_tokenizer(self)
         check_rates(self)
+        check_rows(self)
         check_fine_tuning(self)
 
     def _complete_tags(self):

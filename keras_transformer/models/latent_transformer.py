@@ -68,7 +68,8 @@ class LatentTransformer(TokenModel):
         `EncoderDecoder`.
 
     Raises:
-        ValueError: If the parts do not fit each other; when called, as `EncoderDecoder`.
+        ValueError: If the parts do not fit each other; when called, as `EncoderDecoder`, and if
+            rows are packed.
 
     Example:
 
@@ -175,6 +176,11 @@ class LatentTransformer(TokenModel):
 
     def hidden_and_scores(self, inputs, training, return_attention_scores):
         self.check_inputs(inputs)
+        if "target_segments" in inputs:
+            raise ValueError(
+                "A LatentTransformer takes one sentence pair a row. Received: packed rows. Train "
+                "it on batches without `target_segments`."
+            )
         memory, mask, encoder_scores = self._encode(
             inputs["source"], training, return_attention_scores
         )

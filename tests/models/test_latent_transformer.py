@@ -247,6 +247,13 @@ def test_words_cannot_be_prescribed(option):
         generate(model, inputs["source"], np.full(1, 8), **options)
 
 
+def test_packed_rows_are_refused():
+    model, (inputs, _) = make_model(), make_batch([3])
+    segments = np.ones_like(inputs["target"])
+    with pytest.raises(ValueError, match="takes one sentence pair a row"):
+        model({**inputs, "target_segments": segments})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "bottleneck",

@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from keras_transformer import SeparableConvolution, Translator
 from tests.conftest import ROOT
 from tests.trainers.conftest import TINY
 from trainers.architecture import with_architecture_of
+from trainers.batches import is_packed
 from trainers.model import make_model
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values, write_recipe
@@ -35,6 +37,14 @@ def recipe_file(tmp_path):
         return ["--config", str(tmp_path / "recipe.yaml")]
 
     return write
+
+
+def test_on_a_tpu_pairs_share_rows_but_those_of_latents():
+    tpu, cpu = SimpleNamespace(wants_one_shape=True), SimpleNamespace(wants_one_shape=False)
+    assert is_packed(Recipe("run"), tpu)
+    assert not is_packed(Recipe("run", architecture="latent"), tpu)
+    assert not is_packed(Recipe("run"), cpu)
+    assert is_packed(Recipe("run", packed="always"), cpu)
 
 
 def test_a_recipe_is_one_of_a_transformer_unless_it_says_so():
