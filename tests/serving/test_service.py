@@ -12,6 +12,7 @@ pytest.importorskip("uvicorn", reason="needs the extra `serve`")
 pytest.importorskip("prometheus_client", reason="needs the extra `serve`")
 import pydantic
 
+from keras_transformer import Translator
 from keras_transformer.serving.messages import ScoreRequest, TranslateRequest
 from keras_transformer.serving.service_settings import (
     Batching,
@@ -19,9 +20,10 @@ from keras_transformer.serving.service_settings import (
     Limits,
     ServiceSettings,
 )
+from keras_transformer.translation.shortlisting import make_shortlist
 from tests.conftest import searches_without_xla
 from tests.serving.http_service import HANGS, read_answer, running
-from tests.translation.conftest import one_size, sentences, translator
+from tests.translation.conftest import LIMIT, one_size, sentences, translator
 
 __all__ = ["one_size", "translator"]
 
@@ -64,6 +66,22 @@ def test_translations_are_those_of_the_translator(service, translator):
             assert hypothesis["log_prob"] == pytest.approx(wanted_one.log_prob, abs=1e-5)
             assert hypothesis["tokens"] == list(wanted_one.tokens)
             assert hypothesis["finished"] == wanted_one.finished
+
+
+@pytest.mark.slow
+def test_a_shortlist_limits_what_is_written(translator, one_size):
+    pairs = [(text, text) for text in sentences(53, seed=5)]
+    shortlist = make_shortlist(translator, pairs, candidates=2, num_frequent=5, size=19)
+    parts = translator.model, translator.tokenizer
+    with searches_without_xla():
+        listed = Translator(*parts, max_source_length=LIMIT, shortlist=shortlist)
+        with running(SETTINGS, red=listed) as service:
+            status, _, found = service.translate(TEXTS)
+        wanted, others = (one.translate(TEXTS, **OPTIONS) for one in (listed, translator))
+    assert status == 200
+    texts = [one["text"] for one in found["translations"]]
+    assert texts == [one.text for one in wanted]
+    assert texts != [one.text for one in others]
 
 
 def test_only_what_was_asked_for_is_sent(service):
