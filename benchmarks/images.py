@@ -208,12 +208,15 @@ def logistic_bits(images, guesses, scale):
     """Returns the bits a dimension under logistic distributions around the guesses, in 0 to 255."""
 
     def below(x):
-        return 1 / (1 + np.exp(-np.clip((x - guesses) / scale, -60, 60)))
+        return 1 / (1 + np.exp(-np.clip(x / scale, -60, 60)))
 
-    images = images.astype("float32")
-    upper = np.where(images == 255, 1.0, below(images + 0.5))
-    lower = np.where(images == 0, 0.0, below(images - 0.5))
-    return float(-np.log2(np.maximum(upper - lower, 1e-12)).mean())
+    images = images.astype("float64")
+    upper = np.where(images == 255, np.inf, images + 0.5 - guesses)
+    lower = np.where(images == 0, -np.inf, images - 0.5 - guesses)
+    # Far above the guess both are nearly 1, and their difference is that of the rests.
+    sign = np.where(images > guesses, -1, 1)
+    shares = sign * (below(sign * upper) - below(sign * lower))
+    return float(-np.log2(np.maximum(shares, 1e-12)).mean())
 
 
 def print_results(results):
@@ -250,7 +253,10 @@ def parse(arguments):
     option("--samples", type=int, default=64, help="images that are drawn")
     option("--draws", type=int, default=8, help="of each enlarged image")
     option("--repeats", type=int, default=3, help="times that drawing is timed; 0 times nothing")
-    return parser.parse_args(arguments)
+    arguments = parser.parse_args(arguments)
+    if arguments.samples < COLUMNS:
+        parser.error(f"--samples must be at least {COLUMNS}. Received: {arguments.samples}")
+    return arguments
 
 
 if __name__ == "__main__":

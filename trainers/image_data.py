@@ -157,6 +157,8 @@ def from_tfds(recipe: ImageRecipe):
             loaded = tfds.as_numpy(builder.as_dataset(split, batch_size=-1))
         if getattr(loaded.get("image"), "ndim", 0) != 4:
             raise ValueError(f"{recipe.data} has no images of one size.")
+        if (dtype := loaded["image"].dtype).kind not in "iu":
+            raise ValueError(f"{recipe.data} must have intensities 0 to 255. Received: {dtype}")
         parts.append(LabelledImages(loaded["image"], loaded.get("label")))
     return parts
 

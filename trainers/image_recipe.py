@@ -125,6 +125,8 @@ class ImageRecipe:
         check_at_least(self, {**least, "image_size": 8})
         if self.optimizer == "adam":
             check_at_least(self, {"warmup_steps": 1})
+            if not self.learning_rate_scale:
+                raise ValueError("learning_rate_scale must be greater than 0. Received: 0")
         else:
             check_optimizer(self)
         if self.channels not in (1, 3):

@@ -45,7 +45,7 @@ class MultitaskRecipe(Recipe):
 
     def _take_options(self, tasks: tuple[Task, ...]) -> None:
         """Takes over what the tasks say of texts and of the architecture."""
-        for name, value in options_of_texts(tasks).items():
+        for name, value in options_of_texts(tasks, bool(self.sampling_temperature)).items():
             self._take(name, value)
         images = image_task(tasks)
         if self.architecture != "multimodel":

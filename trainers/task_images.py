@@ -1,5 +1,6 @@
 """The images of a recipe for several tasks."""
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from keras_transformer.io import local_path
 from trainers.tasks import DIGITS, Task
 
 HELD_OUT = 5  # one of so many images is held out
+CLASSIFIED = 256  # images that are classified at a time
 
 
 class Images(NamedTuple):
@@ -18,6 +20,7 @@ class Images(NamedTuple):
     train: object  # ImageBatches
     held_out: np.ndarray
     held_out_classes: np.ndarray
+    fingerprint: str  # of all images and classes
 
     def callback(self):
         """Returns a callback that logs how many of the held-out images are classified right."""
@@ -27,9 +30,13 @@ class Images(NamedTuple):
 
         class ImageAccuracy(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
-                logits = keras.ops.convert_to_numpy(self.model.classify(images))
+                found = [
+                    keras.ops.convert_to_numpy(self.model.classify(images[at : at + CLASSIFIED]))
+                    for at in range(0, len(images), CLASSIFIED)
+                ]
                 if logs is not None:
-                    logs["val_image_accuracy"] = float((logits.argmax(-1) == classes).mean())
+                    right = np.concatenate(found).argmax(-1) == classes
+                    logs["val_image_accuracy"] = float(right.mean())
 
         return ImageAccuracy()
 
@@ -54,7 +61,8 @@ def open_images(recipe, parts: int) -> Images:
         flush=True,
     )
     batches = ImageBatches(images[train], classes[train], size, recipe.seed)
-    return Images(batches, images[held_out], classes[held_out])
+    fingerprint = hashlib.sha256(images.tobytes() + classes.tobytes()).hexdigest()
+    return Images(batches, images[held_out], classes[held_out], fingerprint)
 
 
 def read_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -81,6 +81,11 @@ class Task:
                     f"The task {self.name}, of the corpus {self.corpus}, has no {option}. "
                     f"Received: {getattr(self, option)}"
                 )
+        if bool(self.validation_source) != bool(self.validation_target):
+            missing = "validation_target" if self.validation_source else "validation_source"
+            raise ValueError(
+                f"The task {self.name} has one side of a validation text alone: give it {missing}."
+            )
         if self.command and not self.is_text:
             raise ValueError(
                 f"A command stands at the start of a text, and the task {self.name} has images. "
@@ -124,12 +129,16 @@ def parse_tasks(given) -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def options_of_texts(tasks: tuple[Task, ...]) -> dict:
+def options_of_texts(tasks: tuple[Task, ...], by_temperature: bool = False) -> dict:
     """Returns the options of a `Recipe` that describe the texts of all tasks.
 
+    Args:
+        tasks: The tasks.
+        by_temperature: Whether a temperature chooses the shares of the texts, not their weights.
+
     Raises:
-        ValueError: There are no texts, they are of different corpora, or some have a command and
-            others none.
+        ValueError: There are no texts, they are of different corpora, some have a command and
+            others none, or weights beside a temperature.
     """
     texts = [task for task in tasks if task.is_text]
     if not texts:
@@ -140,6 +149,11 @@ def options_of_texts(tasks: tuple[Task, ...]) -> dict:
             f"Texts of all tasks must be of the same corpus, phrasebook or files. Received: "
             f"{' and '.join(corpora)}"
         )
+    if by_temperature and (weighted := [task.name for task in texts if task.weight != 1]):
+        raise ValueError(
+            "sampling_temperature chooses the weights of texts: leave out the weight of the task "
+            f"{weighted[0]}"
+        )
     commands = [task.command for task in texts if task.command]
     if len(commands) not in (0, len(texts)) or (len(texts) > 1 and not commands):
         without = next(task.name for task in texts if not task.command)
@@ -147,9 +161,10 @@ def options_of_texts(tasks: tuple[Task, ...]) -> dict:
             f"Each task of texts needs a command, which tells it from the others. Received: none "
             f"of the task {without}"
         )
+    weights = tuple(float(task.weight) for task in texts)
     options = {
         "corpus": corpora[0],
-        "train_weight": tuple(float(task.weight) for task in texts) if len(texts) > 1 else (),
+        "train_weight": weights if len(texts) > 1 and not by_temperature else (),
         "train_tag": tuple(commands),
     }
     if corpora == ["files"]:

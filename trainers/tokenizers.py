@@ -9,6 +9,7 @@ from trainers.recipe import Recipe
 
 AUTO_VOCABULARY = 8000
 ROUND_TRIP_LINES = 100_000
+FIRST_TAG = 4  # of a trained tokenizer: tags follow the special ids
 FILES = ("tokenizer.model", "target_tokenizer.model")
 
 
@@ -41,6 +42,24 @@ def existing_tokenizers(recipe: Recipe) -> tuple | None:
                 "Leave this option out, or give another tokenizer."
             )
     return tokenizers
+
+
+def check_tags(recipe: Recipe, tokenizer) -> None:
+    """Raises a `ValueError` if a source tokenizer does not have the tags of a recipe.
+
+    One without any tags takes them for text, unless a model knows them as commands.
+    """
+    tags = sorted(set(recipe.train_tag))
+    for tag in tags:
+        tokenizer.check_tags(tag, "A training text")
+    ids = [tokenizer.token_to_id(tag) for tag in tags]
+    is_new = recipe.architecture == "multimodel" and recipe.init_from is None
+    if is_new and ids != [FIRST_TAG + n for n in range(len(ids))]:
+        raise ValueError(
+            f"The commands of a multimodel are the first tokens of a vocabulary that was made for "
+            f"them. Received: {', '.join(tags)}, which are tokens {', '.join(map(str, ids))}. "
+            "Leave --tokenizer out."
+        )
 
 
 def round_trip_report(tokenizers: tuple, corpora) -> str:

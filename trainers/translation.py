@@ -42,6 +42,7 @@ from trainers.run_folder import (
     run_folder,
 )
 from trainers.tokenizers import (
+    check_tags,
     existing_tokenizers,
     load_tokenizers,
     round_trip_report,
@@ -116,6 +117,8 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         recipe = with_architecture_of(recipe, initial.about)
         corpora = with_languages_of(corpora, initial.about)
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
+    if tokenizers is not None:
+        check_tags(recipe, tokenizers[0])
     data = prepare_data(recipe, corpora, tokenizers, devices, output)
     print(round_trip_report(data.tokenizers, corpora), flush=True)
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
@@ -126,6 +129,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
     translator.about |= describe_run(recipe, corpora, data)
     metadata = resume_metadata(given, recipe, corpora, translator) | base
     metadata["parts"] = parts_per_batch(recipe, devices)
+    metadata["images"] = data.images and data.images.fingerprint
     if devices.is_chief:  # last: what cannot be trained or saved has failed, and replaces no run
         clear_run(output)
         clear_remote(recipe)
@@ -160,6 +164,11 @@ def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> Trainin
             f"{recipe.output} holds an interrupted run whose text is now tokenized differently. "
             "Resume it with the package version that started it, or give --overwrite true to "
             "replace it."
+        )
+    if data.images and data.images.fingerprint != state.metadata["run"].get("images"):
+        raise ValueError(
+            f"{recipe.output} holds an interrupted run whose images have changed. Give it those "
+            "that it had, another --output, or --overwrite true to replace it."
         )
     progress = state.metadata["progress"]
     print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.", flush=True)

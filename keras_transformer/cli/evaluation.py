@@ -72,7 +72,7 @@ def evaluate(
         compute_type: Of ctranslate2, such as int8.
         shortlist: Whether the run, but none of --against, is searched with its shortlist.
         rescore: Another run, or its URL, whose scores choose among the translations of all beams of
-            the run.
+            the run. A text of several parts stays as it is.
     """
     from keras_transformer import Translator
     from keras_transformer.cli import comparison_report

@@ -70,7 +70,7 @@ def translate(
         shortlist: Whether to choose among likely translations of the text's words only, which is
             faster; for a run with a shortlist, made by the command shortlist.
         rescore: Another run, or its URL, whose scores choose among the translations of all beams,
-            or of all samples.
+            or of all samples. A text that is translated in several parts stays as it is.
         input: Text files to read, one after the other, plain or compressed, or their URLs.
         output: For --input. File to write, or its URL; compressed with the suffix .gz. It grows by
             whole lines.

@@ -10,6 +10,7 @@ import numpy as np
 SPLITS = {"train": "train", "test": "t10k"}  # how the names of their files begin
 SUFFIXES = ("", ".gz")
 MODES = {"L": 1, "RGB": 3}  # of PNG files: their channels
+DEPTH_AT = 24  # the byte of a PNG file that says how many bits a channel has
 
 
 class LabelledImages(NamedTuple):
@@ -102,6 +103,7 @@ def read_png_folder(folder):
     """Returns the images of a folder of PNG files, in the order of their names.
 
     The names of folders in it are classes, in their order; without such folders there are none.
+    Folders without PNG files do not count, nor do those whose names start with `.` or `__`.
 
     Args:
         folder: Path of the folder.
@@ -111,15 +113,22 @@ def read_png_folder(folder):
 
     Raises:
         ImportError: Pillow is not installed.
-        ValueError: There are no PNG files, one cannot be read, has a palette or another depth, or
-            they differ in size.
+        ValueError: There are no PNG files, or some in folders and some beside them; one cannot be
+            read, has a palette or another depth, or they differ in size.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder of PNG files.")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    groups = [folder / name for name in names] or [folder]
-    files = [(file, number) for number, group in enumerate(groups) for file in _png_files(group)]
+    names = (path.name for path in folder.iterdir() if path.is_dir())
+    groups = [folder / name for name in sorted(names) if not name.startswith((".", "__"))]
+    groups = [group for group in map(_png_files, groups) if group]
+    beside = _png_files(folder)
+    if groups and beside:
+        raise ValueError(
+            f"{folder} has PNG files in folders, whose names are classes, and others beside them, "
+            f"such as {beside[0].name}. Move those into folders, too."
+        )
+    files = [(file, number) for number, group in enumerate(groups or [beside]) for file in group]
     if not files:
         raise ValueError(f"{folder} has no PNG files, nor have the folders in it.")
     images = []
@@ -131,7 +140,7 @@ def read_png_folder(folder):
                 f"{_size(image)}"
             )
         images.append(image)
-    classes = np.array([number for _, number in files]) if names else None
+    classes = np.array([number for _, number in files]) if groups else None
     return LabelledImages(np.stack(images), classes)
 
 
@@ -153,10 +162,14 @@ def read_png(path):
     try:
         with Image.open(path, formats=["PNG"]) as image:
             mode, pixels = image.mode, np.asarray(image)
+            is_transparent = "transparency" in image.info
+        with open(path, "rb") as file:
+            depth = file.read(DEPTH_AT + 1)[DEPTH_AT]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a PNG file: {error}") from None
-    if mode not in MODES:
-        kind = {"P": "a palette", "RGBA": "transparency", "LA": "transparency"}.get(mode, mode)
+    if mode not in MODES or depth != 8 or is_transparent:
+        kinds = {"P": "a palette", "RGBA": "transparency", "LA": "transparency"}
+        kind = "transparency" if is_transparent else kinds.get(mode, f"{depth} bits")
         raise ValueError(
             f"{path} must be grey or in colour (RGB), with 8 bits a channel. Received: an image "
             f"with {kind}"

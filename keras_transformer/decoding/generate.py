@@ -97,7 +97,8 @@ def generate_all(
             raise ValueError("This model finds all words at once: it knows no `shortlist`.")
         options |= {"bos_id": bos_id, "eos_id": eos_id, "min_lengths": min_lengths}
         found = generate_from_latents(model, source, max_lengths, length, prefix=prefix, **options)
-        return found, ops.ones(ops.shape(source)[:1], "bool")
+        fits = ops.cast(max_lengths, "int32") <= length
+        return found, ops.logical_or(fits, ops.all(found.finished, axis=-1))
     if shortlist is None:
         memory, load = model.encode(source), lambda memory: memory
         output_weights = model.target_embedding.output_weights()

@@ -140,7 +140,7 @@ class ImageGenerator:
         drawn = []
         for first in range(0, count, batch_size):
             chosen = np.minimum(np.arange(first, first + batch_size), count - 1)
-            seeds = ((seed * 1_000_003 + chosen) % 2**31).astype("int32")
+            seeds = ((seed * 1_000_003 % 2**31 + chosen) % 2**31).astype("int32")
             found = self._draw(
                 sources[chosen], cells[chosen], seeds, temperature=float(temperature)
             )

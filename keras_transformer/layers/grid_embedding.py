@@ -104,6 +104,11 @@ class GridEmbedding(Layer):
                 f"`images` must have the shape (B, {', '.join(map(str, self.image_shape))}). "
                 f"Received: {images.shape}"
             )
+        if images.dtype.kind not in "iu":
+            raise ValueError(
+                f"`images` must be integers, from 0 to {self.num_levels - 1}. Received: "
+                f"{images.dtype}"
+            )
         if images.size and not 0 <= images.min() <= images.max() < self.num_levels:
             raise ValueError(
                 f"`images` must have intensities from 0 to {self.num_levels - 1}. Received: "

@@ -54,7 +54,7 @@ def latent(
             f"bottleneck of the architecture latent must be one of {', '.join(BOTTLENECKS)}. "
             f"Received: {bottleneck}"
         )
-    if num_slices < 1 or bits % num_slices:
+    if bottleneck == "quantizer" and (num_slices < 1 or bits % num_slices):
         raise ValueError(
             "bits of the architecture latent must be a multiple of num_slices. Received: "
             f"bits={bits}, num_slices={num_slices}"

@@ -298,17 +298,21 @@ class LatentTransformer(TokenModel):
         logits = self.target_embedding.logits(hidden[:, : ops.shape(y)[1]])
         self.compute_metrics(x, y, logits, sample_weight)
         total, count = self.loss.sums(y, logits, sample_weight)
-        return total + self._latent_sum(found.latents, memory, mask, training), count
+        weight = 1.0 if sample_weight is None else _of_rows(sample_weight)
+        return total + self._latent_sum(found.latents, memory, mask, training, weight), count
 
-    def _latent_sum(self, latents, memory, mask, training):
-        """Returns the summed loss of all latents and their ends, and updates the metric."""
+    def _latent_sum(self, latents, memory, mask, training, weight=1.0):
+        """Returns the summed loss of all latents and their ends, and updates the metric.
+
+        `weight` is a number, or a tensor of shape `(B, 1)`.
+        """
         logits = self.latent_logits(latents, memory, mask, training)
         labels = _with_end(latents)
         real = ops.cast(ops.not_equal(labels, PAD), "float32")
         losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
         self.latent_accuracy.update_state(ops.cast(hits, "float32"), sample_weight=real)
-        return self.latent_weight * ops.sum(losses * real)
+        return self.latent_weight * ops.sum(losses * real * weight)
 
     def latent_log_probs(self, inputs):
         """Returns the log-probabilities of the latents of targets, where their words begin.
@@ -400,7 +404,10 @@ class LatentTransformer(TokenModel):
         vectors = self.bottleneck.embed(ops.maximum(latents - FIRST, 0))
         sources = (ops.repeat(part, N, axis=0) for part in (memory.encoder_output, memory.mask))
         hidden, _ = self._find_words(vectors, real, *sources, None, False)
-        ids = ops.cast(ops.argmax(self.target_embedding.logits(hidden), axis=-1), "int32")
+        logits = self.target_embedding.logits(hidden)
+        is_pad = ops.equal(ops.arange(ops.shape(logits)[-1]), self.pad_id)
+        ids = ops.argmax(ops.where(is_pad, float("-inf"), logits), axis=-1)
+        ids = ops.cast(ids, "int32")
         ids = ops.where(ops.repeat(real, self.words_per_latent, axis=1), ids, self.pad_id)
         return ops.reshape(ids, (B, N, L * self.words_per_latent))
 
@@ -415,6 +422,12 @@ class LatentTransformer(TokenModel):
             "latent_weight": self.latent_weight,
             "seed": self.seed,
         }
+
+
+def _of_rows(sample_weight):
+    """Returns the weight of each row, `(B, 1)`: the mean of those of its words, if they differ."""
+    weights = ops.cast(sample_weight, "float32")
+    return ops.mean(ops.reshape(weights, (ops.shape(weights)[0], -1)), axis=-1, keepdims=True)
 
 
 def _with_end(latents):

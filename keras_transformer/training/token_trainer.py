@@ -168,7 +168,7 @@ class TokenTrainer(RefusedAfterFork, DeclaresCapabilities, BuildsFromExample):
         if N > 1 and (layers := [one for one in layers_of(self) if _needs_whole_batch(one)]):
             raise ValueError(
                 "A loss of the whole batch cannot be computed in micro-batches, one after the "
-                "other. Set `accumulate_steps` to 1, or `balance_weight` of the layers to 0. "
+                f"other. Set `accumulate_steps` to 1{_or_without_balance(layers[0])}. "
                 f"Received: accumulate_steps={N}, and a {type(layers[0]).__name__}, "
                 f"{layers[0].path!r}"
             )
@@ -317,6 +317,11 @@ def _check_default_precision():
 def _needs_whole_batch(layer):
     """Returns whether a layer adds a loss that is no sum over tokens."""
     return getattr(layer, "needs_whole_batch", False)
+
+
+def _or_without_balance(layer):
+    """Returns what else can be set, in a message, for a layer with such a weight."""
+    return ", or `balance_weight` of the layers to 0" if hasattr(layer, "balance_weight") else ""
 
 
 def _reject_class_weight(method, args, kwargs):

@@ -30,7 +30,8 @@ def rescore(
 
     Returns:
         The translations, their hypotheses best first, with scores and log-probabilities of
-        `translator`. Hypotheses with the same text keep their order.
+        `translator`. Hypotheses with the same text keep their order. The translation of a text that
+        was translated in several parts stays as it is.
 
     Raises:
         ValueError: If the numbers of texts and translations differ, `length_penalty` is negative,
@@ -56,17 +57,22 @@ def rescore(
         (text, one.text)
         for text, translation in zip(texts, translations, strict=True)
         for one in translation.hypotheses
-        if text.strip()
+        if _is_scored(text, translation)
     )
     sources, targets = zip(*pairs, strict=True) if pairs else ((), ())
     scores = dict(zip(pairs, translator.score(sources, targets), strict=True))
     ranked = []
     for text, translation in zip(texts, translations, strict=True):
-        if text.strip():
+        if _is_scored(text, translation):
             of_text = [scores[text, one.text] for one in translation.hypotheses]
             translation = _ranked(translation, of_text, length_penalty)
         ranked.append(translation)
     return ranked
+
+
+def _is_scored(text: str, translation: Translation) -> bool:
+    """Returns whether there is something to score, and it was translated in one part."""
+    return bool(text.strip()) and translation.parts == 1
 
 
 def _ranked(translation: Translation, scores, length_penalty: float) -> Translation:

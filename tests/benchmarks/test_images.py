@@ -68,5 +68,12 @@ def test_a_logistic_around_a_guess_adds_up_to_one():
         assert sum(2.0**-one for one in bits) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_logistic_is_as_exact_above_a_guess_as_below():
+    images, guess = np.array([[180], [240 - 180]], "uint8"), np.float32(120)
+    above, below = (logistic_bits(one, guess, 2.5) for one in images)
+    assert above == pytest.approx(below, rel=1e-6)
+    assert 30 < below < 39
+
+
 def test_bicubic_interpolation_keeps_what_is_even():
     np.testing.assert_allclose(bicubic(np.full((1, 2, 2, 1), 77, "uint8"), (6, 6)), 77)

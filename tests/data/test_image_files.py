@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -106,12 +107,39 @@ def test_folders_of_grey_png_files_are_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind"), [("P", "a palette"), ("RGBA", "transparency"), ("1", "1"), ("I;16", "I;16")]
+    ("mode", "kind"),
+    [("P", "a palette"), ("RGBA", "transparency"), ("1", "1 bits"), ("I;16", "16 bits")],
 )
 def test_other_kinds_of_png_files_are_refused(tmp_path, mode, kind):
     save(tmp_path / "one.png", images(4, 5), mode)
     with pytest.raises(ValueError, match=f"8 bits a channel. Received: an image with {kind}"):
         read_png(tmp_path / "one.png")
+
+
+def test_what_pillow_would_round_or_forget_is_refused(tmp_path):
+    """Colours of 16 bits, and a colour that stands for transparency."""
+    header = struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0)
+    parts = {b"IHDR": header, b"IDAT": zlib.compress(bytes(1 + 3 * 3 * 2)), b"IEND": b""}
+    chunks = [
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
+        for name, part in parts.items()
+    ]
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(ValueError, match="Received: an image with 16 bits"):
+        read_png(tmp_path / "deep.png")
+    Image.fromarray(images(4, 5, 3)).save(tmp_path / "clear.png", transparency=(0, 0, 0))
+    with pytest.raises(ValueError, match="Received: an image with transparency"):
+        read_png(tmp_path / "clear.png")
+
+
+def test_folders_that_hold_no_class_do_not_count(tmp_path):
+    for name in (".hidden/1.png", "__MACOSX/1.png", "cat/1.png", "dog/1.png"):
+        save(tmp_path / name, images(4, 5))
+    (tmp_path / "apes").mkdir()
+    assert read_png_folder(tmp_path).classes.tolist() == [0, 1]
+    save(tmp_path / "beside.png", images(4, 5))
+    with pytest.raises(ValueError, match=r"others beside them, such as beside\.png\. Move those"):
+        read_png_folder(tmp_path)
 
 
 def test_what_is_no_png_file_is_told(tmp_path):

@@ -39,6 +39,7 @@ def test_an_image_depends_on_its_number_and_the_seed(generator):
     np.testing.assert_array_equal(generator.generate(2, seed=3, batch_size=4), one[:2])
     np.testing.assert_array_equal(generator.generate(5, seed=3, batch_size=2), one)
     assert (generator.generate(5, seed=4, batch_size=4) != one).any()
+    assert generator.generate(1, seed=10**13).shape == (1, *SHAPE)
     assert len({image.tobytes() for image in one}) > 1
 
 
@@ -157,6 +158,7 @@ def test_bits_are_those_of_the_loss(generator):
         ({"count": 2, "begin": images(1), "rows": 2}, "for each of the 2. Received: 1"),
         ({"classes": 0}, "Received: classes, num_classes=0"),
         ({"small": images(1)}, "and to no other. Received: images"),
+        ({"begin": images(1) / 255, "rows": 2}, "must be integers, from 0 to .* Received: float64"),
         ({"begin": images(1)[..., :2, :], "rows": 2}, r"must have the shape \(B, 4, 3, 1\)"),
     ],
 )

@@ -74,7 +74,7 @@ def test_padding_does_not_matter():
 @pytest.mark.parametrize("bottleneck", ["quantizer", "hashing"])
 def test_the_words_of_latents_are_those_of_the_target_that_has_them(bottleneck):
     model, (inputs, _) = make_model(bottleneck=bottleneck, halvings=2), make_batch([11, 4, 7])
-    best = ops.convert_to_numpy(ops.argmax(model(inputs), axis=-1))
+    best = ops.convert_to_numpy(1 + ops.argmax(model(inputs)[..., 1:], axis=-1))  # no padding
     latents = ops.convert_to_numpy(model._autoencode(inputs["target"], False).latents)
     ended = np.pad(latents, ((0, 0), (0, 1)))
     ended[np.arange(3), (latents != PAD).sum(axis=-1)] = END
@@ -171,6 +171,40 @@ def test_hypotheses_end_once_and_within_the_limit():
     assert np.all(complete)
 
 
+def test_padding_is_no_word():
+    model, (inputs, _) = make_model(halvings=2), make_batch([3, 11])
+    embeddings = model.target_embedding.tokens.embeddings
+    embeddings.assign(embeddings * (1 + 99 * (np.arange(V) == 0)[:, None]))
+    assert (ops.convert_to_numpy(ops.argmax(model(inputs), axis=-1)) == 0).any()
+    latents = np.array([[[FIRST + 3, FIRST + 1, END], [FIRST + 2, END, PAD]]] * 2, "int32")
+    words = ops.convert_to_numpy(model.words(latents, model.encode(inputs["source"])))
+    assert (words != 0).sum(axis=-1).tolist() == [[8, 4]] * 2
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_is_searched_again():
+    model, (inputs, _) = make_model(halvings=1), make_batch([3, 5, 9])
+    limits, options = np.array([11, 5, 4]), {"beam_size": 2, "slots": 2, **IDS}
+    found, complete = generate_all(model, inputs["source"], limits, length=5, **options)
+    finished = ops.convert_to_numpy(found.finished).all(axis=-1)
+    assert ops.convert_to_numpy(complete).tolist() == [finished[0], True, True]
+    assert not finished[0]
+    _, complete = generate_all(model, inputs["source"], limits, length=11, **options)
+    assert np.all(complete)
+
+
+@pytest.mark.parametrize("of_words", [False, True])
+def test_a_row_without_weight_teaches_nothing(of_words):
+    model, (inputs, labels) = make_model(), make_batch([3, 13])
+    model.compile("sgd", kt.TokenCrossEntropy(0.0))
+    weight = np.array([1.0, 0.0], "float32")
+    weight = np.repeat(weight[:, None], 13, axis=1) if of_words else weight
+    both = model.batch_sums(inputs, labels, weight, False)
+    inputs = {name: ids[:1] for name, ids in inputs.items()}
+    alone = model.batch_sums(inputs, labels[:1], None, False)
+    np.testing.assert_allclose(both, alone, rtol=1e-5)
+
+
 @pytest.mark.slow
 def test_the_prediction_of_latents_does_not_teach_what_they_are():
     """No gradient of its loss reaches compressor and bottleneck; that of the words does."""
@@ -235,6 +269,10 @@ def test_it_comes_back_from_a_file(tmp_path):
 def test_wrong_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         make_model(**options)
+
+
+def test_slices_are_those_of_a_quantizer():
+    assert make_model(bottleneck="hashing", bits=7).bottleneck.num_codes == 2**7
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,7 @@ def test_png_files_are_divided_by_the_seed(tmp_path):
         ("--channels 2", "channels must be 1 or 3. Received: 2"),
         ("--dropout-rate 1", "dropout_rate must be at least 0 and less than 1. Received: 1.0"),
         ("--held-out-images 0", "held_out_images of drawings must be at least 1"),
+        ("--learning-rate-scale 0", "learning_rate_scale must be greater than 0. Received: 0"),
         ("--warmup-steps 0", "warmup_steps must be at least 1. Received: 0"),
         ("--optimizer adafactor", "optimizer adafactor has its own step sizes."),
         ("--d-model 15", "must be even"),

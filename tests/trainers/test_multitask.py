@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from keras_transformer import MultiModel, Translator, export
+from keras_transformer import MultiModel, Tokenizer, Translator, export
 from keras_transformer.data import ImageBatches
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.trainers.conftest import TINY, once, toy_pairs
@@ -45,13 +45,17 @@ def folder(tmp_path_factory):
     for part, some in (("train", pairs[:127]), ("validation", pairs[127:])):
         for name, side in (("en", 0), ("fr", 1), ("back", 0)):
             (folder / f"{part}.{name}").write_text("".join(f"{pair[side]}\n" for pair in some))
-    generator = np.random.default_rng(5)
+    write_stripes(folder)
+    return folder
+
+
+def write_stripes(folder, seed=5):
+    generator = np.random.default_rng(seed)
     classes = generator.integers(0, 2, 211)
     along = np.arange(6) % 2 * np.ones((6, 1))
     images = np.where(classes[:, None, None], along, along.T)
     images = 0.5 * images + 0.5 * generator.random((211, 6, 6))
     np.savez(folder / "stripes.npz", images=images[..., None], classes=classes)
-    return folder
 
 
 def recipe_of(folder, tasks, name="recipe.yaml", **options):
@@ -86,6 +90,11 @@ def test_a_run_of_three_tasks(folder, tmp_path, capsys):
     assert [text.decode() for text in found["translation"].numpy().ravel()] == wanted
     with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
         main([*command, str(tmp_path / "again")])
+    images = (folder / "stripes.npz").read_bytes()
+    write_stripes(folder, seed=6)
+    assert main([*command, str(tmp_path / "again")]) == 1
+    assert "holds an interrupted run whose images have changed" in capsys.readouterr().err
+    (folder / "stripes.npz").write_bytes(images)
     assert main([*command, str(tmp_path / "again")]) == 0
     assert "Resuming from step 11, epoch 2.\n" in capsys.readouterr().out
     weights = Translator.load(tmp_path / "again").model.get_weights()
@@ -108,6 +117,31 @@ def test_what_the_tasks_say_of_the_recipe(folder):
     assert (alone.train_tag, alone.image_task) == ((), None)
     assert recipe_from_values(plain_values(alone), MultitaskRecipe) == alone
     json.dumps(plain_values(recipe))
+
+
+def test_a_temperature_takes_the_place_of_weights(folder):
+    tasks = [{**task, "weight": 1} for task in TEXTS]
+    options = {"sampling_temperature": 2.0, "data_folder": str(folder)}
+    assert MultitaskRecipe("run", tasks=tasks, **options).train_weight == ()
+    with pytest.raises(ValueError, match="chooses the weights of texts: leave out the weight of"):
+        MultitaskRecipe("run", tasks=TEXTS, **options)
+
+
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ([">>de<<", ">>fr<<"], "A training text starts with >>copy<<, a tag that the model does n"),
+        ([">>copy<<", ">>de<<", ">>fr<<"], "Received: >>copy<<, >>fr<<, which are tokens 4, 6. L"),
+        ([], "The commands of a multimodel are the first tokens of a vocabulary that was made for"),
+    ],
+)
+def test_commands_are_tokens_of_the_vocabulary(tags, message, folder, tmp_path, capsys):
+    texts = [source for source, _ in toy_pairs(140)]
+    Tokenizer.train(texts, 285, tags=tags).save(tmp_path / "other.model")
+    recipe = recipe_of(folder, TEXTS, architecture_options={"body": "attention", "num_experts": 0})
+    other = ["--tokenizer", str(tmp_path / "other.model")]
+    assert main([*recipe, *QUICK, *other, "--output", str(tmp_path / "run")]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_digits_are_read_and_split():
@@ -157,6 +191,7 @@ def test_batches_of_images_are_permutations_one_after_the_other():
         ([*TEXTS, {**STRIPES, "num_classes": 0}], "stripes has no data: give it num_classes."),
         ([*TEXTS, {"name": "more", "corpus": "phrasebook", "command": "en"}], "same corpus"),
         ([{"name": "a", "corpus": "phrasebook", "file": "x"}], "of the corpus phrasebook, has no"),
+        ([text_task("fr", "fr", validation_target="")], "has one side of a validation text alone"),
         ([{"name": "a", "corpus": "speech"}], "corpus of the task a must be one of phrasebook"),
     ],
 )

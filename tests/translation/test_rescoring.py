@@ -66,6 +66,12 @@ def test_equal_texts_keep_their_order_and_are_read_once(scorer, monkeypatch):
     assert ranked.hypotheses[0] == ranked.hypotheses[1]
 
 
+def test_a_text_of_several_parts_stays_as_it_is(scorer):
+    several = [Hypothesis(text, score, 0.0) for text, score in (("one", -3), ("two", -2))]
+    long = make_translation(several, parts=2)
+    assert kt.rescore(scorer, ["red " * 1000], [long]) == [long]
+
+
 def test_nothing_found_stays_nothing(scorer):
     assert kt.rescore(scorer, [], []) == []
     (nothing,) = kt.rescore(scorer, ["red"], [make_translation([])])
