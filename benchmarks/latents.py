@@ -83,7 +83,8 @@ def with_files(settings, arguments):
 def train_all(settings, arguments):
     """Trains the teacher, the model of latents, and the same on the teacher's translations."""
     train(arguments, TEACHER, settings)
-    names = ("bits", "num_slices", "decay", "halvings", "startup_steps")
+    others = ("num_slices", "decay") if arguments.bottleneck == "quantizer" else ("bottleneck",)
+    names = ("bits", *others, "halvings", "startup_steps")
     options = {name: getattr(arguments, name) for name in names}
     settings = settings | {"architecture": "latent", "architecture_options": options}
     train(arguments, LATENT, settings)
@@ -228,8 +229,9 @@ def parse(arguments):
     for side in SIDES:
         option(f"--test-{side}", help="one sentence per line, plain or .gz")
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
+    option("--bottleneck", choices=("quantizer", "hashing"), default="quantizer")
     option("--bits", type=int, default=14, help="of a code")
-    option("--num-slices", type=int, default=2, help="codebooks")
+    option("--num-slices", type=int, default=2, help="codebooks of a quantizer")
     option("--decay", type=float, default=0.999, help="of what codebooks follow, at each step")
     option("--halvings", type=int, default=3, help="2 to the power of it words are a latent")
     option("--startup-steps", type=int, default=500)
