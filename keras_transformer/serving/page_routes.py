@@ -14,6 +14,7 @@ from keras_transformer.serving.explaining import (
     ExplainRequest,
     explanation_answer,
 )
+from keras_transformer.serving.page_headers import page_headers
 
 if TYPE_CHECKING:
     from keras_transformer.serving.service import Service
@@ -31,17 +32,14 @@ PAGE_FILES = {  # which need no token: they are the same for everybody
         ],
     ),
 }
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-cache",
-}
+HEADERS = page_headers(
+    script_src="'self'",
+    style_src="'self'",
+    connect_src="'self'",
+    img_src="data:",
+    require_trusted_types_for="'script'",
+    trusted_types="'none'",
+)
 
 
 @functools.cache

@@ -401,3 +401,10 @@ def test_behind_the_documented_proxy(opened, proxy, translator):
         with contextlib.closing(connection):
             connection.request("POST" if body else "GET", f"/translator/{path}", body)
             assert connection.getresponse().status == status
+
+
+def test_the_description_of_the_api_has_its_style(opened):
+    """Which its policy allows by a hash."""
+    browser = opened(path="/docs")
+    width = "return getComputedStyle(document.body).maxWidth"
+    assert browser.execute_script(width) == "800px"

@@ -307,7 +307,10 @@ def test_what_is_served_is_described_without_a_network(service):
     assert about["limits"]["tokens"] == 40
     openapi = service.get("/openapi.json")[2]
     assert {"/translate", "/score", "/health", "/metrics", "/about"} <= openapi["paths"].keys()
-    page = service.get("/docs")[2]
+    _, headers, page = service.get("/docs")
+    assert "default-src 'none'; " in headers["content-security-policy"]
+    assert headers["content-security-policy"].count("sha256-") == 1
+    assert headers["x-frame-options"] == "DENY"
     assert "POST /translate" in page
     assert "TranslateRequest" in page
     assert "//" not in page.replace("<!doctype html>", "")
