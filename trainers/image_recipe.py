@@ -57,7 +57,8 @@ class ImageRecipe:
         warmup_steps: Steps over which the learning rate rises.
         checkpoint_steps: Steps between saved states, from which the same command resumes after an
             interruption; 0 saves a state at the end of each epoch only.
-        averaged_checkpoints: Number of last epochs whose weights are averaged.
+        averaged_checkpoints: Number of last epochs whose weights are averaged, if their average is
+            better than the last; 0 or 1 disables averaging.
         precision: float32 or mixed_bfloat16.
         compile_with_xla: Whether to compile training steps with XLA.
         strategy: Devices to train on; auto takes all that are available.

@@ -80,14 +80,17 @@ def train(recipe: ImageRecipe) -> None:
             progress = state.metadata["progress"]
             print(f"Resuming from step {progress['step']}, epoch {progress['epoch'] + 1}.")
         with explain_write_errors(recipe, output), devices.detect_lost_workers():
-            fit(recipe, generator, sequences, metadata, devices, output, state)
+            kept = fit(recipe, generator, sequences, metadata, devices, output, state)
             if devices.is_chief:
-                bits = measure(recipe, generator, data)
-                generator.about |= {"bits_per_dimension": bits}
+                weights, bits = select_weights(recipe, generator, data, kept)
+                generator.about |= {"weights": weights, "bits_per_dimension": bits}
                 generator.save(output)
                 state_folder(output).clear()
                 send_run(recipe)
-                print(f"{bits:.4f} bits a dimension on {len(data.held_out.images):,} images.")
+                print(
+                    f"{bits:.4f} bits a dimension on {len(data.held_out.images):,} images: "
+                    f"{weights}."
+                )
         print(f"Saved to {recipe.output}.")
 
 
@@ -161,8 +164,8 @@ def start(recipe: ImageRecipe, sequences: Sequences, generator, devices, output:
     return recipe, metadata
 
 
-def fit(recipe, generator, sequences: Sequences, metadata, devices, output: Path, state) -> None:
-    """Trains the model, and loads the average of the last weights into it.
+def fit(recipe, generator, sequences: Sequences, metadata, devices, output: Path, state) -> list:
+    """Trains the model; returns the files of the weights after the last epochs.
 
     Raises:
         ValueError: Training has diverged.
@@ -173,7 +176,6 @@ def fit(recipe, generator, sequences: Sequences, metadata, devices, output: Path
         KeepCheckpoints,
         NoStopSignal,
         SaveState,
-        average_checkpoints,
         resumable_fit,
     )
 
@@ -217,7 +219,29 @@ def fit(recipe, generator, sequences: Sequences, metadata, devices, output: Path
             "--learning-rate-scale, or raise --warmup-steps."
         )
     devices.from_chief(0.0)  # other workers wait until the chief has written the last files
-    average_checkpoints(model, kept.paths())
+    return kept.paths()
+
+
+def select_weights(recipe: ImageRecipe, generator, data: ImageData, kept: list) -> tuple:
+    """Loads the weights of the last epoch or the average of the last ones, whichever is better.
+
+    An average is better as a rule, but not while the model still learns fast.
+
+    Returns:
+        What they are, and the bits a dimension of the images that the model has not seen.
+    """
+    from keras_transformer import average_checkpoints
+
+    candidates = {"weights of the last epoch": kept[-1:]}
+    if len(kept) > 1:
+        candidates[f"average of the last {len(kept)} epochs"] = kept
+    bits = {}
+    for name, paths in candidates.items():
+        average_checkpoints(generator.model, paths)
+        bits[name] = measure(recipe, generator, data)
+    best = min(bits, key=bits.get)
+    average_checkpoints(generator.model, candidates[best])
+    return best, bits[best]
 
 
 def compile_model(recipe: ImageRecipe, model, jit_compile: bool) -> None:

@@ -41,10 +41,18 @@ def test_a_run_is_measured_and_draws(options, tmp_path, capsys):
     classes = drawings(51, 8, 1).classes[40:] if "--classes" in options else None
     small = shrink(held_out, 4) if "--enlarge" in options else None
     bits = generator.bits(held_out, classes, small).mean()
-    assert f"{bits:.4f} bits a dimension on 11 images." in out
+    assert f"{bits:.4f} bits a dimension on 11 images: " in out
     assert generator.about["bits_per_dimension"] == pytest.approx(bits, abs=1e-6)
     assert 4 < bits < 9
     assert json.loads((tmp_path / "run" / "run.json").read_text())["kind"] == "images"
+    last, average = (
+        kt.average_checkpoints(generator.model, kept)
+        or generator.bits(held_out, classes, small).mean()
+        for kept in (sorted((tmp_path / "run" / "checkpoints").glob("epoch-*"))[n:] for n in (1, 0))
+    )
+    assert bits == pytest.approx(min(last, average), abs=1e-6)
+    names = ["weights of the last epoch", "average of the last 2 epochs"]
+    assert generator.about["weights"] == names[int(average < last)]
     assert not list((tmp_path / "run" / "checkpoints").glob("state-*"))
     assert main([*QUICK, *options, "--output", str(tmp_path / "run")]) == 1
     assert "holds a finished run" in capsys.readouterr().err
