@@ -404,7 +404,7 @@ def test_behind_the_documented_proxy(opened, proxy, translator):
 
 
 def test_the_description_of_the_api_has_its_style(opened):
-    """Which its policy allows by a hash."""
+    """Its policy allows it by a hash."""
     browser = opened(path="/docs")
     width = "return getComputedStyle(document.body).maxWidth"
     assert browser.execute_script(width) == "800px"
