@@ -9,7 +9,6 @@ from trainers.recipe import Recipe
 
 AUTO_VOCABULARY = 8000
 ROUND_TRIP_LINES = 100_000
-FIRST_TAG = 4  # of a trained tokenizer: tags follow the special ids
 FILES = ("tokenizer.model", "target_tokenizer.model")
 
 
@@ -45,20 +44,23 @@ def existing_tokenizers(recipe: Recipe) -> tuple | None:
 
 
 def check_tags(recipe: Recipe, tokenizer) -> None:
-    """Raises a `ValueError` if a source tokenizer does not have the tags of a recipe.
+    """Raises a `ValueError` if a source tokenizer has other tags than those of a recipe.
 
-    One without any tags takes them for text, unless a model knows them as commands.
+    One without any tags takes them for text.
     """
-    tags = sorted(set(recipe.train_tag))
-    for tag in tags:
+    for tag in recipe.train_tag:
         tokenizer.check_tags(tag, "A training text")
-    ids = [tokenizer.token_to_id(tag) for tag in tags]
-    is_new = recipe.architecture == "multimodel" and recipe.init_from is None
-    if is_new and ids != [FIRST_TAG + n for n in range(len(ids))]:
+
+
+def check_commands(recipe: Recipe, translator) -> None:
+    """Raises a `ValueError` if a model has commands, and some tags of a recipe are none of them."""
+    commands = getattr(getattr(translator.model, "source_embedding", None), "commands", ())
+    ids = {tag: translator.tokenizer.token_to_id(tag) for tag in sorted(set(recipe.train_tag))}
+    if commands and not set(ids.values()) <= set(commands):
         raise ValueError(
             f"The commands of a multimodel are the first tokens of a vocabulary that was made for "
-            f"them. Received: {', '.join(tags)}, which are tokens {', '.join(map(str, ids))}. "
-            "Leave --tokenizer out."
+            f"them. Received: {', '.join(ids)}, which are tokens "
+            f"{', '.join(map(str, ids.values()))}. Leave --tokenizer out."
         )
 
 

@@ -42,6 +42,7 @@ from trainers.run_folder import (
     run_folder,
 )
 from trainers.tokenizers import (
+    check_commands,
     check_tags,
     existing_tokenizers,
     load_tokenizers,
@@ -124,6 +125,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
     with devices.scope():
         translator = make_translator(recipe, data, initial)
+        check_commands(recipe, translator)
         base = start_adapter(recipe, translator.model)
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
     translator.about |= describe_run(recipe, corpora, data)
@@ -165,7 +167,8 @@ def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> Trainin
             "Resume it with the package version that started it, or give --overwrite true to "
             "replace it."
         )
-    if data.images and data.images.fingerprint != state.metadata["run"].get("images"):
+    fingerprint = data.images and data.images.fingerprint
+    if fingerprint != state.metadata["run"].get("images", fingerprint):
         raise ValueError(
             f"{recipe.output} holds an interrupted run whose images have changed. Give it those "
             "that it had, another --output, or --overwrite true to replace it."

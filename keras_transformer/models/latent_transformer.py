@@ -174,13 +174,16 @@ class LatentTransformer(TokenModel):
             name="steps_seen",
         )
 
-    def hidden_and_scores(self, inputs, training, return_attention_scores):
-        self.check_inputs(inputs)
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
         if "target_segments" in inputs:
             raise ValueError(
                 "A LatentTransformer takes one sentence pair a row. Received: packed rows. Train "
                 "it on batches without `target_segments`."
             )
+
+    def hidden_and_scores(self, inputs, training, return_attention_scores):
+        self.check_inputs(inputs)
         memory, mask, encoder_scores = self._encode(
             inputs["source"], training, return_attention_scores
         )

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import accelerator, turns
 from tests.conftest import QUICK_TO_COMPILE, run_python
 
-TOY = ("--sizes", "toy", "--rows", "3", "--length", "5", "--steps", "2", "--matrix", "64")
+TOY = ("--sizes", "toy", "--rows", "3", "--length", "10", "--steps", "2", "--matrix", "64")
 
 
 @pytest.mark.slow
@@ -24,11 +24,11 @@ def test_ours_is_timed_on_jax_and_a_missing_engine_is_skipped_by_name(tmp_path, 
         XLA_FLAGS=QUICK_TO_COMPILE,
     )
     assert "torch-compiled is skipped: there is no torch" in printed
-    assert "toy: 3 rows of 5 + 5 tokens on cpu" in printed
+    assert "toy: 3 rows of 10 + 10 tokens on cpu" in printed
     rows = json.loads(file.read_text())
     assert [row["engine"] for row in rows] == ["keras_transformer", "keras_transformer-fused"]
     for row in rows:
-        assert row["target_tokens_per_second"] == pytest.approx(3 * 5 / row["step"])
+        assert row["target_tokens_per_second"] == pytest.approx(3 * 10 / row["step"])
         assert 0 < row["ceiling"] < 1
 
 

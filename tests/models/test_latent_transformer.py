@@ -286,10 +286,12 @@ def test_words_cannot_be_prescribed(option):
 
 
 def test_packed_rows_are_refused():
-    model, (inputs, _) = make_model(), make_batch([3])
-    segments = np.ones_like(inputs["target"])
-    with pytest.raises(ValueError, match="takes one sentence pair a row"):
-        model({**inputs, "target_segments": segments})
+    model, (inputs, labels) = make_model(), make_batch([3])
+    inputs["target_segments"] = np.ones_like(inputs["target"])
+    model.compile("sgd", kt.TokenCrossEntropy(0.0))
+    for use in (model, lambda x: model.batch_sums(x, labels, None, True)):
+        with pytest.raises(ValueError, match="takes one sentence pair a row"):
+            use(inputs)
 
 
 @pytest.mark.slow

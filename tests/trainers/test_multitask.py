@@ -142,6 +142,7 @@ def test_commands_are_tokens_of_the_vocabulary(tags, message, folder, tmp_path, 
     other = ["--tokenizer", str(tmp_path / "other.model")]
     assert main([*recipe, *QUICK, *other, "--output", str(tmp_path / "run")]) == 1
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_digits_are_read_and_split():
