@@ -8,7 +8,7 @@ from keras_transformer import Hypothesis, Translation, Translator
 from keras_transformer.__main__ import main
 from keras_transformer.translation.results import make_translation
 from tests.conftest import searches_without_xla
-from tests.translation.conftest import BYTES, forced, make_model
+from tests.translation.conftest import BYTES, LIMIT, forced, make_model
 
 COUNT = 5
 
@@ -21,8 +21,15 @@ def scorer(tokenizer):
 
 
 @pytest.fixture(scope="module")
-def found(translator, texts):
-    return translator.translate([*texts[:COUNT], " "], beam_size=4, top_beams=4)
+def short(tokenizer, texts):
+    """Texts that are translated in one part."""
+    tokens = zip(texts, tokenizer.tokenize(texts), strict=True)
+    return [text for text, ids in tokens if len(ids) < LIMIT][:COUNT]
+
+
+@pytest.fixture(scope="module")
+def found(translator, short):
+    return translator.translate([*short, " "], beam_size=4, top_beams=4)
 
 
 def expected_scores(scorer, text, hypotheses, penalty):
@@ -38,10 +45,10 @@ def expected_scores(scorer, text, hypotheses, penalty):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.0, 0.6])
-def test_the_best_comes_first_by_the_scores_of_the_other(translator, scorer, texts, found, penalty):
+def test_the_best_comes_first_by_the_scores_of_the_other(scorer, short, found, penalty):
     changed = 0
-    ranked = kt.rescore(scorer, [*texts[:COUNT], " "], found, penalty)
-    for text, before, after in zip(texts, found[:COUNT], ranked, strict=False):
+    ranked = kt.rescore(scorer, [*short, " "], found, penalty)
+    for text, before, after in zip(short, found, ranked, strict=False):
         scores = expected_scores(scorer, text, before.hypotheses, penalty)
         order = np.argsort(np.negative(scores), kind="stable")
         assert [one.text for one in after.hypotheses] == [before.hypotheses[n].text for n in order]
@@ -108,12 +115,12 @@ def in_the_folder(runs, translator, scorer, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_prints_what_the_other_chose(in_the_folder, scorer, texts, found, capsys):
+def test_the_command_prints_what_the_other_chose(in_the_folder, scorer, short, found, capsys):
     command = ["translate", "--run", "first", "--rescore", "other"]
-    ranked = kt.rescore(scorer, texts[:COUNT], found[:COUNT])
-    assert main([*command, *texts[:COUNT]]) == 0
+    ranked = kt.rescore(scorer, short, found[:COUNT])
+    assert main([*command, *short]) == 0
     assert capsys.readouterr().out.splitlines() == [" ".join(t.text.splitlines()) for t in ranked]
-    assert main([*command, "--top-beams", "2", texts[0]]) == 0
+    assert main([*command, "--top-beams", "2", short[0]]) == 0
     best = [f"1\t{one.score:.4f}\t{one.text}" for one in ranked[0].hypotheses[:2]]
     assert capsys.readouterr().out.splitlines() == best
 
@@ -130,10 +137,10 @@ def test_a_file_knows_which_run_chose(in_the_folder, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_evaluate_compares_what_the_other_chose(
-    in_the_folder, scorer, texts, found, tmp_path, capsys
+    in_the_folder, scorer, short, found, tmp_path, capsys
 ):
-    ranked = kt.rescore(scorer, texts[:COUNT], found[:COUNT])
-    for name, lines in (("s", texts[:COUNT]), ("r", [one.text for one in ranked])):
+    ranked = kt.rescore(scorer, short, found[:COUNT])
+    for name, lines in (("s", short), ("r", [one.text for one in ranked])):
         (tmp_path / name).write_text("".join(f"{' '.join(line.splitlines())}\n" for line in lines))
     command = ["evaluate", "--run", "first", "--source", str(tmp_path / "s")]
     command += ["--reference", str(tmp_path / "r")]
