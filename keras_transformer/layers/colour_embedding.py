@@ -30,6 +30,9 @@ class ColourEmbedding(GridEmbedding):
             block by block; `None` means row by row.
         dropout_rate: Float. Fraction of the sum to drop during training.
         num_mixtures: Integer. Number of components of the mixture.
+        enlarged_shape: Tuple of three integers, the shape of the image that a decoder draws from
+            this one: places are then those of the colour read, not of the one that comes, in the
+            grid of that image. `None` means that this image is drawn.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`, starting with the start of an image.
@@ -61,10 +64,11 @@ class ColourEmbedding(GridEmbedding):
         query_shape=None,
         dropout_rate=0.0,
         num_mixtures=10,
+        enlarged_shape=None,
         **kwargs,
     ):
         sizes = (image_shape, d_model, num_levels, num_classes, query_shape, dropout_rate)
-        super().__init__(*sizes, **kwargs)
+        super().__init__(*sizes, enlarged_shape, **kwargs)
         channels = self.image_shape[2]
         if channels not in (1, 3) or num_mixtures < 1:
             raise ValueError(

@@ -15,18 +15,25 @@ class GridEmbedding(Layer):
     An image is a grid of cells, which are generated one after the other. Ids are 0 for padding; 1
     for the start of an image, or 1 to `num_classes` for that of an image of a class; then cells,
     from `first_cell` on. A subclass defines `grid`, `cell_vectors` and `cell_ids`.
+
+    A position has the place of the cell that is predicted. With `enlarged_shape` nothing is: the
+    image is read, to draw one of that shape, and a position has the place of its own cell, in
+    cells of the other image.
     """
 
     def __init__(
-        self, image_shape, d_model, num_levels, num_classes, query_shape, dropout_rate, **kwargs
+        self,
+        image_shape,
+        d_model,
+        num_levels,
+        num_classes,
+        query_shape,
+        dropout_rate,
+        enlarged_shape=None,
+        **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = tuple(image_shape) if isinstance(image_shape, list | tuple) else ()
-        if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-            raise ValueError(
-                "`image_shape` must be three integers of at least 1: rows, columns and channels. "
-                f"Received: image_shape={image_shape}"
-            )
+        shape = _checked_shape("image_shape", image_shape)
         if d_model < 4 or d_model % 2:
             raise ValueError(f"`d_model` must be even, and at least 4. Received: d_model={d_model}")
         if num_levels < 2 or num_classes < 0:
@@ -43,6 +50,10 @@ class GridEmbedding(Layer):
         self.first_cell = 1 + max(1, num_classes)
         blocks = LocalAttention2D(self.grid, self.query_shape or self.grid, (0, 0))
         self.order = blocks.generation_order()
+        self.enlarged_shape, self.places = None, self.order
+        if enlarged_shape is not None:
+            self.enlarged_shape = _checked_shape("enlarged_shape", enlarged_shape)
+            self.places = self._enlarged_places()
         self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy)
 
     @property
@@ -91,11 +102,21 @@ class GridEmbedding(Layer):
                     f"Received: ids of shape {tuple(ids.shape)}"
                 )
             positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
-        place = ops.take(self.order, ops.clip(positions, 0, cells - 1), axis=0)
+        first = 0 if self.enlarged_shape is None else 1  # position of the first cell
+        place = ops.take(self.places, ops.clip(positions - first, 0, cells - 1), axis=0)
         half = self.d_model // 2
         parts = [sinusoids(place[..., axis], half, "t2t") for axis in (0, 1)]
         x = self.cell_vectors(ids, positions) + ops.concatenate(parts, axis=-1)
         return self.dropout(ops.cast(x, self.compute_dtype))
+
+    def _enlarged_places(self):
+        """Returns the row and the column of each cell in the grid of the enlarged image."""
+        (rows, columns, _), (more_rows, more_columns, _) = self.image_shape, self.enlarged_shape
+        cells = self.grid[1] // columns  # of a pixel
+        row, (column, cell) = self.order[:, 0], np.divmod(self.order[:, 1], cells)
+        row = (row + 0.5) * more_rows / rows - 0.5  # the middle of the pixels that it stands for
+        column = (column + 0.5) * more_columns / columns - 0.5
+        return np.stack([row, column * cells + cell], axis=-1).astype("float32")
 
     def check_images(self, images, classes):
         """Returns the start id of each image; raises a ValueError if something does not fit."""
@@ -144,4 +165,16 @@ class GridEmbedding(Layer):
             "num_classes": self.num_classes,
             "query_shape": None if self.query_shape is None else list(self.query_shape),
             "dropout_rate": self.dropout_rate,
+            "enlarged_shape": self.enlarged_shape and list(self.enlarged_shape),
         }
+
+
+def _checked_shape(name, value):
+    """Returns the shape of an image as a tuple; raises a ValueError if it is none."""
+    shape = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(
+            f"`{name}` must be three integers of at least 1: rows, columns and channels. "
+            f"Received: {name}={value}"
+        )
+    return shape

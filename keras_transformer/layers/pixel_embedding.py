@@ -32,6 +32,9 @@ class PixelEmbedding(GridEmbedding):
         query_shape: Tuple of two integers, those of `LocalAttention2D`, to generate the cells block
             by block; `None` means row by row.
         dropout_rate: Float. Fraction of the sum to drop during training.
+        enlarged_shape: Tuple of three integers, the shape of the image that a decoder draws from
+            this one: places are then those of the intensity read, not of the one that comes, in the
+            grid of that image. `None` means that this image is drawn.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`, starting with the start of an image.
@@ -62,10 +65,11 @@ class PixelEmbedding(GridEmbedding):
         num_classes=0,
         query_shape=None,
         dropout_rate=0.0,
+        enlarged_shape=None,
         **kwargs,
     ):
         sizes = (image_shape, d_model, num_levels, num_classes, query_shape, dropout_rate)
-        super().__init__(*sizes, **kwargs)
+        super().__init__(*sizes, enlarged_shape, **kwargs)
         self.vocabulary_size = self.first_cell + num_levels
         self.tokens = keras.layers.Embedding(
             self.first_cell + self.image_shape[2] * num_levels,

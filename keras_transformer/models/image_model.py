@@ -112,7 +112,8 @@ def create_enlarging_model(
     """Returns an `EncoderDecoder` that draws images, given small ones.
 
     Section 4.3 in [Parmar et al., 2018](https://arxiv.org/abs/1802.05751). The encoder reads all
-    of a small image; each block of the decoder attends to it, too.
+    of a small image; each block of the decoder attends to it, too. Its intensities have places in
+    the grid of the large one, so that those of the same place are easily found.
 
     Args:
         small_shape: Tuple of three integers: rows, columns and channels of a small image.
@@ -148,7 +149,7 @@ def create_enlarging_model(
     sizes = _Sizes(num_layers, d_model, num_heads, d_ff, dropout_rate, norm, dtype)
     view = _View(attention, block_length, tuple(query_shape), tuple(memory_flange))
     kind = (output, num_mixtures, num_levels, 0)
-    source = _embedding(small_shape, sizes, _View("full"), *kind)
+    source = _embedding(small_shape, sizes, _View("full"), *kind, enlarged_shape=image_shape)
     target = _embedding(image_shape, sizes, view, *kind)
     blocks = [
         EncoderBlock(d_model, num_heads, d_ff, dropout_rate, norm, dtype=dtype)
@@ -180,7 +181,9 @@ class _View(NamedTuple):
     memory_flange: tuple = ()
 
 
-def _embedding(image_shape, sizes, view, output, num_mixtures, num_levels, num_classes):
+def _embedding(
+    image_shape, sizes, view, output, num_mixtures, num_levels, num_classes, enlarged_shape=None
+):
     """Returns the embedding of images.
 
     Raises:
@@ -193,10 +196,11 @@ def _embedding(image_shape, sizes, view, output, num_mixtures, num_levels, num_c
     if output not in OUTPUTS:
         raise ValueError(f"`output` must be one of {', '.join(OUTPUTS)}. Received: {output!r}")
     blocks = view.query_shape if view.attention == "local_2d" else None
-    options = (image_shape, sizes.d_model, num_levels, num_classes, blocks, sizes.dropout_rate)
+    sizes_of_images = (image_shape, sizes.d_model, num_levels, num_classes, blocks)
+    options = {"enlarged_shape": enlarged_shape, "dtype": sizes.dtype}
     if output == "mixture":
-        return ColourEmbedding(*options, num_mixtures, dtype=sizes.dtype)
-    return PixelEmbedding(*options, dtype=sizes.dtype)
+        return ColourEmbedding(*sizes_of_images, sizes.dropout_rate, num_mixtures, **options)
+    return PixelEmbedding(*sizes_of_images, sizes.dropout_rate, **options)
 
 
 def _decoder(embedding, sizes, view, cross_attention):

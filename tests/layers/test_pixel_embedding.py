@@ -49,6 +49,24 @@ def test_steps_equal_the_whole(embedding):
         np.testing.assert_allclose(step[:, 0], whole[:, t], atol=1e-6)
 
 
+@pytest.mark.parametrize("larger", [(12, 10, 2), (6, 5, 2), (7, 11, 2)])
+def test_a_read_image_has_the_places_of_the_pixels_that_it_stands_for(larger):
+    """Each intensity is read at its own place, in the middle of those of the larger image."""
+    embedding = kt.PixelEmbedding(SHAPE, D, LEVELS, enlarged_shape=larger)
+    embedding.build()
+    randomize(embedding)
+    ids = embedding.read(images(2))
+    table, found = np.array(embedding.tokens.embeddings), np.array(embedding(ids))
+    for t in range(1, LENGTH + 1):
+        row, (column, channel) = (t - 1) // 10, divmod((t - 1) % 10, 2)
+        below, above = (n * larger[0] / 3 for n in (row, row + 1))  # its edges
+        left, right = (n * larger[1] / 5 for n in (column, column + 1))
+        middle = (below + above - 1) / 2, (left + right - 1) / 2 * 2 + channel
+        place = np.concatenate([waves([middle[0]], 6), waves([middle[1]], 6)], axis=-1)[0]
+        index = ids[0, t] + LEVELS * ((t - 1) % 2)
+        np.testing.assert_allclose(found[0, t], table[index] * D**0.5 + place, atol=1e-4)
+
+
 def test_at_first_every_intensity_costs_eight_bits():
     """Exactly, and no other id has any probability."""
     embedding = kt.PixelEmbedding((4, 4, 3), D)
@@ -117,6 +135,7 @@ def test_blocks_are_generated_one_after_the_other():
         ({"num_levels": 1}, "Received: num_levels=1, num_classes=0"),
         ({"num_classes": -1}, "Received: num_levels=7, num_classes=-1"),
         ({"query_shape": (2,)}, "must be two integers"),
+        ({"enlarged_shape": 4}, "`enlarged_shape` must be three integers.*enlarged_shape=4"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
