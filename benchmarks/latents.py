@@ -87,6 +87,8 @@ def train_all(settings, arguments):
     names = ("bits", *others, "halvings", "startup_steps")
     options = {name: getattr(arguments, name) for name in names}
     settings = settings | {"architecture": "latent", "architecture_options": options}
+    settings |= {"norm": arguments.norm} if arguments.norm else {}
+    settings |= {"epochs": arguments.latent_epochs} if arguments.latent_epochs else {}
     train(arguments, LATENT, settings)
     translations = arguments.output.resolve() / "teacher.target"
     command = [sys.executable, "-m", "keras_transformer", "translate", "--resume"]
@@ -229,6 +231,8 @@ def parse(arguments):
     for side in SIDES:
         option(f"--test-{side}", help="one sentence per line, plain or .gz")
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
+    option("--latent-epochs", type=int, default=0, help="the same, of the models of latents alone")
+    option("--norm", choices=("post", "pre"), help="of the models of latents, not the recipe's")
     option("--bottleneck", choices=("quantizer", "hashing"), default="quantizer")
     option("--bits", type=int, default=14, help="of a code")
     option("--num-slices", type=int, default=2, help="codebooks of a quantizer")
