@@ -510,5 +510,5 @@ display(attention_figure(Attention([f"word {i}" for i in range(6)], relative_sco
 # In the figure one head goes from each word to the one before it.
 #
 # From here: `keras_transformer/layers/attention.py` is attention as the package has it,
-# with its three hooks, and the guided tour in `docs/architecture.md` says what to read
+# with its hooks, and the guided tour in `docs/architecture.md` says what to read
 # next.

@@ -502,6 +502,11 @@ ROWS = {
     ),
     "fused attention": LayerRow(lambda dtype: attention(dtype, kt.FusedAttention)),
     "attention with linear biases": LayerRow(lambda dtype: attention(dtype, kt.LinearBias)),
+    "attention with biases in two dimensions": LayerRow(
+        lambda dtype: attention(
+            dtype, lambda dtype: kt.GridBias((5, 5, 1), (5, 5, 1), (2, 2), dtype=dtype)
+        )
+    ),
     "local attention": LayerRow(local),
     "local attention, no block before": LayerRow(lambda dtype: local(dtype, 2, 0)),
     "local attention, three blocks before, rotated": LayerRow(

@@ -279,6 +279,7 @@ CASES = {
     "RelativeAttention of keys alone": _attention(kt.RelativeAttention, 3, values=False),
     "DistanceBias": _attention(kt.DistanceBias, 8, 7),
     "LinearBias": _attention(kt.LinearBias),
+    "GridBias": _attention(kt.GridBias, (6, 4, 1), (3, 2, 1)),
     "FusedAttention": _attention(kt.FusedAttention),
     "DotProductAttention": _attention(kt.DotProductAttention),
     "LocalAttention": _attention_in_itself(

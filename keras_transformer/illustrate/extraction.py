@@ -184,12 +184,13 @@ def _added_by(attention, query, key, value, causal) -> dict:
     query, key, value = (ops.cast(heads, "float32") for heads in (query, key, value))
     standard, positions = DotProductAttention(), np.arange(query.shape[2])
     rows, columns = positions[None, :, None], positions[None, None, :]
-    distances = ops.convert_to_tensor(columns - rows)
+    rows, columns = ops.convert_to_tensor(rows), ops.convert_to_tensor(columns)
+    distances = attention.distances(rows, columns)
     logits = attention.logits(scale(query), key, distances)
     biases = ops.cast(logits - standard.logits(scale(query), key, distances), "float32")
-    seen = attention.sees(ops.convert_to_tensor(rows), ops.convert_to_tensor(columns))
+    seen = attention.sees(rows, columns)
     if causal:
-        before = ops.convert_to_tensor(columns <= rows)
+        before = columns <= rows
         seen = before if seen is None else ops.logical_and(seen, before)
     if seen is not None:
         biases = ops.where(seen[:, None], biases, -np.inf)

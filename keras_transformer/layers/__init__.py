@@ -24,6 +24,7 @@ from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
 from keras_transformer.layers.feed_forward_block import FeedForwardBlock
 from keras_transformer.layers.fused_attention import FusedAttention
+from keras_transformer.layers.grid_bias import GridBias
 from keras_transformer.layers.grouped_dense import GroupedDense
 from keras_transformer.layers.local_attention import LocalAttention
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
@@ -73,6 +74,7 @@ __all__ = [
     "FeedForward",
     "FeedForwardBlock",
     "FusedAttention",
+    "GridBias",
     "GroupedDense",
     "ImageModality",
     "InputOutputMixer",

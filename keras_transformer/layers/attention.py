@@ -77,13 +77,14 @@ def masked_softmax(logits, mask=None):
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class DotProductAttention(Layer):
-    """Scaled dot-product attention as a part of `MultiHeadAttention`, with four hooks.
+    """Scaled dot-product attention as a part of `MultiHeadAttention`, with five hooks.
 
     Computes the same as `dot_product_attention`. A subclass changes how positions relate to each
     other by overriding one or several of
 
     - `logits(query, key, distances)`: the logits before the softmax,
     - `mix(scores, value, distances)`: the weighted sums of the values,
+    - `distances(positions, key_positions)`: how far keys are from queries,
     - `sees(positions, key_positions)`: which keys are seen, in addition to the mask,
     - `look_behind()`: how far a decoding step looks back at most, if that is less than all.
 
@@ -132,6 +133,13 @@ class DotProductAttention(Layer):
         """Returns the sums of the values, `(B, H, T, K)`, weighted by scores, `(B, H, T, S)`."""
         return grouped_matmul(scores, value)
 
+    def distances(self, positions, key_positions):
+        """Returns the distances that the other hooks get, `(B or 1, T, S)`.
+
+        `positions` has shape `(B or 1, T, 1)` and `key_positions` `(B or 1, 1, S)`.
+        """
+        return ops.subtract(key_positions, positions)
+
     def sees(self, positions, key_positions):
         """Returns which keys may be seen: a boolean tensor `(B or 1, T, S)`; `None` means all.
 
@@ -167,7 +175,7 @@ class DotProductAttention(Layer):
     ):
         positions = _or_all(positions, query)[:, :, None]
         key_positions = _or_all(key_positions, key)[:, None, :]
-        distances = ops.subtract(key_positions, positions)
+        distances = self.distances(positions, key_positions)
         attention_mask = expand_mask(attention_mask, ops.shape(query)[2])
         seen = self.sees(positions, key_positions)
         if seen is not None:

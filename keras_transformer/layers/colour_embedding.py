@@ -30,9 +30,9 @@ class ColourEmbedding(GridEmbedding):
             block by block; `None` means row by row.
         dropout_rate: Float. Fraction of the sum to drop during training.
         num_mixtures: Integer. Number of components of the mixture.
-        enlarged_shape: Tuple of three integers, the shape of the image that a decoder draws from
-            this one: places are then those of the colour read, not of the one that comes, in the
-            grid of that image. `None` means that this image is drawn.
+        enlarged_shape: Tuple of three integers: the shape of the image that a decoder draws from
+            this one. The layer then embeds the colours of a given image, without a start, at
+            their own places, in the grid of the other image. `None` means that this one is drawn.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`, starting with the start of an image.

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.grid_places import cell_places
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
 from keras_transformer.layers.position_encoders import sinusoids
@@ -17,8 +18,8 @@ class GridEmbedding(Layer):
     from `first_cell` on. A subclass defines `grid`, `cell_vectors` and `cell_ids`.
 
     A position has the place of the cell that is predicted. With `enlarged_shape` nothing is: the
-    image is read, to draw one of that shape, and a position has the place of its own cell, in
-    cells of the other image.
+    image is read, without a start, to draw one of that shape, and a position has the place of its
+    own cell, in cells of the other image.
     """
 
     def __init__(
@@ -50,10 +51,12 @@ class GridEmbedding(Layer):
         self.first_cell = 1 + max(1, num_classes)
         blocks = LocalAttention2D(self.grid, self.query_shape or self.grid, (0, 0))
         self.order = blocks.generation_order()
-        self.enlarged_shape, self.places = None, self.order
         if enlarged_shape is not None:
-            self.enlarged_shape = _checked_shape("enlarged_shape", enlarged_shape)
-            self.places = self._enlarged_places()
+            enlarged_shape = _checked_shape("enlarged_shape", enlarged_shape)
+        self.enlarged_shape = enlarged_shape
+        cells = self.grid[1] // shape[1]  # of a pixel
+        places = cell_places(shape, cells, self.query_shape, enlarged_shape)
+        self.places = places[:, :2] * [1, cells] + places[:, 2:] * [0, 1]
         self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy)
 
     @property
@@ -70,7 +73,8 @@ class GridEmbedding(Layer):
         """Returns what is embedded at each position, float32 `(B, T, d_model)`.
 
         Args:
-            ids: Integer tensor of shape `(B, T)`: the start, and the cells before each position.
+            ids: Integer tensor of shape `(B, T)`: the start, and the cells before each position; of
+                an image that is read, its cells.
             positions: Integer tensor that broadcasts to `(B, T)`.
         """
         raise NotImplementedError
@@ -80,7 +84,9 @@ class GridEmbedding(Layer):
         raise NotImplementedError
 
     def read(self, images, classes=None):
-        """Returns the start and all cells of images, int32 `(B, cells + 1)`: what an encoder reads.
+        """Returns the start and all cells of images, int32 `(B, cells + 1)`.
+
+        With `enlarged_shape` only the cells, `(B, cells)`: what an encoder reads.
 
         Args:
             images: Integer array of shape `(B, h, w, C)`, intensities.
@@ -91,6 +97,8 @@ class GridEmbedding(Layer):
         """
         images = np.asarray(images)
         starts = self.check_images(images, classes)
+        if self.enlarged_shape is not None:
+            return self.cell_ids(images)
         return np.concatenate([starts[:, None], self.cell_ids(images)], axis=1)
 
     def call(self, ids, positions=None):
@@ -102,21 +110,11 @@ class GridEmbedding(Layer):
                     f"Received: ids of shape {tuple(ids.shape)}"
                 )
             positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
-        first = 0 if self.enlarged_shape is None else 1  # position of the first cell
-        place = ops.take(self.places, ops.clip(positions - first, 0, cells - 1), axis=0)
+        place = ops.take(self.places, ops.clip(positions, 0, cells - 1), axis=0)
         half = self.d_model // 2
         parts = [sinusoids(place[..., axis], half, "t2t") for axis in (0, 1)]
         x = self.cell_vectors(ids, positions) + ops.concatenate(parts, axis=-1)
         return self.dropout(ops.cast(x, self.compute_dtype))
-
-    def _enlarged_places(self):
-        """Returns the row and the column of each cell in the grid of the enlarged image."""
-        (rows, columns, _), (more_rows, more_columns, _) = self.image_shape, self.enlarged_shape
-        cells = self.grid[1] // columns  # of a pixel
-        row, (column, cell) = self.order[:, 0], np.divmod(self.order[:, 1], cells)
-        row = (row + 0.5) * more_rows / rows - 0.5  # the middle of the pixels that it stands for
-        column = (column + 0.5) * more_columns / columns - 0.5
-        return np.stack([row, column * cells + cell], axis=-1).astype("float32")
 
     def check_images(self, images, classes):
         """Returns the start id of each image; raises a ValueError if something does not fit."""

@@ -32,9 +32,9 @@ class PixelEmbedding(GridEmbedding):
         query_shape: Tuple of two integers, those of `LocalAttention2D`, to generate the cells block
             by block; `None` means row by row.
         dropout_rate: Float. Fraction of the sum to drop during training.
-        enlarged_shape: Tuple of three integers, the shape of the image that a decoder draws from
-            this one: places are then those of the intensity read, not of the one that comes, in the
-            grid of that image. `None` means that this image is drawn.
+        enlarged_shape: Tuple of three integers: the shape of the image that a decoder draws from
+            this one. The layer then embeds the intensities of a given image, without a start, at
+            their own places, in the grid of the other image. `None` means that this one is drawn.
 
     Call arguments:
         ids: Integer tensor of shape `(B, T)`, starting with the start of an image.
@@ -94,8 +94,9 @@ class PixelEmbedding(GridEmbedding):
 
     def cell_vectors(self, ids, positions):
         channels = self.order[:, 1] % self.image_shape[2]
-        before = ops.take(channels, ops.clip(positions - 1, 0, len(channels) - 1), axis=0)
-        rows = ops.where(ids < self.first_cell, ids, ids + self.num_levels * before)
+        cell = positions - 1 if self.enlarged_shape is None else positions  # the one that is read
+        channel = ops.take(channels, ops.clip(cell, 0, len(channels) - 1), axis=0)
+        rows = ops.where(ids < self.first_cell, ids, ids + self.num_levels * channel)
         return ops.cast(self.tokens(rows), "float32") * self.d_model**0.5
 
     def logits(self, hidden, output_weights=None):

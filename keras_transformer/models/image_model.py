@@ -9,6 +9,7 @@ from keras_transformer.layers import (
     DecoderBlock,
     DotProductAttention,
     EncoderBlock,
+    GridBias,
     LocalAttention,
     LocalAttention2D,
     PixelEmbedding,
@@ -112,8 +113,8 @@ def create_enlarging_model(
     """Returns an `EncoderDecoder` that draws images, given small ones.
 
     Section 4.3 in [Parmar et al., 2018](https://arxiv.org/abs/1802.05751). The encoder reads all
-    of a small image; each block of the decoder attends to it, too. Its intensities have places in
-    the grid of the large one, so that those of the same place are easily found.
+    of a small image; each block of the decoder attends to it, too. Unlike in the paper, this
+    attention prefers what is near in the image (`GridBias`).
 
     Args:
         small_shape: Tuple of three integers: rows, columns and channels of a small image.
@@ -157,6 +158,11 @@ def create_enlarging_model(
     ]
     encoder = EncoderStack(blocks, _final(sizes), dtype=dtype)
     decoder = _decoder(target, sizes, view, True)
+    cells = target.grid[1] // target.image_shape[1]
+    for block in decoder.blocks:
+        block.cross_attention.attention = GridBias(
+            target.image_shape, source.image_shape, target.query_shape, cells, dtype=dtype
+        )
     return EncoderDecoder(source, target, encoder, decoder, dtype=dtype)
 
 

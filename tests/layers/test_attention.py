@@ -14,6 +14,7 @@ ATTENTIONS = {
     "RelativeAttention": lambda: kt.RelativeAttention(2),
     "DistanceBias": lambda: kt.DistanceBias(8, 7),
     "FusedAttention": lambda: kt.FusedAttention(),
+    "GridBias": lambda: kt.GridBias((2, 4, 1), (2, 4, 1)),
     "LinearBias": lambda: kt.LinearBias(),
     "LocalAttention": lambda: kt.LocalAttention(2),
     "LocalAttention2D": lambda: kt.LocalAttention2D((3, 5), (2, 2), (1, 1)),

@@ -57,13 +57,14 @@ def test_a_read_image_has_the_places_of_the_pixels_that_it_stands_for(larger):
     randomize(embedding)
     ids = embedding.read(images(2))
     table, found = np.array(embedding.tokens.embeddings), np.array(embedding(ids))
-    for t in range(1, LENGTH + 1):
-        row, (column, channel) = (t - 1) // 10, divmod((t - 1) % 10, 2)
+    assert ids.shape == (2, LENGTH)
+    for t in range(LENGTH):
+        row, (column, channel) = t // 10, divmod(t % 10, 2)
         below, above = (n * larger[0] / 3 for n in (row, row + 1))  # its edges
         left, right = (n * larger[1] / 5 for n in (column, column + 1))
         middle = (below + above - 1) / 2, (left + right - 1) / 2 * 2 + channel
         place = np.concatenate([waves([middle[0]], 6), waves([middle[1]], 6)], axis=-1)[0]
-        index = ids[0, t] + LEVELS * ((t - 1) % 2)
+        index = ids[0, t] + LEVELS * channel
         np.testing.assert_allclose(found[0, t], table[index] * D**0.5 + place, atol=1e-4)
 
 
