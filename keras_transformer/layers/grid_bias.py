@@ -31,13 +31,13 @@ class GridBias(LinearBias):
     Returns:
         As `DotProductAttention`.
 
-    Example: Of four pixels each sees its own one of two best.
+    Example: Each of four pixels sees the nearer one of two a little better.
 
     >>> x, y = keras.ops.zeros((1, 1, 4, 3)), keras.ops.zeros((1, 1, 2, 3))
     >>> layer = GridBias(image_shape=(1, 4, 1), small_shape=(1, 2, 1))
     >>> _, scores = layer(x, y, y, return_attention_scores=True)
     >>> [round(float(score), 4) for score in scores[0, 0, :, 0]]
-    [0.502, 0.502, 0.498, 0.498]
+    [0.502, 0.501, 0.499, 0.498]
     """
 
     def __init__(self, image_shape, small_shape, query_shape=None, cells=1, **kwargs):

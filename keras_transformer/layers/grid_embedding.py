@@ -56,7 +56,8 @@ class GridEmbedding(Layer):
         self.enlarged_shape = enlarged_shape
         cells = self.grid[1] // shape[1]  # of a pixel
         places = cell_places(shape, cells, self.query_shape, enlarged_shape)
-        self.places = places[:, :2] * [1, cells] + places[:, 2:] * [0, 1]
+        row, column, cell = places.T
+        self.places = np.stack([row, column * cells + cell], axis=-1)
         self.dropout = Dropout(dropout_rate, dtype=self.dtype_policy)
 
     @property
