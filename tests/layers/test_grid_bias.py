@@ -16,7 +16,7 @@ def middle(index, count, of):
 
 
 def biases(layer, query, key):
-    """What a layer adds to the logits of positions, `(H, T, S)`."""
+    """The difference to the logits of the standard attention, `(H, T, S)`."""
     q, k = random(1, H, query, K), random(1, H, key, K, seed=2)
     layer.build(q.shape)
     places = np.arange(query)[None, :, None], np.arange(key)[None, None]
