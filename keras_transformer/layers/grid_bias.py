@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers.distance_bias import LinearBias
-from keras_transformer.layers.grid_places import cell_places
+from keras_transformer.layers.grid_places import cell_places, checked_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -31,6 +31,9 @@ class GridBias(LinearBias):
     Returns:
         As `DotProductAttention`.
 
+    Raises:
+        ValueError: If a shape is none.
+
     Example: Each of four pixels sees the nearer one of two a little better.
 
     >>> x, y = keras.ops.zeros((1, 1, 4, 3)), keras.ops.zeros((1, 1, 2, 3))
@@ -42,8 +45,8 @@ class GridBias(LinearBias):
 
     def __init__(self, image_shape, small_shape, query_shape=None, cells=1, **kwargs):
         super().__init__(**kwargs)
-        self.image_shape = tuple(image_shape)
-        self.small_shape = tuple(small_shape)
+        self.image_shape = checked_shape("image_shape", image_shape)
+        self.small_shape = checked_shape("small_shape", small_shape)
         self.query_shape = None if query_shape is None else tuple(query_shape)
         self.cells = cells
         self._places = cell_places(self.image_shape, cells, self.query_shape)[:, :2]

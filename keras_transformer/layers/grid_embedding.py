@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_transformer.layers.dropout import Dropout
-from keras_transformer.layers.grid_places import cell_places
+from keras_transformer.layers.grid_places import cell_places, checked_shape
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.local_attention_2d import LocalAttention2D
 from keras_transformer.layers.position_encoders import sinusoids
@@ -34,7 +34,7 @@ class GridEmbedding(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        shape = _checked_shape("image_shape", image_shape)
+        shape = checked_shape("image_shape", image_shape)
         if d_model < 4 or d_model % 2:
             raise ValueError(f"`d_model` must be even, and at least 4. Received: d_model={d_model}")
         if num_levels < 2 or num_classes < 0:
@@ -52,7 +52,7 @@ class GridEmbedding(Layer):
         blocks = LocalAttention2D(self.grid, self.query_shape or self.grid, (0, 0))
         self.order = blocks.generation_order()
         if enlarged_shape is not None:
-            enlarged_shape = _checked_shape("enlarged_shape", enlarged_shape)
+            enlarged_shape = checked_shape("enlarged_shape", enlarged_shape)
         self.enlarged_shape = enlarged_shape
         cells = self.grid[1] // shape[1]  # of a pixel
         places = cell_places(shape, cells, self.query_shape, enlarged_shape)
@@ -166,14 +166,3 @@ class GridEmbedding(Layer):
             "dropout_rate": self.dropout_rate,
             "enlarged_shape": self.enlarged_shape and list(self.enlarged_shape),
         }
-
-
-def _checked_shape(name, value):
-    """Returns the shape of an image as a tuple; raises a ValueError if it is none."""
-    shape = tuple(value) if isinstance(value, list | tuple) else ()
-    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(
-            f"`{name}` must be three integers of at least 1: rows, columns and channels. "
-            f"Received: {name}={value}"
-        )
-    return shape

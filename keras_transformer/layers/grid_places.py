@@ -32,3 +32,14 @@ def cell_places(image_shape, cells, query_shape=None, enlarged_shape=None):
     row = (row + 0.5) * (more_rows / rows) - 0.5
     column = (column + 0.5) * (more_columns / columns) - 0.5
     return np.stack([row, column, cell], axis=-1).astype("float32")
+
+
+def checked_shape(name, value):
+    """Returns the shape of an image as a tuple; raises a ValueError if it is none."""
+    shape = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(
+            f"`{name}` must be three integers of at least 1: rows, columns and channels. "
+            f"Received: {name}={value}"
+        )
+    return shape

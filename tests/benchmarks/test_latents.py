@@ -40,13 +40,16 @@ def test_all_systems_are_compared(folder, capsys):
     options = ["--output", str(folder / "out"), "--config", str(folder / "recipe.yaml")]
     options += ["--data-folder", str(folder), "--test-source", "test.source"]
     options += ["--test-target", "test.target", "--candidates", "3", "--single", "2"]
-    main([*options, "--repeats", "1"])
+    main([*options, "--repeats", "1", "--epochs", "3", "--latent-epochs", "5", "--norm", "pre"])
     printed = capsys.readouterr().out
     assert printed.count("is finished") == 3
     assert len((folder / "out" / "teacher.target").read_text().splitlines()) == 11
     taught = yaml.safe_load((folder / "out" / "latent_taught.yaml").read_text())
     assert taught["train_target"] == str(folder / "out" / "teacher.target")
     assert taught["train_source"] == str(folder / "train.source")
+    assert (taught["epochs"], taught["norm"]) == (5, "pre")
+    teacher = yaml.safe_load((folder / "out" / "teacher.yaml").read_text())
+    assert (teacher["epochs"], "norm" in teacher) == (3, False)
     results = json.loads((folder / "out" / "results.json").read_text())
     assert list(results) == [
         "teacher, greedy", "teacher, 4 beams", "latent", "latent, 3 rescored", "latent, taught",

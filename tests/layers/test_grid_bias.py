@@ -40,6 +40,11 @@ def test_what_it_subtracts_is_the_distance_of_the_pixels_times_the_slopes(channe
             np.testing.assert_allclose(found[:, t, s], [-(2**-4) * far, -(2**-8) * far], atol=1e-5)
 
 
+def test_what_is_no_shape_is_refused():
+    with pytest.raises(ValueError, match=r"`small_shape` must be three integers.*=\(2, 3\)"):
+        kt.GridBias((4, 6, 1), (2, 3))
+
+
 def test_of_equal_keys_the_nearest_has_the_highest_score():
     """So the mean of what is seen follows the small image before anything is learned."""
     layer = kt.GridBias((8, 8, 1), (2, 2, 1))

@@ -50,6 +50,27 @@ def test_a_cell_depends_on_those_generated_before(attention):
         assert seen.mean() < 0.5
 
 
+@pytest.mark.parametrize("output", ["categorical", "mixture"])
+@pytest.mark.parametrize("attention", KINDS)
+def test_a_model_that_enlarges_first_looks_at_the_same_place(attention, output):
+    """Queries of 0 leave what the places alone prefer; a mixture has one cell for each pixel."""
+    options = {"num_levels": LEVELS, "output": output, "attention": attention, **KINDS[attention]}
+    model = kt.create_enlarging_model((2, 2, 3), (6, 4, 3), **SIZES, **options)
+    model.build()
+    for block in model.decoder.blocks:
+        kernel = block.cross_attention.query_projection.kernel
+        kernel.assign(ops.zeros_like(kernel))
+    small, large = np.zeros((1, 2, 2, 3), "int32"), np.zeros((1, 6, 4, 3), "int32")
+    target, _ = model.target_embedding.to_ids(large)
+    inputs = {"source": model.source_embedding.read(small), "target": target}
+    _, scores = model(inputs, return_attention_scores=True)
+    cells = 3 if output == "categorical" else 1
+    rows, columns = (model.target_embedding.order // [3, 2 * cells]).T  # of the small image
+    for of_layer in scores["cross"]:
+        best = np.array(of_layer)[0].argmax(axis=-1) // cells  # heads, then places
+        np.testing.assert_array_equal(best, np.tile(rows * 2 + columns, (2, 1)))
+
+
 @pytest.mark.parametrize("attention", KINDS)
 def test_a_layer_sees_the_cells_around(attention):
     """In one layer: all before; the block and the one before it; the block and its flange."""
