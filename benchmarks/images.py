@@ -246,7 +246,7 @@ def parse(arguments):
     option("--data", type=Path, required=True, help="folder of idx files, grey")
     option("--output", type=Path, required=True, help="folder for recipes, runs and results")
     option("--config", type=Path, default=RECIPE, help="recipe of all models")
-    option("--attentions", nargs="+", choices=ATTENTIONS, default=list(ATTENTIONS))
+    option("--attentions", nargs="*", choices=ATTENTIONS, default=list(ATTENTIONS))
     option("--enlarge", type=int, default=4, help="factor; 0 trains no such model")
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
     option("--images", type=int, default=0, help="number of test images; 0 takes all")
