@@ -1,14 +1,18 @@
 """Data of a run: text that is filtered, tokenized, cached on disk and split for the devices."""
 
-import math
 import re
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.option_checks import WITHOUT_ROWS
 from trainers.recipe import Recipe
 from trainers.task_images import open_images
 from trainers.tokenizers import load_tokenizers, save_tokenizers, train_tokenizers
+from trainers.training_batches import (
+    corpus_weights,
+    make_training_batches,
+    model_sizes,
+    parts_per_batch,
+)
 
 
 class Data(NamedTuple):
@@ -30,7 +34,9 @@ class Data(NamedTuple):
         return texts if self.images is None else self.images.train.beside(texts, step)
 
 
-def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path) -> Data:
+def prepare_data(
+    recipe: Recipe, corpora, tokenizers: tuple | None, devices, output: Path, model=None
+) -> Data:
     """Prepares the data of a run.
 
     With several workers, the chief trains the tokenizers and fills the token cache; the other
@@ -42,6 +48,7 @@ def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, out
         tokenizers: Tokenizers of source and target, or `None` to train them.
         devices: `Devices`.
         output: Run folder.
+        model: The model that is trained, or `None` for one with the sizes of the recipe.
     """
     tokens = output / "tokens"
     with devices.chief_first():
@@ -51,17 +58,20 @@ def prepare_data(recipe: Recipe, corpora, tokenizers: tuple | None, devices, out
                 tokens.mkdir(parents=True, exist_ok=True)
                 save_tokenizers(tokens, tokenizers)
         tokenizers = tokenizers or load_tokenizers(tokens)
-        return _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens)
+        return _tokenize_and_batch(recipe, corpora, tokenizers, devices, tokens, model)
 
 
-def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path) -> Data:
+def _tokenize_and_batch(
+    recipe: Recipe, corpora, tokenizers: tuple, devices, folder: Path, model
+) -> Data:
     from keras_transformer.data import EvaluationBatches, PairFilter, TokenCache
 
     source, target = tokenizers
     filters = PairFilter(max_length=recipe.max_length, max_ratio=recipe.max_ratio or None)
     train = TokenCache.build(corpora.train, source, folder / "train", filters, target)
     print(format_training_report(recipe, corpora.train, train), flush=True)
-    batches = make_training_batches(recipe, train, devices)
+    model = model or model_sizes(recipe, train, tokenizers)
+    batches = make_training_batches(recipe, train, devices, model)
     images = recipe.image_task and open_images(recipe, parts_per_batch(recipe, devices))
     if corpora.validation is None:
         print("No validation text: the last weights will be used, averaged if there are several.")
@@ -69,7 +79,7 @@ def _tokenize_and_batch(recipe: Recipe, corpora, tokenizers: tuple, devices, fol
     length_only = PairFilter(max_length=recipe.max_length, drop_duplicates=False)
     cache = TokenCache.build(corpora.validation, source, folder / "validation", length_only, target)
     print(f"Validation text:\n{cache.report}", flush=True)
-    shapes = 1 if is_packed(recipe, devices) else 2
+    shapes = 1 if devices.wants_one_shape else 2
     validation = EvaluationBatches(
         cache, recipe.tokens_per_batch, max_shapes=shapes, parts=devices.replicas
     )
@@ -102,48 +112,3 @@ def format_training_report(recipe: Recipe, corpus, cache) -> str:
         for part, report, weight in zip(corpus.corpora, cache.reports, weights, strict=True)
     ]
     return "\n".join([*parts, f"Training text, together:\n{cache.report}"])
-
-
-def corpus_weights(recipe: Recipe, cache) -> list[float] | None:
-    """Returns the weight of each training corpus; `None` if every pair is seen once in an epoch."""
-    if recipe.train_weight:
-        return list(recipe.train_weight)
-    if not recipe.sampling_temperature:
-        return None
-    return [report.kept ** (1 / recipe.sampling_temperature) for report in cache.reports]
-
-
-def make_training_batches(recipe: Recipe, cache, devices):
-    from keras_transformer.data import PackedBatches, TokenBatches
-
-    parts = parts_per_batch(recipe, devices)
-    weights = corpus_weights(recipe, cache)
-    if not is_packed(recipe, devices):
-        return TokenBatches(
-            cache,
-            recipe.tokens_per_batch,
-            recipe.max_shapes,
-            recipe.seed,
-            parts=parts,
-            weights=weights,
-        )
-    return PackedBatches(
-        cache,
-        recipe.tokens_per_batch,
-        recipe.packed_length or recipe.max_length,
-        recipe.seed,
-        batch_multiple=math.lcm(8, parts),
-        weights=weights,
-    )
-
-
-def parts_per_batch(recipe: Recipe, devices) -> int:
-    """Returns the number of equal parts of a batch: one per replica and micro-batch."""
-    return devices.replicas * recipe.accumulate_steps
-
-
-def is_packed(recipe: Recipe, devices) -> bool:
-    """Returns whether several pairs share a row, in batches of one static shape, as suits TPUs."""
-    if recipe.packed == "auto":
-        return devices.wants_one_shape and recipe.architecture not in WITHOUT_ROWS
-    return recipe.packed == "always"

@@ -136,9 +136,10 @@ class Recipe:
         devices: Number of devices of this machine; 0 takes all.
         accumulate_steps: Micro-batches per batch, whose gradients are accumulated to save memory.
         steps_per_execution: Training steps per call of the compiled function.
-        packed: Whether several pairs share a row, in batches of one shape; auto packs on TPUs only.
-            On other devices packing saves the time spent on padding and on compiling more shapes.
-        packed_length: Positions on either side of a packed row; 0 takes max_length.
+        packed: Whether several pairs share a row, in batches of one shape: always, never, or auto,
+            on TPUs, and where this takes fewer operations than padding.
+        packed_length: Positions on either side of a packed row; 0 takes as many as the longest pair
+            needs, or max_length with packed=always and on TPUs.
         tensorboard: Whether to write TensorBoard logs to logs/.
         seed: Seed of all random numbers.
 

@@ -6,6 +6,7 @@ Every option of `trainers/recipe.py` can be given in the recipe or on the comman
 overrides the recipe. The same command resumes an interrupted run exactly.
 """
 
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from keras_transformer import cli
 from keras_transformer.io import local_path
 from trainers.architecture import with_architecture_of
-from trainers.batches import Data, parts_per_batch, prepare_data
+from trainers.batches import Data, prepare_data
 from trainers.fine_tuning import (
     check_initial,
     resume_adapter,
@@ -49,6 +50,7 @@ from trainers.tokenizers import (
     round_trip_report,
     save_tokenizers,
 )
+from trainers.training_batches import choice_of, parts_per_batch
 
 PROGRAM = "python -m trainers.translation"
 
@@ -120,8 +122,9 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         tokenizers = (initial.tokenizer, initial.target_tokenizer)
     if tokenizers is not None:
         check_tags(recipe, tokenizers[0])
-    data = prepare_data(recipe, corpora, tokenizers, devices, output)
+    data = prepare_data(recipe, corpora, tokenizers, devices, output, initial and initial.model)
     print(round_trip_report(data.tokenizers, corpora), flush=True)
+    recipe = dataclasses.replace(recipe, **choice_of(data.batches))
     recipe = recipe.completed(len(data.batches.cache), data.batches.steps_per_epoch)
     with devices.scope():
         translator = make_translator(recipe, data, initial)

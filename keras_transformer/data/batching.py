@@ -56,6 +56,7 @@ class BatchStream:
             for number, (_, members) in enumerate(buckets)
         ]
         streams = list(zip(self.shapes, self._streams, strict=True))
+        self.rows_per_epoch = tuple(float(stream.per_epoch) for stream in self._streams)
         positions = sum(stream.per_epoch * sum(shape[1:]) for shape, stream in streams)
         self.padding = float(1 - tokens_per_epoch(cache, weights) / float(positions))
         steps = sum(float(stream.per_epoch) / shape.batch_size for shape, stream in streams)
@@ -183,6 +184,7 @@ class TokenBatches(BatchStream):
 
     Attributes:
         shapes: The `BatchShape`s, in ascending order of source and target positions.
+        rows_per_epoch: Average number of rows of each shape in an epoch.
         padding: Fraction of all source and target positions that is padding.
         steps_per_epoch: Average number of batches per epoch, a constant, for `fit`. The exact
             number of an epoch, `steps_in(epoch)`, differs slightly; the stream of batches does not

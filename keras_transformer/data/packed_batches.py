@@ -44,6 +44,7 @@ class PackedBatches(BatchStream):
 
     Attributes:
         shapes: The only `BatchShape`, `(rows, length, length)`.
+        rows_per_epoch: Tuple of the average number of rows in an epoch.
         padding: Fraction of all source and target positions that is padding.
         steps_per_epoch: Average number of batches per epoch, a constant, for `fit`. The exact
             number of an epoch is `steps_in(epoch)`.

@@ -13,10 +13,10 @@ from keras_transformer import SeparableConvolution, Translator
 from tests.conftest import ROOT
 from tests.trainers.conftest import TINY
 from trainers.architecture import with_architecture_of
-from trainers.batches import is_packed
 from trainers.model import make_model
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values, write_recipe
+from trainers.training_batches import is_packed
 from trainers.translation import main
 
 NARROW = ["--import", "tests.trainers.narrow", "--architecture", "narrow"]

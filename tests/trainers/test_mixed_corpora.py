@@ -14,10 +14,10 @@ from keras_transformer.data import JoinedCorpora, ParallelFiles, TokenCache, Tsv
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.trainers.conftest import TINY, once, toy_pairs
 from tests.trainers.test_resume import is_as_undisturbed, more_callbacks
-from trainers.batches import make_training_batches
 from trainers.corpora import open_corpora
 from trainers.recipe import Recipe
 from trainers.recipe_file import plain_values, read_recipe, recipe_from_values
+from trainers.training_batches import make_training_batches
 from trainers.translation import main
 
 FILES = """--train-source one.en --train-target one.fr --train-source two.en --train-target two.fr

@@ -13,10 +13,11 @@ from keras_transformer.__main__ import main as commands
 from keras_transformer.data import JoinedCorpora, TaggedCorpus, TokenCache
 from keras_transformer.data.phrasebook import phrasebook
 from tests.trainers.conftest import TINY, once, toy_pairs
-from trainers.batches import corpus_weights, read_validation_text
+from trainers.batches import read_validation_text
 from trainers.corpora import open_corpora
 from trainers.recipe import Recipe
 from trainers.recipe_file import read_recipe
+from trainers.training_batches import corpus_weights
 from trainers.translation import main
 
 TEXTS = """--train-tsv to_fr.tsv --train-tsv back.tsv --train-tag fr --train-tag >>en<<

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple, TextIO
 
 from keras_transformer.translation import EXTRA_LENGTH, SLOTS
+from trainers.flops import TRAINING_PASSES
 from trainers.image_recipe import ImageRecipe
 from trainers.model import compile_model, make_model
 from trainers.recipe import Recipe
-from trainers.tpu_check.formulas import TRAINING_PASSES
 
 CHIPS = ("v5e:1x1", "v6e:1x1")
 BEAMS, SENTENCES = 4, 64

@@ -44,7 +44,7 @@ def test_how_many_keys_a_position_meets(options, met):
 @every_kind
 def test_steps_and_drawing_do_what_the_formula_says(options, met):
     pytest.importorskip("jax", reason="needs jax: pip install keras-transformer[jax]")
-    from tests.trainers.tpu_check.test_formulas import products
+    from tests.trainers.test_flops import products
 
     model, batch, flops, searches = make_image_programs(recipe_of(**options, classes=True))
     hlo = tpu_check.lower_by_tensorflow(lambda *data: model.train_step(data), *batch(5))
