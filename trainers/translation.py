@@ -259,7 +259,7 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
     )
     print(
         f"{model.count_params():,} parameters; batches of {_format_shapes(data)} "
-        f"(sentences x source x target), {data.batches.padding:.1%} padding",
+        f"(rows x source x target), {data.batches.padding:.1%} padding",
         flush=True,
     )
     history = resumable_fit(
