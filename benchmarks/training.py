@@ -10,7 +10,9 @@ of an epoch, with the same model, loss, masks and places of dropout
 (`benchmarks/training_engines.py`). The result is real target tokens per second: padding is work,
 but not output. `keras_transformer-packed` is this package with the pairs of each batch packed into
 longer rows, in which they do not attend to each other, as `PackedBatches` does with a whole corpus.
-Loss and gradients are those of the padded batch.
+Loss and gradients are those of the padded batch. `keras_transformer-rows` is this package with as
+many positions a step in rows of the whole corpus, as long as its longest pair, which is what the
+trainer's `packed: auto` takes: other pairs, so their tokens a second are to be compared.
 
 Each engine runs in a separate process. The processes stay loaded and take turns, one pass over the
 batches at a time, while the others wait. Times are medians of `--repeats` passes; the first pass,
@@ -68,6 +70,7 @@ Notes:
 
 import itertools
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -86,7 +89,8 @@ from benchmarks.turns import (
     usable_processors,
 )
 
-OURS, PACKED, *PEERS = ENGINES
+OURS, PACKED, ROWS, *PEERS = ENGINES
+OWN = (OURS, PACKED, ROWS)
 NAMES = (OURS, "torch", "keras-hub")  # engine names in the file
 TOKENS = {"tiny": 4096, "base": 2048, "big": 1024, "toy": 256}
 STEPS = {"tiny": 16, "base": 4, "big": 2, "toy": 2}
@@ -122,6 +126,14 @@ def make_batches(cache, arguments, size):
     return TokenBatches(cache, tokens, arguments.max_shapes, seed=0)
 
 
+def make_rows(cache, arguments, size):
+    """Returns the rows that a recipe would train on."""
+    from keras_transformer.data import PackedBatches
+
+    tokens = arguments.tokens_per_batch or TOKENS[size]
+    return PackedBatches(cache, tokens, 8 * math.ceil(cache.lengths.max() / 8))
+
+
 def padding_share(batches):
     """Returns the share of padding among the positions of both sides."""
     sides = [side for inputs, labels in batches for side in (inputs["source"], labels)]
@@ -132,8 +144,7 @@ def write_batches(batches, path):
     """Writes batches, each `(inputs, labels)`, in the format of `read_batches`."""
     arrays = {}
     for n, (inputs, labels) in enumerate(batches):
-        arrays |= {f"source{n}": inputs["source"], f"target{n}": inputs["target"]}
-        arrays[f"labels{n}"] = labels
+        arrays |= {f"{name}{n}": array for name, array in {**inputs, "labels": labels}.items()}
     np.savez(path, **arrays)
 
 
@@ -148,26 +159,29 @@ def start_engines(arguments, engines, **job):
 
 def time_engines(arguments, cache, size):
     """Times all engines for one size; returns a row of the table for each engine."""
-    batches, steps = make_batches(cache, arguments, size), arguments.steps or STEPS[size]
+    batches, rows = make_batches(cache, arguments, size), make_rows(cache, arguments, size)
+    steps = arguments.steps or STEPS[size]
     shapes = ", ".join("x".join(map(str, shape)) for shape in batches.shapes)
     chosen = list(itertools.islice(batches.epoch(0), steps))
     print(
         f"{size}: {steps} of {batches.steps_per_epoch} batches of {shapes}, "
-        f"{padding_share(chosen):.1%} padding ({batches.padding:.1%} in all batches)",
+        f"{padding_share(chosen):.1%} padding ({batches.padding:.1%} in all batches); rows of "
+        f"{'x'.join(map(str, rows.shapes[0]))}, {rows.padding:.1%} padding",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "batches.npz"
-        write_batches(chosen, path)
-        job = {"threads": arguments.threads, "size": size, "batches": str(path)}
-        with start_engines(arguments, [OURS, PACKED, *arguments.peers], **job) as engines:
+        paths = {name: str(Path(folder) / f"{name}.npz") for name in ("batches", "rows")}
+        write_batches(chosen, paths["batches"])
+        write_batches(itertools.islice(rows.epoch(0), steps), paths["rows"])
+        job = {"threads": arguments.threads, "size": size, **paths}
+        with start_engines(arguments, [*OWN, *arguments.peers], **job) as engines:
             answers = take_turns(engines, {"steps": steps}, arguments.repeats)
             ceiling = max(
                 worker.ask({"ceiling": True})["output"]
                 for engine, worker in engines.items()
                 if engine in (OURS, "torch")
             )
-            flops = {name: engines[name].ask({"flops": steps})["output"] for name in (OURS, PACKED)}
+            flops = {name: engines[name].ask({"flops": steps})["output"] for name in OWN}
     return [
         make_row(engine, passes, answers[OURS], size, flops.get(engine, flops[OURS]) / ceiling)
         for engine, passes in answers.items()
@@ -184,17 +198,22 @@ def make_row(engine, passes, ours, size, ideal):
         size: Name of the model size.
         ideal: Seconds that the matrix products alone would take at the ceiling.
     """
-    seconds = median_seconds(passes)
+    seconds, rate, our_rate = median_seconds(passes), token_rate(passes), token_rate(ours)
     return {
         "size": size,
         "engine": engine,
-        "target_tokens_per_second": passes[-1]["output"]["tokens"] / seconds,
-        "times_ours": seconds / median_seconds(ours),
+        "target_tokens_per_second": rate,
+        "times_ours": our_rate / rate,
         "ceiling": ideal / seconds,
         "seconds": seconds,
         "first_pass": passes[0]["seconds"],
         "loss": passes[-1]["output"]["loss"],
     }
+
+
+def token_rate(passes):
+    """Returns the real target tokens per second of some passes."""
+    return passes[-1]["output"]["tokens"] / median_seconds(passes)
 
 
 def full_rows(rows, length):

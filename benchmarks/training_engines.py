@@ -5,7 +5,8 @@ have the same model: post-norm; one embedding table for source, target and outpu
 sinusoids added; dropout on the embeddings and on the output of each sub-layer only; a padding mask
 on the source, a causal mask on the target; label-smoothed cross-entropy, averaged over real tokens;
 Adam; float32. `keras_transformer-packed` packs the pairs of each batch into longer rows
-(`benchmarks/repacking.py`): the same steps with less padding.
+(`benchmarks/repacking.py`): the same steps with less padding. `keras_transformer-rows` has other
+batches, rows of pairs of the whole corpus.
 """
 
 import math
@@ -33,6 +34,20 @@ def read_batches(path):
         count = len(arrays) // 3
         names = ("source", "target", "labels")
         return [tuple(arrays[f"{name}{n}"] for name in names) for n in range(count)]
+
+
+def read_rows(path):
+    """Reads the packed batches that `benchmarks.training` wrote, each `(inputs, labels)`."""
+    import numpy as np
+
+    from keras_transformer.data import PackedBatches
+
+    names = (*PackedBatches.inputs, "labels")
+    with np.load(path) as arrays:
+        batches = [
+            [arrays[f"{name}{n}"] for name in names] for n in range(len(arrays) // len(names))
+        ]
+    return [(dict(zip(names, inputs, strict=False)), labels) for *inputs, labels in batches]
 
 
 def _as_inputs(source, target, labels):
@@ -130,7 +145,7 @@ def prepare_fit(model, batches, **handlers):
 
 
 def start_ours(job):
-    """Starts our model, compiled as in a recipe; `job["packed"]` packs the batches."""
+    """Starts our model, compiled as in a recipe, on `job["kind"]` of batches."""
     import keras
     import tensorflow as tf
 
@@ -144,7 +159,9 @@ def start_ours(job):
         keras.optimizers.Adam(**ADAM), kt.TokenCrossEntropy(SMOOTHING), jit_compile=job["xla"]
     )
     batches = read_batches(job["batches"])
-    if job["packed"]:
+    if job["kind"] == "rows":
+        batches = read_rows(job["rows"])
+    elif job["kind"] == "packed":
         from benchmarks.repacking import repack
 
         longest = max(array.shape[1] for batch in batches for array in batch)
@@ -303,12 +320,11 @@ def _with_mode(start, **mode):
     return lambda job: start({**job, **mode})
 
 
+OWN_PACKAGES = ("keras", "tensorflow")
 ENGINES = {  # name: (function that starts the engine, packages to report the versions of)
-    "keras_transformer": (_with_mode(start_ours, xla=True, packed=False), ("keras", "tensorflow")),
-    "keras_transformer-packed": (
-        _with_mode(start_ours, xla=True, packed=True),
-        ("keras", "tensorflow"),
-    ),
+    "keras_transformer": (_with_mode(start_ours, xla=True, kind="padded"), OWN_PACKAGES),
+    "keras_transformer-packed": (_with_mode(start_ours, xla=True, kind="packed"), OWN_PACKAGES),
+    "keras_transformer-rows": (_with_mode(start_ours, xla=True, kind="rows"), OWN_PACKAGES),
     "torch": (_with_mode(start_torch, compiled=False), ("torch",)),
     "torch-compiled": (_with_mode(start_torch, compiled=True), ("torch",)),
     "keras-hub": (_with_mode(start_keras_hub, xla=True), ("keras-hub", "keras", "tensorflow")),

@@ -49,6 +49,7 @@ def test_ours_is_timed(tmp_path, corpus):
     assert row == {"engine": "keras_transformer", "size": "toy"}
     assert "| toy | keras_transformer |" in printed
     assert "| toy | keras_transformer-packed |" in printed
+    assert "| toy | keras_transformer-rows |" in printed
 
 
 def test_the_file_has_the_faster_mode_of_an_engine():

@@ -89,8 +89,8 @@ def test_a_run_says_what_was_chosen(tmp_path, capsys):
     (tmp_path / "train.tsv").write_text(text)
     options = once(
         "--train-tsv", str(tmp_path / "train.tsv"), *TINY, "--epochs", "1",
-        "--tensorboard", "false", "--compile-with-xla", "false", "--max-shapes", "1", "--tokens-per-batch", "128",
-        "--d-model", "64", "--num-heads", "2", "--d-ff", "192",
+        "--tensorboard", "false", "--compile-with-xla", "false", "--max-shapes", "1",
+        "--tokens-per-batch", "128", "--d-model", "64", "--num-heads", "2", "--d-ff", "192",
     )  # fmt: skip
     run = tmp_path / "first"
     for more in ([], ["--config", str(run / "recipe.yaml")]):
