@@ -82,7 +82,7 @@ def read_settings(recipe):
 
 def write_recipes(arguments, names):
     """Writes the recipe of each member; returns their settings by the name of the member."""
-    settings = read_settings(arguments.config) | corpus(arguments)
+    settings = read_settings(arguments.config) | corpus(arguments) | {"packed": "never"}
     settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
     if not settings.get("vocabulary_size"):
         raise SystemExit(f"{arguments.config} must say vocabulary_size, the same for all members.")

@@ -46,6 +46,7 @@ def main(arguments=None):
     arguments.output.mkdir(parents=True, exist_ok=True)
     settings = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
+    settings["packed"] = "never"  # latents cannot share rows
     settings, test = with_files(settings, arguments)
     train_all(settings, arguments)
     systems = load_systems(arguments)

@@ -11,8 +11,8 @@ of an epoch, with the same model, loss, masks and places of dropout
 but not output. `keras_transformer-packed` is this package with the pairs of each batch packed into
 longer rows, in which they do not attend to each other, as `PackedBatches` does with a whole corpus.
 Loss and gradients are those of the padded batch. `keras_transformer-rows` is this package with as
-many positions a step in rows of the whole corpus, as long as its longest pair, which is what the
-trainer's `packed: auto` takes: other pairs, so their tokens a second are to be compared.
+many positions a step in rows of the whole corpus, as long as its longest pair, as the trainer makes
+them: other pairs, so their tokens a second are to be compared.
 
 Each engine runs in a separate process. The processes stay loaded and take turns, one pass over the
 batches at a time, while the others wait. Times are medians of `--repeats` passes; the first pass,

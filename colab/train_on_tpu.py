@@ -218,5 +218,5 @@ translator.save(OUTPUT)
 #
 # ```
 # KERAS_BACKEND=jax python -m trainers.translation --config trainers/recipes/phrasebook.yaml \
-#     --strategy tpu --precision mixed_bfloat16 --output runs/tpu
+#     --packed always --strategy tpu --precision mixed_bfloat16 --output runs/tpu
 # ```

@@ -81,6 +81,6 @@ def with_architecture_of(recipe, about: dict):
         expected, received = (describe_architecture(**one) for one in (initial, given))
         raise ValueError(
             f"init_from brings the architecture of its run, {expected}. Received: {received}. "
-            "Leave out architecture and architecture_options."
+            "Give these, or, in a recipe of one task, leave both out."
         )
     return dataclasses.replace(recipe, **initial)

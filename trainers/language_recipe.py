@@ -30,7 +30,7 @@ class LanguageRecipe:
         output: Run folder; created if it does not exist. A URL, such as s3://bucket/run, is sent
             every saved state and the finished run; the work is done in a local cache folder.
         overwrite: Whether to replace a finished or interrupted run in that folder.
-        train_text: Text file to train on, plain or .gz, or its URL. It must fit into memory.
+        train_text: Text file to train on, plain or compressed, or its URL. It must fit into memory.
         validation_text: Text file, which the model is never trained on, to measure perplexity and
             bits per character.
         documents: What a document is, in both files. lines takes every line; paragraphs takes what

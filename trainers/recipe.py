@@ -48,8 +48,8 @@ class Recipe:
         corpus: phrasebook, files, or tfds:NAME (such as tfds:wmt14_translate/de-en).
         data_folder: Folder, or its URL, that the file names below are relative to; or local folder
             that holds prepared TFDS data. File names may be URLs, too.
-        train_source: Source side of the training text: one sentence per line, plain or .gz. For
-            several corpora, give it again; in a recipe, a list.
+        train_source: Source side of the training text: one sentence per line, plain or compressed.
+            For several corpora, give it again; in a recipe, a list.
         train_target: Translation of train_source, line by line; the n-th belongs to the n-th
             train_source.
         train_tsv: Training text in one file: source, tab, target per line. May be given again.
@@ -137,9 +137,10 @@ class Recipe:
         accumulate_steps: Micro-batches per batch, whose gradients are accumulated to save memory.
         steps_per_execution: Training steps per call of the compiled function.
         packed: Whether several pairs share a row, in batches of one shape: always, never, or auto,
-            on TPUs, and where this takes fewer operations than padding.
-        packed_length: Positions on either side of a packed row; 0 takes as many as the longest pair
-            needs, or max_length with packed=always and on TPUs.
+            on TPUs, and in large corpora where this takes fewer operations than padding, if the
+            architecture is a Transformer's (see docs/tpu.md). Rows make fewer steps of an epoch.
+        packed_length: Positions on either side of a packed row; 0 takes max_length, or with
+            packed=auto, but for TPUs, as many as the longest pair needs, or twice as many.
         tensorboard: Whether to write TensorBoard logs to logs/.
         seed: Seed of all random numbers.
 

@@ -191,9 +191,10 @@ def plain_values(recipe: Recipe) -> dict:
 
 
 def _plain(value):
-    """Returns a path as a string, and a tuple as a list, or as its only value."""
+    """Returns a path as a string, and a tuple as a list, or as its only value, if that is none."""
     if isinstance(value, tuple):
-        return value[0] if len(value) == 1 else list(value)
+        is_one = len(value) == 1 and not isinstance(value[0], dict)
+        return value[0] if is_one else list(value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -93,6 +93,8 @@ def _differences(recipe: Recipe, texts: dict, metadata: dict) -> list[str]:
     differences = []
     for name, value in plain_values(recipe).items():
         values = (given.get(name, defaults[name]), chosen.get(name, defaults[name]))
+        if name == "packed" and values[1] == "auto":  # an older package did not say its choice
+            continue
         if name not in (*FREE_OPTIONS, *TEXT_OPTIONS) and value not in values:
             differences.append(f"{name} was {values[1]}, now {value}")
     changed = "images have" if getattr(recipe, "MATERIAL", "") == "images" else "text has"

@@ -71,8 +71,7 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError:
         raise ValueError(
-            "corpus: digits needs scikit-learn, which is not installed: "
-            'pip install "keras_transformer[digits]"'
+            'corpus: digits needs scikit-learn, which is not installed: pip install ".[digits]"'
         ) from None
     digits = load_digits()
     return (digits.images / 16).astype("float32")[..., None], digits.target

@@ -8,7 +8,7 @@ from trainers.option_checks import WITHOUT_ROWS
 from trainers.recipe import Recipe
 
 # Architectures that do the work of a Transformer, for which there is a formula.
-WITH_FORMULA = ("transformer", "fused", "rotary", "relative", "multi_query", "grouped_query")
+WITH_FORMULA = ("transformer", "fused", "rotary", "multi_query", "grouped_query")
 MIN_BATCHES = 10  # of rows in an epoch; a smaller corpus would repeat rows within a batch
 MULTIPLE = 8  # of the positions of a row, and of the rows of a batch
 
@@ -23,12 +23,14 @@ def make_training_batches(recipe: Recipe, cache, devices, model=None):
         recipe: `Recipe`.
         cache: `TokenCache` of the training text.
         devices: `Devices`.
-        model: The model, or its sizes. `None` takes padded pairs, unless rows are asked for.
+        model: The model, or its sizes as attributes. One without the sizes of a `Transformer`, or
+            `None`, takes padded pairs, unless rows are asked for.
     """
     if is_packed(recipe, devices):
         return _rows(recipe, cache, devices, recipe.packed_length or recipe.max_length)
     padded = _padded(recipe, cache, devices)
-    if recipe.packed == "never" or model is None or recipe.architecture not in WITH_FORMULA:
+    has_formula = recipe.architecture in WITH_FORMULA and hasattr(model, "num_layers")
+    if recipe.packed == "never" or not has_formula:
         return padded
     rows = [_rows(recipe, cache, devices, length) for length in _lengths(recipe, cache, devices)]
     large = [one for one in rows if one.steps_per_epoch >= MIN_BATCHES]
@@ -85,14 +87,14 @@ def parts_per_batch(recipe: Recipe, devices) -> int:
 
 
 def _lengths(recipe: Recipe, cache, devices) -> list[int]:
-    """Returns lengths of rows that may cost least, of which a batch holds enough."""
+    """Returns lengths of rows that may cost least; a row holds any pair, a batch enough rows."""
     if recipe.packed_length:
         lengths = [recipe.packed_length]
     else:
         longest = int(cache.lengths.max())
         lengths = [MULTIPLE * math.ceil(factor * longest / MULTIPLE) for factor in (1, 2)]
     most = recipe.tokens_per_batch // math.lcm(MULTIPLE, parts_per_batch(recipe, devices))
-    return [length for length in lengths if length <= most]
+    return [length for length in lengths if cache.lengths.max() <= length <= most]
 
 
 def _padded(recipe: Recipe, cache, devices):

@@ -50,7 +50,7 @@ from trainers.tokenizers import (
     round_trip_report,
     save_tokenizers,
 )
-from trainers.training_batches import choice_of, parts_per_batch
+from trainers.training_batches import choice_of, is_packed, parts_per_batch
 
 PROGRAM = "python -m trainers.translation"
 
@@ -130,6 +130,7 @@ def start_job(recipe: Recipe, corpora, devices, output: Path) -> TrainingJob:
         translator = make_translator(recipe, data, initial)
         check_commands(recipe, translator)
         base = start_adapter(recipe, translator.model)
+        compile_model(recipe, translator.model, recipe.compile_with_xla and devices.can_jit)
     recipe = recipe.with_model_settings(translator.model, corpora.languages)
     translator.about |= describe_run(recipe, corpora, data)
     metadata = resume_metadata(given, recipe, corpora, translator) | base
@@ -153,6 +154,10 @@ def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> Trainin
             differently.
     """
     recipe = restore_recipe(recipe, state)
+    if recipe.packed == "auto":  # an older package packed on TPUs alone, and did not say so
+        recipe = dataclasses.replace(
+            recipe, packed="always" if is_packed(recipe, devices) else "never"
+        )
     parts, parts_now = state.metadata["run"]["parts"], parts_per_batch(recipe, devices)
     if parts != parts_now:
         raise ValueError(
@@ -164,6 +169,7 @@ def resume_job(recipe: Recipe, corpora, devices, output: Path, state) -> Trainin
     with devices.scope():
         model = resume_adapter(recipe, state.metadata["run"], _load_initial)
         translator = rebuild_translator(state, data.tokenizers, model)
+        compile_model(recipe, translator.model, recipe.compile_with_xla and devices.can_jit)
     if data.batches.cache.fingerprint != translator.about["data_fingerprint"]:
         raise ValueError(
             f"{recipe.output} holds an interrupted run whose text is now tokenized differently. "
@@ -240,8 +246,6 @@ def fit(job: TrainingJob, devices, output: Path, state=None) -> str:
 
     recipe, data, translator, metadata = job
     model = translator.model
-    with devices.scope():
-        compile_model(recipe, model, recipe.compile_with_xla and devices.can_jit)
     selection = ModelSelection(
         recipe,
         translator,

@@ -46,7 +46,8 @@ def score(
         target: Text file with the translation of each line; for a language model, with a text in
             each line. By default, standard input is read: a text and its translation in each line,
             separated by a tab; for a language model, a text.
-        source: Text file with one sentence per line, plain or .gz. A language model needs none.
+        source: Text file with one sentence per line, plain or compressed. A language model needs
+            none.
         tokens: Whether to print the log-probability of every token, too.
         engine: keras, or ctranslate2, which is faster on a CPU.
         compute_type: Of ctranslate2, such as int8.

@@ -54,8 +54,8 @@ def evaluate(
         reference: Text file with the reference translation of each line. Of a language model, a
             text file, whose perplexity and bits per character are printed; its lines or paragraphs
             are documents, as in the training.
-        source: Text file to translate, with one sentence per line, plain or .gz. This and the
-            options below, but for --json, are not for language models.
+        source: Text file to translate, with one sentence per line, plain or compressed. This and
+            the options below, but for --json, are not for language models.
         tag: Language to translate to, such as fr, of a run with several: every line is given the
             tag >>fr<<.
         words: Comma-separated words, such as il,elle, whose use is compared, too.

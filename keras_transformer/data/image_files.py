@@ -182,7 +182,7 @@ def pillow():
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
-        message = 'PNG files need Pillow: pip install "keras_transformer[images]"'
+        message = 'PNG files need Pillow: pip install ".[images]"'
         raise ImportError(message) from error
     return Image
 

@@ -193,15 +193,15 @@ def _check_weights(weights: Sequence[float], sizes: Sequence[int]) -> None:
             f"for {len(sizes)} corpora."
         )
     for number, (weight, size) in enumerate(zip(weights, sizes, strict=True), start=1):
+        if not size:  # first: a weight that follows from the size is 0, too
+            raise ValueError(
+                f"The filter keeps no pair of corpus {number}, which therefore cannot have a "
+                "weight. Leave it out, or change the filter."
+            )
         if not (math.isfinite(weight) and weight > 0):
             raise ValueError(
                 f"`weights` must be greater than 0. Received: {weight} for corpus {number}. To "
                 "train without a corpus, leave it out."
-            )
-        if not size:
-            raise ValueError(
-                f"The filter keeps no pair of corpus {number}, which therefore cannot have a "
-                "weight. Leave it out, or change the filter."
             )
 
 

@@ -32,7 +32,9 @@ def fetch_file(url: str) -> Path:
         files.invalidate_cache()
         info = files.info(path)
     if info["type"] != "file":
-        raise FileNotFoundError(f"There is no file {url}. Expected a text file, plain or .gz.")
+        raise FileNotFoundError(
+            f"There is no file {url}. Expected a text file, plain or compressed."
+        )
     folder = cache_folder() / "files" / digest(f"{url} {identity(info)}")
     copy = folder / name[-200:]
     if copy.exists() and set(json.loads(identity(info))) - {"size"}:

@@ -27,7 +27,9 @@ def require_file(path: str | os.PathLike, read_again: bool = True) -> Path:
     """
     path = local_file(path)
     if not path.exists() or path.is_dir():
-        raise FileNotFoundError(f"There is no file {path}. Expected a text file, plain or .gz.")
+        raise FileNotFoundError(
+            f"There is no file {path}. Expected a text file, plain or compressed."
+        )
     if read_again and not path.is_file():
         raise ValueError(
             f"{path} is a pipe or a device, but this text is read more than once. Write it to a "

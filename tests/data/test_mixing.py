@@ -233,6 +233,8 @@ def test_a_corpus_of_which_nothing_is_left_has_no_weight(tokenizer, tmp_path):
     assert [report.kept for report in cache.reports] == [31, 7, 0]
     with pytest.raises(ValueError, match=r"keeps no pair of corpus 3, which .* Leave it out"):
         TokenBatches(cache, 999, weights=(1, 1, 1))
+    with pytest.raises(ValueError, match="keeps no pair of corpus 3"):
+        TokenBatches(cache, 999, weights=[kept**0.2 for kept in (31, 7, 0)])  # a temperature of 5
 
 
 def test_a_pair_of_two_corpora_is_kept_in_the_first(tokenizer, tmp_path):

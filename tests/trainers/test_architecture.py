@@ -218,3 +218,14 @@ def test_a_model_that_cannot_be_saved_replaces_no_run(at, tmp_path, capsys):
     assert "Unregistered is not registered with Keras" in capsys.readouterr().err
     for name in ("run.json", "model.weights.h5", "recipe.yaml"):
         assert (tmp_path / name).read_text() == "kept"
+
+
+def test_a_model_that_cannot_be_compiled_replaces_no_run(at, tmp_path, capsys):
+    for name in ("run.json", "model.weights.h5", "recipe.yaml"):
+        (tmp_path / name).write_text("kept")
+    command = [*RUN, "--architecture", "experts", "--architecture-options", "interval=1"]
+    command += ["--accumulate-steps", "2"]
+    assert main([*command, "--output", str(tmp_path), "--overwrite", "true"]) == 1
+    assert "cannot be computed in micro-batches" in capsys.readouterr().err
+    for name in ("run.json", "model.weights.h5", "recipe.yaml"):
+        assert (tmp_path / name).read_text() == "kept"

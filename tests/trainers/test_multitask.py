@@ -16,7 +16,7 @@ from tests.trainers.conftest import TINY, once, toy_pairs
 from tests.trainers.test_resume import more_callbacks
 from trainers.multitask import PROGRAM, main
 from trainers.multitask_recipe import MultitaskRecipe
-from trainers.recipe_file import plain_values, read_recipe, recipe_from_values
+from trainers.recipe_file import plain_values, read_recipe, recipe_from_values, write_recipe
 from trainers.task_images import open_images, read_digits
 from trainers.tasks import parse_tasks
 
@@ -117,6 +117,9 @@ def test_what_the_tasks_say_of_the_recipe(folder):
     assert (alone.train_tag, alone.image_task) == ((), None)
     assert recipe_from_values(plain_values(alone), MultitaskRecipe) == alone
     json.dumps(plain_values(recipe))
+    write_recipe(alone, folder)
+    assert read_recipe(PROGRAM, ["--config", str(folder / "recipe.yaml"), "--output", "run"],
+                       MultitaskRecipe) == alone  # fmt: skip
 
 
 def test_a_temperature_takes_the_place_of_weights(folder):

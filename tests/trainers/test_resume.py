@@ -18,7 +18,7 @@ import pytest
 from keras_transformer import DecoderOnly, StateFolder, Tokenizer, Translator
 from tests.checkpoints.interrupted import InterruptAt, Interrupted
 from tests.conftest import ROOT
-from tests.trainers.conftest import TINY, once
+from tests.trainers.conftest import TINY, once, toy_pairs
 from trainers import translation
 from trainers.corpora import open_corpora
 from trainers.language_recipe import LanguageRecipe
@@ -240,6 +240,35 @@ def test_what_was_left_open_may_be_what_was_chosen(desk):
     config = ["--config", "run/recipe.yaml"]
     assert state_of(config) is not None
     assert state_of([*COMMAND, "--vocabulary-size", "0"]) is not None
+
+
+@pytest.mark.parametrize("packed", ["auto", "never"])
+def test_an_older_package_did_not_say_whether_pairs_shared_rows(packed, desk):
+    rewrite(lambda state: state["run"]["chosen"].update(packed="auto"))
+    assert state_of([*COMMAND, "--packed", packed]) is not None
+    rewrite(lambda state: state["run"]["chosen"].update(packed="always"))
+    if packed == "never":
+        with pytest.raises(ValueError, match="packed was always, now never"):
+            state_of([*COMMAND, "--packed", packed])
+
+
+@pytest.mark.slow
+def test_a_run_of_an_older_package_goes_on_with_its_batches(tmp_path):
+    """In rows they would be other ones: here, `auto` takes rows for a new run."""
+    text = "".join(f"{source}\t{target}\n" for source, target in toy_pairs(307))
+    (tmp_path / "train.tsv").write_text(text)
+    command = once(*OPTIONS, "--tokens-per-batch", "128", "--d-model", "64", "--max-shapes", "1")
+    with contextlib.chdir(tmp_path):
+        assert main([*once(*command, "--packed", "never"), "--output", "undisturbed"]) == 0
+        with more_callbacks(InterruptAt(12)), pytest.raises(Interrupted):
+            main([*once(*command, "--packed", "never"), "--output", "run"])
+        rewrite(lambda state: [
+            state["run"][name].update(packed="auto") for name in ("given", "chosen")
+        ])  # fmt: skip
+        assert main([*command, "--output", "run"]) == 0
+        weights = [Translator.load(run).model.get_weights() for run in ("run", "undisturbed")]
+        for one, other in zip(*weights, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_an_architecture_is_the_same_with_the_same_options(desk):

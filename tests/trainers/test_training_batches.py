@@ -56,6 +56,7 @@ def test_short_pairs_of_various_lengths_share_rows():
         (various(41), {"packed": "never"}),
         (various(41), {"architecture": "recurrent"}),  # a step for each position of a row
         (various(41), {"architecture": "latent"}),
+        (various(41), {"packed_length": 40}),  # shorter than the longest pair
         (various(41), {"tokens_per_batch": 8 * 48 - 1}),  # less than eight rows
         (various(41, count=307), {}),  # less than ten batches
     ],
@@ -64,6 +65,12 @@ def test_other_pairs_are_padded(lengths, options):
     batches = chosen(lengths, **options)
     assert isinstance(batches, TokenBatches)
     assert choice_of(batches) == {"packed": "never"}
+
+
+def test_a_model_of_other_parts_is_trained_on_padded_pairs():
+    recipe = Recipe("run", tokens_per_batch=1024)
+    batches = make_training_batches(recipe, cache_of(various(41)), CPU, SimpleNamespace(d_model=8))
+    assert isinstance(batches, TokenBatches)
 
 
 def test_a_tpu_takes_rows_of_the_maximum_length():
