@@ -66,7 +66,7 @@ def _environment():
         import jinja2
     except ImportError as error:
         raise ImportError(
-            "Figures need matplotlib and jinja2: pip install 'keras-transformer[illustrate]'."
+            'Figures need matplotlib and jinja2: pip install ".[illustrate]"'
         ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES, encoding="utf-8"),

@@ -10,7 +10,7 @@ import keras_transformer as kt
 from trainers import tpu_check
 from trainers.tpu_check.compiler import stablehlo
 
-jax = pytest.importorskip("jax", reason="needs jax: pip install keras-transformer[jax]")
+jax = pytest.importorskip("jax", reason="needs jax: pip install .[jax]")
 
 ROWS, S, T, V = 5, 67, 61, 1009
 BEAMS, LENGTH, SLOTS, SENTENCES = 3, 13, 2, 5

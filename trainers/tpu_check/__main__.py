@@ -25,6 +25,7 @@ from keras_transformer.cli import make_parser, refuse_repeated, run, with_unders
 from trainers.image_recipe import ImageRecipe
 from trainers.recipe import Recipe
 from trainers.recipe_file import check_recipe_file, read_recipe
+from trainers.training_batches import MULTIPLE
 
 PROGRAM = "python -m trainers.tpu_check"
 BACKENDS = ("tensorflow", "jax")
@@ -40,9 +41,9 @@ class Check:
         trainer: The trainer whose recipe it is, translation or images.
         topology: Slices for the data-parallel step, separated by commas, such as v5e:2x2.
         precision: float32 or mixed_bfloat16; the recipe's by default.
-        rows: Packed rows per batch; 0 computes them from the recipe's tokens_per_batch. Of images,
-            rows are images; 0 takes those of the recipe.
-        length: Tokens on each side of a packed row.
+        rows: Packed rows per batch, or images; 0 takes as many as the trainer does.
+        length: Tokens on each side of a packed row; 0 takes the recipe's packed_length, or its
+            max_length.
         compilations: Maximum number of batch sizes to compile in search of the largest that fits.
             The first is the recipe's.
         backend: tensorflow (one chip), jax (slices), or both.
@@ -57,13 +58,13 @@ class Check:
     topology: str = SLICES
     precision: Literal["recipe", "float32", "mixed_bfloat16"] = "recipe"
     rows: int = 0
-    length: int = 128
+    length: int = 0
     compilations: int = 5
     backend: Literal["both", "tensorflow", "jax"] = "both"
     results: Path | None = None
 
     def __post_init__(self):
-        for name, least in {"rows": 0, "length": 1, "compilations": 1}.items():
+        for name, least in {"rows": 0, "length": 0, "compilations": 1}.items():
             if getattr(self, name) < least:
                 raise ValueError(
                     f"{name} must be at least {least}. Received: {getattr(self, name)}"
@@ -101,7 +102,7 @@ def check(options: Check, arguments: list[str]) -> None:
             for backend in backends
             for line in check_in_subprocess(backend, arguments, Path(folder) / f"{backend}.jsonl")
         ]
-    print("\n" + table(lines, options.length))
+    print("\n" + table(lines, options.length or recipe_length(recipe)))
     return None
 
 
@@ -166,20 +167,27 @@ def compile_backend(options: Check, recipe: Recipe | ImageRecipe, slices: list) 
     """Compiles the programs of one backend, which must be the one that Keras runs on."""
     from trainers.tpu_check.programs import Compilations, compile_data_parallel, compile_one_chip
 
-    rows = options.rows or recipe_rows(recipe, options.length)
+    length = options.length or recipe_length(recipe)
+    rows = options.rows or recipe_rows(recipe, length)
     with options.results.open("w", encoding="utf-8") as file:
-        compilations = Compilations(rows, options.length, options.compilations, file)
+        compilations = Compilations(rows, length, options.compilations, file)
         if options.backend == "tensorflow":
             compile_one_chip(recipe, compilations)
         else:
             compile_data_parallel(recipe, slices, compilations)
 
 
+def recipe_length(recipe: Recipe | ImageRecipe) -> int:
+    """Returns the tokens on each side of a recipe's packed rows; 0 for images."""
+    return 0 if isinstance(recipe, ImageRecipe) else recipe.packed_length or recipe.max_length
+
+
 def recipe_rows(recipe: Recipe | ImageRecipe, length: int) -> int:
-    """Returns the rows of a recipe's batch: packed ones, or images."""
+    """Returns the rows of a recipe's batch on one device: packed ones, or images."""
     if isinstance(recipe, ImageRecipe):
         return recipe.images_per_batch
-    return max(1, recipe.tokens_per_batch // length)
+    rows = recipe.tokens_per_batch // length
+    return max(1, rows - rows % MULTIPLE)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def check_installed() -> None:
         if importlib.util.find_spec(name) is None:
             raise ImportError(
                 f"The TPU compiler needs {name}, which is not installed. "
-                'Install it with: pip install "keras-transformer[tpu-check]"'
+                'Install it with: pip install ".[tpu-check]"'
             )
 
 

@@ -65,7 +65,7 @@ def table(lines: list[Line], length: int) -> str:
 
     Args:
         lines: List of `Line`.
-        length: Integer. Tokens on each side of a row.
+        length: Integer. Tokens on each side of a row; 0 leaves their numbers out.
     """
     largest: dict[tuple, Line] = {}
     for line in lines:
@@ -81,8 +81,8 @@ def table(lines: list[Line], length: int) -> str:
 
 
 def _format_row(line: Line, length: int) -> str:
-    tokens = line.rows * length * Topology(line.topology).chips
+    tokens = f"{line.rows * length * Topology(line.topology).chips:,}" if length else ""
     cells = [f"{count / 1e9:,.0f}" for count in (line.outcome.flops, line.expected)]
     cells = [line.outcome.error, "", ""] if line.outcome.error else [*cells, line.memory()]
     name = line.program + (", largest found" if line.trial else "")
-    return "| " + " | ".join([name, line.topology, str(line.rows), f"{tokens:,}", *cells]) + " |"
+    return "| " + " | ".join([name, line.topology, str(line.rows), tokens, *cells]) + " |"

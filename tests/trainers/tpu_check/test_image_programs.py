@@ -43,7 +43,7 @@ def test_how_many_keys_a_position_meets(options, met):
 @pytest.mark.slow
 @every_kind
 def test_steps_and_drawing_do_what_the_formula_says(options, met):
-    pytest.importorskip("jax", reason="needs jax: pip install keras-transformer[jax]")
+    pytest.importorskip("jax", reason="needs jax: pip install .[jax]")
     from tests.trainers.test_flops import products
 
     model, batch, flops, searches = make_image_programs(recipe_of(**options, classes=True))

@@ -4,7 +4,9 @@ import importlib.util
 
 import pytest
 
-from trainers.tpu_check.__main__ import main, read_check
+from trainers.image_recipe import ImageRecipe
+from trainers.recipe import Recipe
+from trainers.tpu_check.__main__ import main, read_check, recipe_length, recipe_rows
 
 RECIPE = """
 preset: tiny
@@ -39,6 +41,16 @@ def test_options_have_dashes_or_underscores(recipe):
     assert (options.config, options.rows, options.compilations) == (recipe, 3, 2)
 
 
+def test_rows_are_those_of_the_trainer():
+    recipe = Recipe("run", tokens_per_batch=1920)
+    assert (recipe_length(recipe), recipe_rows(recipe, 128)) == (128, 8)  # 15, in a multiple of 8
+    recipe = Recipe("run", tokens_per_batch=25000, max_length=256)
+    assert (recipe_length(recipe), recipe_rows(recipe, 256)) == (256, 96)
+    assert recipe_length(Recipe("run", packed_length=64)) == 64
+    images = ImageRecipe("run", images_per_batch=7)
+    assert (recipe_length(images), recipe_rows(images, 0)) == (0, 7)
+
+
 def test_an_unknown_topology_is_told_with_the_known_ones(recipe, capsys):
     line = complaint(capsys, "--config", recipe, "--topology", "v5e:2x2,v5e:3x3")
     assert "no TPU topology 'v5e:3x3'" in line
@@ -69,7 +81,7 @@ def test_what_is_not_installed_is_told(recipe, capsys, monkeypatch):
         lambda name, *others: None if name == "libtpu" else find_spec(name, *others),
     )
     line = complaint(capsys, "--config", recipe)
-    assert 'pip install "keras-transformer[tpu-check]"' in line
+    assert 'pip install ".[tpu-check]"' in line
 
 
 @pytest.mark.parametrize(
@@ -98,7 +110,7 @@ def test_a_tiny_recipe_compiles_for_a_chip_and_for_four(recipe, capfd):
     rows = [line for line in printed.splitlines() if line.startswith("| ")][1:]
     names = ["beam search", "continuous beam search", "evaluation step", "training step"]
     expected = [f"| {name} | {kind}:1x1 |" for kind in ("v5e", "v6e") for name in names]
-    expected.append("| data-parallel training step | v5e:2x2 | 4 | 2,048 |")  # 15 rows on 4 chips
+    expected.append("| data-parallel training step | v5e:2x2 | 2 | 1,024 |")  # 8 rows on 4 chips
     assert len(rows) == len(expected) == printed.count(": compiles in ")
     for row, start in zip(rows, expected, strict=True):
         assert row.startswith(start)
