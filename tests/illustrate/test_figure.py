@@ -82,7 +82,7 @@ def test_without_jinja2_it_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", none_such)
     figure._environment.cache_clear()
-    with pytest.raises(ImportError, match=r"pip install 'keras-transformer\[illustrate\]'"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[illustrate\]"'):
         render("document.html")
     monkeypatch.undo()
 
