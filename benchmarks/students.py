@@ -3,10 +3,10 @@
     python -m benchmarks.students --data-folder data/multi30k --output runs/students
 
 The recipe of `--config` trains a model of each of `--shapes`, blocks of the encoder + blocks of the
-decoder. The first one is the teacher: it translates the training text, and models of all shapes are
-trained on the same sources with both targets, those of the text and the teacher's, for as many
-epochs, which have twice the steps. Each model gets a lexical shortlist of `--size` tokens, learned
-from the training text.
+decoder. The first one is the teacher: it translates the training text, and models of the shapes
+`--taught`, all unless they are given, are trained on the same sources with both targets, those of
+the text and the teacher's, for as many epochs, which have twice the steps. Each model gets a
+lexical shortlist of `--size` tokens, learned from the training text.
 
 The table has the weights of each model, its BLEU on the validation and the test text, with and
 without its shortlist, and the seconds that it takes for the test text, from text to text: medians
@@ -68,7 +68,7 @@ def train_all(arguments, settings):
         "train_source": [settings["train_source"]] * 2,
         "train_target": [settings["train_target"], str(translations)],
     }
-    for shape in arguments.shapes:
+    for shape in arguments.shapes if arguments.taught is None else arguments.taught:
         names.append(train(arguments, settings | both, shape, f"{shape}, taught"))
     return names
 
@@ -169,6 +169,7 @@ def parse(arguments):
         "--shapes", nargs="+", type=shape, default=["4+4", "6+2", "6+1"],
         help="encoder + decoder blocks",
     )  # fmt: skip
+    option("--taught", nargs="+", type=shape, help="those of models that a teacher teaches, too")
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
     option("--beams", type=int, default=4)
     option("--size", type=int, default=256, help="tokens of a shortlist")

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from benchmarks.students import main, parse
+from benchmarks.students import main, parse, train_all
 from keras_transformer import Tokenizer, Transformer, Translator
 from keras_transformer.training import make_bleu
 from tests.translation.conftest import sentences
@@ -49,6 +49,9 @@ def test_all_models_are_compared(folder, capsys):
     assert (taught["num_layers"], taught["num_decoder_layers"]) == (2, 1)
     assert taught["train_source"] == ["train.en", "train.en"]
     assert taught["train_target"] == ["train.de", str(output.resolve() / "teacher.target")]
+    some = parse([*options, "--taught", "2+1"])
+    settings = yaml.safe_load((output / "1_2.yaml").read_text())
+    assert train_all(some, settings) == ["1+2", "2+1", "2+1, taught"]
     results = json.loads((output / "results.json").read_text())
     names = ["1+2", "2+1", "1+2, taught", "2+1, taught"]
     assert list(results) == [title for one in names for title in (one, f"{one}, shortlist")]
