@@ -1,4 +1,4 @@
-"""Rows or padded pairs: what a recipe chooses for a corpus, and that a run keeps to it."""
+"""Rows or padded pairs: the choice of a recipe for a corpus, to which a run keeps."""
 
 from types import SimpleNamespace
 
@@ -21,7 +21,7 @@ SIZES = SimpleNamespace(**{**SIZES, **PRESETS["tiny"]})
 
 
 def cache_of(lengths):
-    """What batches read of a `TokenCache` before the first batch is made."""
+    """Returns as much of a `TokenCache` as batches read before the first one is made."""
     return SimpleNamespace(lengths=np.array(lengths), reports=[None])
 
 
