@@ -61,11 +61,10 @@ Notes:
       slower for 16.
     - Padding and EOS masked among the candidates only, and the sum of `exp` computed with the
       maxima at hand: a tenth faster for a search alone on one thread, no faster for a file.
-    - Fewer kernels in normalizations. XLA makes two of every sum over more than 32 numbers, 62 of
-      the 260 of a step at batch 1 (tiny, four blocks). Sums over two shorter axes are merged by its
-      simplifier again. Means of x and of its square by one product with ones take 48 kernels less,
-      and 1.22 times as long for a single sentence, 0.98 times for 200 (a student's teacher of
-      `benchmarks.students`): XLA fuses the product into a kernel of another library.
+    - Fewer kernels in normalizations. XLA makes two of every sum over more than 32 numbers; sums
+      over two shorter axes are merged by its simplifier again. Means of x and of its square by one
+      product with ones are slower for a single sentence: XLA fuses the product into a kernel of
+      another library.
     - XLA's flag against its concurrent scheduler: 7.1 to 6.2 ms for a single sentence, but flags
       belong to the process. On a busy machine, by processor time: XLA's flags for wider vectors,
       oneDNN, XNNPACK, fast math.
