@@ -6,7 +6,8 @@ The recipe of `--config` trains a model of each of `--shapes`, blocks of the enc
 decoder. The first one is the teacher: it translates the training text, and models of the shapes
 `--taught`, all unless they are given, are trained on the same sources with both targets, those of
 the text and the teacher's, for as many epochs, which have twice the steps. Each model gets a
-lexical shortlist of `--size` tokens, learned from the training text.
+lexical shortlist of `--size` tokens, learned from the training text. Options of the recipe that only
+students have are `--student-options`, such as `norm=pre`.
 
 The table has the weights of each model, its BLEU on the validation and the test text, with and
 without its shortlist, and the seconds that it takes for the test text, from text to text: medians
@@ -55,8 +56,9 @@ def main(arguments=None):
 
 def train_all(arguments, settings):
     """Trains all models; returns the names of the runs."""
-    names = []
-    for shape in arguments.shapes:
+    names = [train(arguments, settings, arguments.shapes[0], arguments.shapes[0])]
+    settings = settings | dict(arguments.student_options)
+    for shape in arguments.shapes[1:]:
         names.append(train(arguments, settings, shape, shape))
     translations = arguments.output.resolve() / TEACHER_SIDE
     sources = arguments.data_folder / settings["train_source"]
@@ -159,6 +161,14 @@ def shape(text):
     return text
 
 
+def recipe_option(text):
+    """Returns the name and the value of NAME=VALUE; raises a ValueError if it is none."""
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise ValueError(text)
+    return name, yaml.safe_load(value)
+
+
 def parse(arguments):
     parser = make_parser("students", __doc__)
     option = parser.add_argument
@@ -170,6 +180,10 @@ def parse(arguments):
         help="encoder + decoder blocks",
     )  # fmt: skip
     option("--taught", nargs="+", type=shape, help="those of models that a teacher teaches, too")
+    option(
+        "--student-options", nargs="+", type=recipe_option, default=[], metavar="NAME=VALUE",
+        help="options of the recipe for all models but the teacher",
+    )  # fmt: skip
     option("--epochs", type=int, default=0, help="epochs instead of those of the recipe")
     option("--beams", type=int, default=4)
     option("--size", type=int, default=256, help="tokens of a shortlist")

@@ -69,7 +69,7 @@ def test_the_trainer_on_two_devices(backend, options, says, texts, tmp_path):
     command = [*COMMAND, *texts, "--accumulate-steps=2"]
     printed = run_python(*command, *options, output, **environment)
     assert f"Training on {says}" in printed
-    assert ("of 16x32x32 (sentences" in printed) == (backend == "jax")
+    assert ("of 16x32x32 (rows" in printed) == (backend == "jax")
     assert Translator.load(tmp_path / "run").translate(["one two"])[0].text is not None
 
 
