@@ -6,8 +6,8 @@ The recipe of `--config` trains a model of each of `--shapes`, blocks of the enc
 decoder. The first one is the teacher: it translates the training text, and models of the shapes
 `--taught`, all unless they are given, are trained on the same sources with both targets, those of
 the text and the teacher's, for as many epochs, which have twice the steps. Each model gets a
-lexical shortlist of `--size` tokens, learned from the training text. Options of the recipe that only
-students have are `--student-options`, such as `norm=pre`.
+lexical shortlist of `--size` tokens, learned from the training text. Options of the recipe that
+only students have are `--student-options`, such as `norm=pre`.
 
 The table has the weights of each model, its BLEU on the validation and the test text, with and
 without its shortlist, and the seconds that it takes for the test text, from text to text: medians
