@@ -74,7 +74,7 @@ class Check:
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    return run(PROGRAM, lambda: check(read_check(arguments), arguments))
+    return run(PROGRAM, lambda: check(read_check(arguments)))
 
 
 def read_check(arguments: list[str]) -> Check:
@@ -86,7 +86,13 @@ def read_check(arguments: list[str]) -> Check:
     return Check(**{field.name: options[field.name] for field in dataclasses.fields(Check)})
 
 
-def check(options: Check, arguments: list[str]) -> None:
+def as_arguments(options: Check) -> list[str]:
+    """Returns the arguments of a command line that gives these options."""
+    given = dataclasses.asdict(options).items()
+    return [f"--{name}={value}" for name, value in given if value is not None]
+
+
+def check(options: Check) -> None:
     """Checks each backend in a subprocess and prints a table; with `results`, checks one itself."""
     from trainers.tpu_check import Topology, check_installed, table
 
@@ -100,7 +106,11 @@ def check(options: Check, arguments: list[str]) -> None:
         lines = [
             line
             for backend in backends
-            for line in check_in_subprocess(backend, arguments, Path(folder) / f"{backend}.jsonl")
+            for line in check_in_subprocess(
+                dataclasses.replace(
+                    options, backend=backend, results=Path(folder) / f"{backend}.jsonl"
+                )
+            )
         ]
     print("\n" + table(lines, options.length or recipe_length(recipe)))
     return None
@@ -144,14 +154,13 @@ def sigterm_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def check_in_subprocess(backend: str, arguments: list[str], results: Path) -> list:
+def check_in_subprocess(options: Check) -> list:
     """Runs this program for one backend; passes its output through and returns its results."""
     from trainers.tpu_check import ENVIRONMENT, Line
 
-    options = ["--backend", backend, "--results", str(results)]
-    environment = {**os.environ, **ENVIRONMENT, "KERAS_BACKEND": backend}
+    environment = {**os.environ, **ENVIRONMENT, "KERAS_BACKEND": options.backend}
     result = subprocess.run(
-        [sys.executable, "-m", "trainers.tpu_check", *arguments, *options],
+        [sys.executable, "-m", "trainers.tpu_check", *as_arguments(options)],
         env=environment,
         stderr=subprocess.PIPE,  # libtpu's log; only its last line is shown, after a failure
         text=True,
@@ -159,8 +168,8 @@ def check_in_subprocess(backend: str, arguments: list[str], results: Path) -> li
     )
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"The {backend} check ended with code {result.returncode}: {last}")
-    return [Line.from_json(line) for line in results.read_text("utf-8").splitlines()]
+        raise ValueError(f"The {options.backend} check ended with code {result.returncode}: {last}")
+    return [Line.from_json(line) for line in options.results.read_text("utf-8").splitlines()]
 
 
 def compile_backend(options: Check, recipe: Recipe | ImageRecipe, slices: list) -> None:

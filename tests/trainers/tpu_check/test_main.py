@@ -1,12 +1,20 @@
 """The command line of the TPU check; the slow tests compile a tiny recipe."""
 
+import dataclasses
 import importlib.util
+from pathlib import Path
 
 import pytest
 
 from trainers.image_recipe import ImageRecipe
 from trainers.recipe import Recipe
-from trainers.tpu_check.__main__ import main, read_check, recipe_length, recipe_rows
+from trainers.tpu_check.__main__ import (
+    as_arguments,
+    main,
+    read_check,
+    recipe_length,
+    recipe_rows,
+)
 
 RECIPE = """
 preset: tiny
@@ -99,6 +107,15 @@ def test_other_wrong_options_are_told(arguments, words, recipe, capsys):
     needs_recipe = arguments and arguments[0] != "--config"
     given = ["--config", recipe, *arguments] if needs_recipe else arguments
     assert words in complaint(capsys, *given)
+
+
+def test_a_process_of_one_backend_gets_the_same_options(recipe):
+    given = ["--config", str(recipe), "--backend", "jax", "--rows=7", "--topology", "v5e:2x2"]
+    options = read_check(given)
+    assert options.backend == "jax"
+    assert read_check(as_arguments(options)) == options
+    alone = dataclasses.replace(options, results=Path("results"))
+    assert read_check(as_arguments(alone)) == alone
 
 
 @pytest.mark.slow
