@@ -50,7 +50,9 @@ test: lint
 	$(IN_VENV) -m pytest -n auto --dist loadfile -m "not slow"
 
 # In two runs: a process keeps all programs that XLA has compiled, and only the second runs them long.
-LONG := tests/system tests/colab tests/benchmarks tests/formats \
+COMPILED := tests/benchmarks/test_latents.py tests/benchmarks/test_students.py
+LONG := tests/system tests/colab tests/formats \
+  $(filter-out $(COMPILED),$(wildcard tests/benchmarks/test_*.py)) \
   tests/layers/test_convolution_module.py tests/layers/test_relative_attention.py \
   tests/layers/test_semantic_hashing.py tests/layers/test_vector_quantizer.py \
   tests/models/test_multi_model.py tests/models/test_latent_transformer.py \
