@@ -166,7 +166,10 @@ def recipe_option(text):
     name, _, value = text.partition("=")
     if not (name and value):
         raise ValueError(text)
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(text) from error
 
 
 def parse(arguments):

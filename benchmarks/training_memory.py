@@ -9,10 +9,13 @@ random sizes instead: 1 to 6 layers, d_model 64 to 512, d_ff one to four times t
 1,000 to 16,000 ids, batches of 512 to 8,192 tokens in rows of 8 to 180. The program needs JAX.
 
 Notes:
-    The terms of `step_bytes` are the buffers that XLA lists at the peak of its steps
-    (XLA_FLAGS=--xla_dump_to, the file that ends with live-range.txt); their coefficients were
-    fitted by least squares to the default table and `--random 22 --seed 7`, then rounded.
-    Buffers of other sizes and other times share the memory with gaps, so no formula is exact.
+    The terms of `step_bytes` follow the buffers that XLA lists at the peak of a step
+    (XLA_FLAGS=--xla_dump_to, the file that ends with live-range.txt): 2 vectors of `d_ff`, and 2 of
+    each normalization in large batches, are counts. The vectors of `d_model`, the scores and the
+    logits were fitted by least squares to the default table and `--random 22 --seed 7`, then
+    rounded; the five tables were chosen by hand for small batches of base. These include gaps,
+    since buffers of other sizes and times share the memory: seven quarters of the logits are on
+    the list, or one gradient of the table.
 """
 
 import os
@@ -36,11 +39,8 @@ def step_bytes(parameters, size, rows, source_length, target_length):
       16 vectors of `d_model` in the encoder and 17 in the decoder, 2 of `d_ff`, 3 times the
       attention scores, and, if there are at least 4,096 tokens on this side, 2 vectors of `d_model`
       for each normalization, which XLA computes again in smaller batches;
-    - twice the logits, or five gradients of the embedding table, whichever is larger: the loss
-      computes the logits in four parts, but XLA several parts at a time, and the gradients of the
-      table are allocated when the loss is done.
-
-    The gradients of the blocks are allocated when much of this has been freed.
+    - for the output layer, twice the logits or five times the embedding table, whichever is larger;
+      gradients and the gaps between all buffers are in this, too.
 
     Args:
         parameters: Integer. Number of parameters of the model.

@@ -30,11 +30,10 @@ def test_ctranslate2_is_timed_against_a_plain_loop(tmp_path):
 
 
 @pytest.mark.slow
-def test_exports_are_timed_beside_the_live_translator(tmp_path):
-    """Without `saved_model xla`, which tests/formats compare with the translator."""
-    names = ["saved_model xla int8", "saved_model"]
-    options = [*prepare(tmp_path), "--batches", "1", "--engines", *names]
+def test_a_run_is_served_in_three_ways_and_live(tmp_path):
+    options = [*prepare(tmp_path), "--batches", "1"]
     printed = run_python("-m", "benchmarks.serving", *options, XLA_FLAGS=QUICK_TO_COMPILE)
-    rows = [line.split(" | ") for line in printed.splitlines()[-3:]]
-    assert [row[0] for row in rows] == [f"| {name}" for name in ("live", *names)]
-    assert rows[0][-1] == rows[2][-1] == "4 |"  # of 4 are as live
+    rows = [line.split(" | ") for line in printed.splitlines()[-4:]]
+    names = ["| live", "| saved_model xla", "| saved_model xla int8", "| saved_model"]
+    assert [row[0] for row in rows] == names
+    assert rows[0][-1] == rows[1][-1] == rows[3][-1] == "4 |"  # of 4 are as live

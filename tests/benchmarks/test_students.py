@@ -77,7 +77,7 @@ def test_options():
     assert arguments.student_options == []
 
 
-@pytest.mark.parametrize("text", ["norm", "=pre", "norm="])
+@pytest.mark.parametrize("text", ["norm", "=pre", "norm=", "norm=["])
 def test_an_option_without_a_name_or_a_value_is_refused(text, capsys):
     with pytest.raises(SystemExit):
         parse(["--output", "runs", "--data-folder", "data", "--student-options", text])
