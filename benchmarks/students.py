@@ -7,7 +7,8 @@ decoder. The first one is the teacher: it translates the training text, and mode
 `--taught`, all unless they are given, are trained on the same sources with both targets, those of
 the text and the teacher's, for as many epochs, which have twice the steps. Each model gets a
 lexical shortlist of `--size` tokens, learned from the training text. Options of the recipe that
-only students have are `--student-options`, such as `norm=pre`.
+only students have are `--student-options`, such as `norm=pre`; with them, one more model has the
+teacher's shape and these options, but no teacher.
 
 The table has the weights of each model, its BLEU on the validation and the test text, with and
 without its shortlist, and the seconds that it takes for the test text, from text to text: medians
@@ -56,9 +57,12 @@ def main(arguments=None):
 
 def train_all(arguments, settings):
     """Trains all models; returns the names of the runs."""
-    names = [train(arguments, settings, arguments.shapes[0], arguments.shapes[0])]
+    first, *others = arguments.shapes
+    names = [train(arguments, settings, first, first)]
     settings = settings | dict(arguments.student_options)
-    for shape in arguments.shapes[1:]:
+    if arguments.student_options:
+        names.append(train(arguments, settings, first, f"{first}, untaught"))
+    for shape in others:
         names.append(train(arguments, settings, shape, shape))
     translations = arguments.output.resolve() / TEACHER_SIDE
     sources = arguments.data_folder / settings["train_source"]

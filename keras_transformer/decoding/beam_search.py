@@ -13,8 +13,8 @@ from keras_transformer.decoding.hypotheses import (
     take_rows,
     where,
 )
-from keras_transformer.decoding.logits_processor import LogitsRules, mask_logits
-from keras_transformer.decoding.top_k import top_k_two_stage
+from keras_transformer.decoding.logits_processor import LogitsRules
+from keras_transformer.decoding.next_tokens import most_probable_tokens
 from keras_transformer.forking import refused_after_fork
 
 
@@ -302,15 +302,13 @@ class BeamSearch:
 
     def _candidates(self, live, index, logits, rules):
         """Returns the best one-token extensions of the live beams, as `LiveBeams`, best first."""
-        logits = ops.cast(logits, "float32")
-        log_totals = ops.logsumexp(logits, axis=-1, keepdims=True)
-        allowed = mask_logits(logits, index, live.ids, rules)
         considered = 2 * self.beam_size if self.beam_size > 1 else 1
         # The best `considered` candidates of all beams are among the best `considered` of each.
         per_beam = min(considered, logits.shape[-1])
-        best, tokens = top_k_two_stage(allowed, per_beam)  # (B, W, per_beam)
+        logits = ops.cast(logits, "float32")
+        log_probs, tokens = most_probable_tokens(logits, index, live.ids, rules, per_beam)
         B, W = live.tokens.shape
-        totals = ops.reshape(live.log_probs[..., None] + (best - log_totals), (B, W * per_beam))
+        totals = ops.reshape(live.log_probs[..., None] + log_probs, (B, W * per_beam))
         totals, order = ops.top_k(totals, min(considered, W * per_beam))
         tokens = ops.take_along_axis(ops.reshape(tokens, (B, W * per_beam)), order, axis=1)
         parents = take_rows(live, ops.floor_divide(order, per_beam))

@@ -27,6 +27,14 @@ class LogitsRules(NamedTuple):
     prefix: object = None
     no_repeat_ngram_size: int = 0
 
+    def has_prefix(self):
+        """Returns whether a sentence may have a prefix."""
+        return self.prefix is not None and self.prefix.shape[1] > 0
+
+    def forbids_repetition(self, length):
+        """Returns whether an n-gram can occur twice in `length` tokens, which is forbidden."""
+        return 0 < self.no_repeat_ngram_size <= length
+
 
 def mask_logits(logits, index, ids, rules):
     """Sets the logits of forbidden next tokens to -inf.
@@ -49,20 +57,36 @@ def mask_logits(logits, index, ids, rules):
     """
     vocabulary = ops.arange(logits.shape[-1], dtype="int32")
     index = ops.broadcast_to(index, logits.shape[:1])
-    forbidden = ops.equal(vocabulary, rules.pad_id)[None, None]
-    if rules.min_lengths is not None:
-        too_short = index + 1 < ops.cast(rules.min_lengths, "int32")
-        is_eos = ops.equal(vocabulary, rules.eos_id)
-        forbidden = ops.logical_or(forbidden, ops.logical_and(too_short[:, None, None], is_eos))
-    unmasked, logits = logits, ops.where(forbidden, IMPOSSIBLE, logits)
-    if 0 < rules.no_repeat_ngram_size <= ids.shape[-1]:
+    unmasked = logits
+    logits = mask_padding_and_eos(logits, vocabulary[None, None], index, rules)
+    if rules.forbids_repetition(ids.shape[-1]):
         logits = _mask_repeated_ngrams(logits, index, ids, rules)
-    if rules.prefix is not None and rules.prefix.shape[1]:
+    if rules.has_prefix():
         token = _prefix_token(rules, index)[:, None, None]
         # The prefix overrides all other rules.
         forced = ops.where(ops.equal(token, vocabulary), unmasked, IMPOSSIBLE)
         logits = ops.where(ops.equal(token, rules.pad_id), logits, forced)
     return logits
+
+
+def mask_padding_and_eos(logits, tokens, index, rules):
+    """Sets the logits of padding to -inf, and those of EOS in sentences that are too short.
+
+    Args:
+        logits: Float32 tensor of shape `(B, W, M)`.
+        tokens: Integer tensor that broadcasts to `(B, W, M)`: the tokens of the logits.
+        index: Integer tensor of shape `(B,)`: as in `mask_logits`.
+        rules: `LogitsRules`, of which prefix and repetition are ignored.
+
+    Returns:
+        Tensor of shape `(B, W, M)`.
+    """
+    forbidden = ops.equal(tokens, rules.pad_id)
+    if rules.min_lengths is not None:
+        too_short = index + 1 < ops.cast(rules.min_lengths, "int32")
+        is_eos = ops.equal(tokens, rules.eos_id)
+        forbidden = ops.logical_or(forbidden, ops.logical_and(too_short[:, None, None], is_eos))
+    return ops.where(forbidden, IMPOSSIBLE, logits)
 
 
 def _prefix_token(rules, index):

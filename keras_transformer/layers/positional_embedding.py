@@ -131,27 +131,25 @@ class PositionalEmbedding(Layer):
         if output_weights is None:
             logits, bias = self.tokens(hidden, reverse=True), self.bias
         else:
-            matrices, *bias = output_weights
+            matrix, *bias = output_weights
             bias = bias[0] if bias else None
-            hidden = ops.cast(hidden, "float32")
-            logits = ops.concatenate([ops.matmul(hidden, part) for part in matrices], axis=-1)
+            logits = ops.matmul(ops.cast(hidden, "float32"), matrix)
         return logits if bias is None else logits + bias
 
     def output_weights(self, ids=None):
         """Returns a copy of the embeddings in the fastest layout for decoding steps.
 
-        Two float32 matrices `(d_model, V / 2)`: a product with few rows reads them sequentially,
-        and two CPU cores can compute one half each, whereas XLA does not split a single product of
-        few rows. The copy pays off over many steps.
+        A float32 matrix `(d_model, V)`, which a product with few rows reads sequentially. The copy
+        pays off over many steps.
 
         Args:
             ids: Integer tensor of shape `(B, M)`: the ids of each sentence whose logits are
                 computed. `None` means all.
 
         Returns:
-            A tuple of the matrices, and of the bias, if there is one. For some ids, a single matrix
-            `(B, d_model, M)` and bias `(B, 1, M)`. `None` for quantized embeddings, whose product
-            is left to Keras.
+            A tuple of the matrix, and of the bias, if there is one. For some ids, the matrix is
+            `(B, d_model, M)` and the bias `(B, 1, M)`. `None` for quantized embeddings, whose
+            product is left to Keras.
         """
         self.build_if_needed((None, None))
         vectors = self._float32_vectors()
@@ -160,9 +158,8 @@ class PositionalEmbedding(Layer):
         bias = () if self.bias is None else (ops.convert_to_tensor(self.bias),)
         if ids is not None:
             matrix = ops.swapaxes(ops.take(vectors, ids, axis=0), 1, 2)
-            return (matrix,), *(ops.take(one, ids, axis=0)[:, None] for one in bias)
-        half = self.vocabulary_size // 2
-        return (ops.transpose(vectors[:half]), ops.transpose(vectors[half:])), *bias
+            return matrix, *(ops.take(one, ids, axis=0)[:, None] for one in bias)
+        return ops.transpose(vectors), *bias
 
     def output_vectors(self):
         """Returns the matrix that `logits` multiplies by, float32 `(V, d_model)`.

@@ -143,7 +143,7 @@ class SequenceGenerator:
             The indices of the requests of a batch, and the results of these requests.
         """
         lengths = [len(requests[index].source) for index in pending]
-        limit, many = PLAIN_BATCH if sampling else None, len(requests) >= MANY
+        limit, many = PLAIN_BATCH if sampling else None, len(pending) >= MANY
         shapes = make_batches(lengths, limit, self.workers, many)
 
         def run(shape):

@@ -16,7 +16,7 @@ SIZES = {"d_model": 8, "num_heads": 2, "d_ff": 11}
 
 @pytest.fixture
 def folder(tmp_path):
-    """Texts, a recipe, and the three runs."""
+    """Texts, a recipe, and the four runs."""
     files = [f"{name}.{side}" for name in ("train", "val", "test") for side in ("en", "de")]
     for seed, file in enumerate(files):
         lines = sentences(11, seed, longest=5)
@@ -26,12 +26,11 @@ def folder(tmp_path):
         recipe |= {f"{name}_source": f"{file}.en", f"{name}_target": f"{file}.de"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     tokenizer = Tokenizer.train(lines * 20, 290, model_type="bpe")
-    for layers, decoder_layers in ((1, 2), (2, 1)):
-        for end in ("", "_taught")[:layers]:
-            model = Transformer(290, layers, num_decoder_layers=decoder_layers, **SIZES)
-            model.build()
-            run = tmp_path / "out" / f"{layers}_{decoder_layers}{end}"
-            Translator(randomize(model), tokenizer).save(run)
+    for name in ("1_2", "1_2_untaught", "2_1", "2_1_taught"):
+        layers, decoder_layers = int(name[0]), int(name[2])
+        model = Transformer(290, layers, num_decoder_layers=decoder_layers, **SIZES)
+        model.build()
+        Translator(randomize(model), tokenizer).save(tmp_path / "out" / name)
     return tmp_path
 
 
@@ -44,19 +43,20 @@ def test_all_models_are_compared(folder, capsys):
     options += ["--taught", "2+1", "--student-options", "norm=pre", "warmup_steps=7"]
     main([*options, "--test-source", "test.en", "--test-target", "test.de"])
     printed = capsys.readouterr().out
-    assert printed.count("is finished") == 3
+    assert printed.count("is finished") == 4
     assert len((output / "teacher.target").read_text().splitlines()) == 11
-    teacher, student, taught = (
+    teacher, untaught, student, taught = (
         yaml.safe_load((output / f"{name}.yaml").read_text())
-        for name in ("1_2", "2_1", "2_1_taught")
+        for name in ("1_2", "1_2_untaught", "2_1", "2_1_taught")
     )
     assert not {"norm", "warmup_steps"} & set(teacher)
+    assert untaught == teacher | {"norm": "pre", "warmup_steps": 7}
     assert all((one["norm"], one["warmup_steps"]) == ("pre", 7) for one in (student, taught))
     assert (taught["num_layers"], taught["num_decoder_layers"]) == (2, 1)
     assert taught["train_source"] == ["train.en", "train.en"]
     assert taught["train_target"] == ["train.de", str(output.resolve() / "teacher.target")]
     results = json.loads((output / "results.json").read_text())
-    names = ["1+2", "2+1", "2+1, taught"]
+    names = ["1+2", "1+2, untaught", "2+1", "2+1, taught"]
     assert list(results) == [title for one in names for title in (one, f"{one}, shortlist")]
     assert all(one["seconds"] > 0 for one in results.values())
     translator = Translator.load(output / "2_1_taught", shortlist=True)
