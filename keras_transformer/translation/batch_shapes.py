@@ -11,6 +11,7 @@ PLAIN_BATCH = 32  # maximum batch size without continuous batching: of samples a
 SHARED = range(9, 65)  # numbers of sentences to distribute over workers
 MANY = 256  # sentences of a call from which on there are few batch sizes, so that few are compiled
 POSITIONS = 8192  # maximum source positions of a batch
+FEW = 8  # sentences of such a call that are searched again, up to which batches are small
 SLOTS = 16  # maximum sentences that are decoded at the same time
 EXTRA_LENGTH = 50  # the paper's limit of the output: the length of the input + 50, EOS included
 USUAL_EXTRA = 16  # few translations exceed the length of their source by more

@@ -14,6 +14,7 @@ from keras_transformer.decoding.generate import generate, generate_all
 from keras_transformer.decoding.sampling import sample
 from keras_transformer.decoding.token_sampling import Sampling
 from keras_transformer.translation.batch_shapes import (
+    FEW,
     LENGTHS,
     MANY,
     PLAIN_BATCH,
@@ -143,7 +144,8 @@ class SequenceGenerator:
             The indices of the requests of a batch, and the results of these requests.
         """
         lengths = [len(requests[index].source) for index in pending]
-        limit, many = PLAIN_BATCH if sampling else None, len(pending) >= MANY
+        limit = PLAIN_BATCH if sampling else None
+        many = len(requests) >= MANY and len(pending) > FEW
         shapes = make_batches(lengths, limit, self.workers, many)
 
         def run(shape):

@@ -84,6 +84,14 @@ def test_hundreds_of_sentences_are_answered_each_its_own_in_few_shapes(echoing):
     assert all(slots == min(size, batch_shapes.SLOTS) for size, *_, slots in compiled)
 
 
+def test_a_few_sentences_that_need_a_second_search_have_a_small_batch(echoing):
+    searcher, compiled = echoing
+    short, long = [5, EOS], [7] * 15 + [EOS]  # the results of a long one are three times as long
+    requests = [Request(short, max_length=50)] * 297 + [Request(long, max_length=66)] * 3
+    assert_echoes(searcher.search(requests, **SETTINGS), requests)
+    assert compiled == [(256, 16, 32, batch_shapes.SLOTS), (8, 16, 66, 8)]
+
+
 @pytest.mark.slow
 def test_new_shapes_are_nothing_to_warn_of(echoing, caplog):
     """TensorFlow suspects a mistake where a function is compiled for a few shapes."""
