@@ -35,9 +35,13 @@ Notes:
       time.
     - A maximum length of 16 tokens more than the source instead of 50 at first; longer outputs are
       searched again.
-    - At batch 1, the output layer's table transposed once a call and split in two: its product
-      takes 0.08 instead of 0.28 ms a step (tiny), since it is read in order and two threads take a
-      half each.
+    - The output layer's table transposed once a call, so that a product of few rows reads it in
+      order. (Split in two halves, one for each thread, it is no longer faster: the halves of the
+      logits must be put together.)
+    - Padding and EOS masked among the ten best tokens of a beam only, and the softmax's maximum
+      taken from them: nothing but the column maxima and the sum of `exp` reads all logits.
+    - Sentences that are searched again, because they need more than the first maximum length, in
+      small batches: among 16 slots a single one costs as much as 16.
     - A few dozen sentences shared between the two workers instead of one search on two threads,
       whose small kernels run one after the other: 103 to 79 ms (tiny, 32 sentences).
     - A lone batch searched in the caller's thread: starting one took 1.3 of 8.5 ms.
@@ -46,10 +50,10 @@ Notes:
 
     - Other products of queries and keys: keys first, one block-diagonal product for all heads, sums
       unrolled; queries, keys and values in one product.
-    - The output layer in blocks, with its operands exchanged, or as one product for 64 rows: XLA's
-      own time for it falls by a tenth, the total does not.
-    - 8, 24, 32 or 64 slots; 3 threads; a limit of 8 or 12 tokens more than the source instead of
-      16; sources padded to 24, too.
+    - The output layer in blocks, or with its operands exchanged: XLA's own time for it falls by a
+      tenth, the total does not.
+    - 8, 10, 12, 24, 32 or 64 slots (12 are slower at base); 3 threads; a limit of 8 or 12 tokens
+      more than the source instead of 16; sources padded to 24, too.
     - The source's keys transposed as in the cache: their product takes half the time at 128 tokens,
       the total is unchanged.
     - With a limit of 144 tokens, attention to the quarter, half or three quarters of the cache that
@@ -59,15 +63,16 @@ Notes:
     - Attention to the source in two products instead of four, with the query and output projections
       multiplied into its keys and values once: a tenth faster for a single sentence, a seventh
       slower for 16.
-    - Padding and EOS masked among the candidates only, and the sum of `exp` computed with the
-      maxima at hand: a tenth faster for a search alone on one thread, no faster for a file.
+    - One top-k for all beams of a sentence instead of one for each: the softmax's maxima then come
+      from the column maxima, which XLA computes anew in a slower kernel.
     - Fewer kernels in normalizations. XLA makes two of every sum over more than 32 numbers; sums
       over two shorter axes are merged by its simplifier again. Means of x and of its square by one
       product with ones are slower for a single sentence: XLA fuses the product into a kernel of
       another library.
-    - XLA's flag against its concurrent scheduler: 7.1 to 6.2 ms for a single sentence, but flags
-      belong to the process. On a busy machine, by processor time: XLA's flags for wider vectors,
-      oneDNN, XNNPACK, fast math.
+    - XLA's flag against its concurrent scheduler: 7.1 to 6.2 ms for a single sentence, once, and
+      slower another time; flags belong to the process. Its flag against products on two threads.
+      On a busy machine, by processor time: XLA's flags for wider vectors, oneDNN, XNNPACK, fast
+      math.
 
     Two pitfalls in the XLA of TensorFlow 2.21 on CPUs: a product whose rows are summed or compared
     right away becomes one kernel of another library, three to six times slower (64 x 512 by 32,000:
