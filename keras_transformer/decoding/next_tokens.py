@@ -13,8 +13,8 @@ def most_probable_tokens(logits, index, ids, rules, count):
 
     As a rule, only padding and EOS can be forbidden, so the `count` best allowed tokens are among
     the `count + 2` best of all, and the largest logit, which the softmax needs, is among them too.
-    This reads the logits, the largest tensor of a search, only twice: masks of all logits would be
-    computed token by token.
+    The logits, the largest tensor of a search, are then read only twice: for the maxima of columns
+    (see `top_k_two_stage`) and for the sum of the softmax.
 
     Args:
         logits: Float32 tensor of shape `(B, W, V)`.
