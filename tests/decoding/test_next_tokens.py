@@ -1,6 +1,5 @@
 """The most probable next tokens, beside the softmax and the rules of plain NumPy."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -57,26 +56,3 @@ def test_the_best_allowed_tokens_are_found(name, vocabulary):
     for favoured in ((), (PAD, EOS), (EOS,)):
         logits = make_logits(vocabulary, favoured)
         assert_most_probable(logits, np.array([1, 3, 5]), ids, rules, min(8, vocabulary))
-
-
-def test_the_rules_share_one_program():
-    """Index and minimum lengths are values: nothing is compiled anew for them."""
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("traces are counted on TensorFlow")
-    import tensorflow as tf
-
-    traces = []
-
-    @tf.function(jit_compile=True)
-    def search(logits, index, least):
-        traces.append(1)
-        return most_probable_tokens(
-            logits, index, tf.zeros((B, W, L), "int32"), LogitsRules(EOS, PAD, least), 4
-        )
-
-    logits = tf.constant(make_logits(331, (PAD, EOS)))
-    for least in (0, 9):
-        _, tokens = search(logits, tf.fill((B,), 3), tf.fill((B,), least))
-        assert (EOS in tokens.numpy()[..., 0]) == (least < 5)
-        assert PAD not in tokens.numpy()
-    assert len(traces) == 1
